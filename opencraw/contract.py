@@ -1,0 +1,227 @@
+"""All that a channel may know.
+
+A channel translates between a platform and four things: an `Envelope` that comes in, a `Delivery`
+that goes out, the `Gateway` that it is given, and its own configuration section. Optional powers
+are small protocols, found by `isinstance`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime
+from enum import StrEnum
+from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
+from uuid import UUID
+
+import msgspec
+
+from opencraw.events import Event
+
+if TYPE_CHECKING:
+    from aiohttp import web
+
+    from opencraw.settings import Section
+
+DEFAULT_TENANT = "default"
+
+
+class Address(msgspec.Struct, frozen=True):
+    """Where a conversation happens. All parts are the platform's stable ids, never display names."""
+
+    channel: str
+    account: str
+    chat: str
+    thread: str = ""
+
+
+class Rights(StrEnum):
+    """What a sender may do. Envelopes of different rights never share a turn."""
+
+    OWNER = "owner"
+    GUEST = "guest"
+
+
+class Sender(msgspec.Struct, frozen=True):
+    """Who wrote. `id` is stable and decides; `name` is decoration."""
+
+    id: str
+    name: str
+    rights: Rights
+
+
+class Origin(StrEnum):
+    """Which side of the product an envelope came from."""
+
+    CHANNEL = "channel"
+    API = "api"
+    WEBHOOK = "webhook"
+    CRON = "cron"
+    TIMER = "timer"
+    AUTOMATION = "automation"
+    OPERATOR = "operator"
+
+
+class Trigger(StrEnum):
+    """What made an envelope."""
+
+    MESSAGE = "message"
+    COMMAND = "command"
+
+
+class Envelope(msgspec.Struct, frozen=True):
+    """One inbound message, in nobody's dialect.
+
+    `dedupe_key` is the platform's own id of the event: the same key from the same channel and
+    account is the same message, however often it arrives.
+    """
+
+    address: Address
+    sender: Sender
+    text: str
+    dedupe_key: str
+    correlation_id: UUID
+    origin: Origin = Origin.CHANNEL
+    trigger_type: Trigger = Trigger.MESSAGE
+    tenant: str = DEFAULT_TENANT
+
+
+class Receipt(msgspec.Struct, frozen=True):
+    """The message is durable; a channel may now acknowledge it."""
+
+    message_id: UUID
+    #: The message had been accepted before; nothing new will happen.
+    duplicate: bool
+
+
+class Line(msgspec.Struct, frozen=True):
+    """One line of a conversation as people see it. `seq` grows by time within a session."""
+
+    seq: int
+    kind: Literal["said", "reply", "notice"]
+    text: str
+    at: datetime
+    message_id: UUID
+    turn_id: UUID | None = None
+    #: Names of the tools that a reply used, in order.
+    tools: tuple[str, ...] = ()
+    #: The reply was cut short on purpose.
+    interrupted: bool = False
+    #: The dedupe key of what was said, by which a client recognises its own message.
+    dedupe_key: str = ""
+
+
+class Waiting(msgspec.Struct, frozen=True):
+    """An accepted message that no turn has taken up yet."""
+
+    message_id: UUID
+    text: str
+    at: datetime
+    dedupe_key: str
+
+
+class Draft(msgspec.Struct, frozen=True):
+    """A running turn as far as it has come."""
+
+    turn_id: UUID
+    attempt: int
+    text: str
+
+
+class Delivery(msgspec.Struct, frozen=True):
+    """One outbound message. `delivery_id` is the same at every attempt: use it as the platform's
+    idempotency key wherever there is one."""
+
+    delivery_id: UUID
+    address: Address
+    line: Line
+    #: An earlier attempt may have arrived; where the platform has no key, say so in the message.
+    recovered: bool = False
+
+
+class Gateway(Protocol):
+    """What the daemon does for a channel."""
+
+    async def accept(self, envelope: Envelope) -> Receipt:
+        """Return once the message is durable.
+
+        Raises `Refused` for a message that will never be taken and `Unavailable` when the store
+        does not answer in time; after the latter the same envelope may be offered again safely.
+        """
+        ...
+
+    async def history(
+        self, address: Address, *, before: int | None = None, after: int = 0, limit: int = 100
+    ) -> Sequence[Line]:
+        """The newest `limit` lines with `after < seq < before`, oldest first."""
+        ...
+
+    async def waiting(self, address: Address) -> Sequence[Waiting]:
+        """Accepted messages that no turn has taken up yet, in order."""
+        ...
+
+    async def withdraw(self, address: Address, message_id: UUID) -> bool:
+        """Take a waiting message back. False when a turn has it already or nobody knows it."""
+        ...
+
+    def draft(self, address: Address) -> Draft | None:
+        """The turn that runs for this address in this process, if any."""
+        ...
+
+    @property
+    def model(self) -> str:
+        """The configured model as `provider/model`."""
+        ...
+
+
+@runtime_checkable
+class Channel(Protocol):
+    """One account on one platform."""
+
+    @property
+    def idempotent(self) -> bool:
+        """The platform (or we) drop a second copy with the same delivery id."""
+        ...
+
+    async def run(self, gateway: Gateway) -> None:
+        """Receive until cancelled. Acknowledge to the platform only after `accept` returned."""
+        ...
+
+    async def send(self, delivery: Delivery) -> None:
+        """Hand one message to the platform. Raises a `DeliveryFailure` and nothing else."""
+        ...
+
+
+@runtime_checkable
+class Streams(Protocol):
+    """A channel that can show a turn while it runs."""
+
+    def show(self, address: Address, event: Event) -> None:
+        """Take note of one event. Must return at once and may forget it."""
+        ...
+
+
+class Route(msgspec.Struct, frozen=True):
+    """One address on the daemon's HTTP server. `public` routes need no credential."""
+
+    method: str
+    path: str
+    handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+    public: bool = False
+    #: The scope that a credential needs for this route.
+    scope: str = "control:write"
+
+
+@runtime_checkable
+class Webhook(Protocol):
+    """A channel that is spoken to over the daemon's HTTP server."""
+
+    def routes(self) -> Sequence[Route]:
+        """The routes to mount. Host, Origin and credential are checked before a handler runs."""
+        ...
+
+
+class ChannelKind(msgspec.Struct, frozen=True):
+    """How a channel registers: its settings, and how to open it. The name is its entry point's."""
+
+    settings: type[Section]
+    open: Callable[[Section], Channel]

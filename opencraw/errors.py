@@ -1,0 +1,150 @@
+"""What can go wrong, sorted by what the catcher does next.
+
+    OpenCrawError
+    ├── Refused            say no to the caller, who must change something
+    │   ├── Unauthorised   … who must show a credential
+    │   ├── Forbidden      … whose credential does not reach this far
+    │   └── NotFound       … who named something that is not there
+    ├── Unavailable        ask the caller to come back; nothing is lost
+    ├── ConfigInvalid      do not start; print every problem at once
+    ├── CannotStart        do not start; print the cause and the fix
+    ├── Fenced             somebody else owns this work now: stop, leave no trace
+    ├── ModelFailure       a model did not answer; `kind` says whether trying again helps
+    └── DeliveryFailure    a platform did not take a message
+        ├── NotSent        certainly not delivered; `retry_after` seconds from now it may be
+        ├── MaybeSent      the outcome is unknown
+        └── NeverSendable  no retry can help
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class OpenCrawError(Exception):
+    """Anything OpenCraw raises on purpose. The text is fit for a person to read."""
+
+
+class Refused(OpenCrawError):
+    """The request is wrong and would be wrong again.
+
+    `code` is one of the registered error codes that programs may match on.
+    """
+
+    status = 400
+
+    def __init__(self, message: str, *, code: str = "INVALID_REQUEST") -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class Unauthorised(Refused):
+    """No credential, or one that nobody issued."""
+
+    status = 401
+
+
+class Forbidden(Refused):
+    """A known credential without the scope this needs."""
+
+    status = 403
+
+
+class NotFound(Refused):
+    """The thing named does not exist, or not for this caller."""
+
+    status = 404
+
+    def __init__(self, message: str, *, code: str = "NOT_FOUND") -> None:
+        super().__init__(message, code=code)
+
+
+class Unavailable(OpenCrawError):
+    """Something we depend on is away. `retry_after` is in seconds."""
+
+    status = 503
+    code = "SERVICE_UNAVAILABLE"
+
+    def __init__(self, message: str, *, retry_after: float = 1.0) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+@dataclass(frozen=True)
+class ConfigProblem:
+    """One thing wrong with the configuration, and how to mend it.
+
+    `where` is `file:line` or the name of an environment variable.
+    """
+
+    where: str
+    key: str
+    problem: str
+    fix: str
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.key}: {self.problem}\n    fix: {self.fix}"
+
+
+class ConfigInvalid(OpenCrawError):
+    """The configuration cannot be used. Carries all problems, not the first."""
+
+    def __init__(self, problems: list[ConfigProblem]) -> None:
+        count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
+        super().__init__("\n".join([f"configuration refused: {count}", *map(str, problems)]))
+        self.problems = problems
+
+
+class CannotStart(OpenCrawError):
+    """The daemon must not start like this. The text names the cause, the impact and the fix."""
+
+
+class Fenced(OpenCrawError):
+    """This attempt lost its turn to a newer one; none of its effects may be written."""
+
+
+class FailureKind(StrEnum):
+    """Why a model did not answer, in the order in which causes are told apart."""
+
+    BILLING = "billing"
+    AUTH = "auth"
+    RATE_LIMITED = "rate_limited"
+    OVERLOADED = "overloaded"
+    TIMEOUT = "timeout"
+    CONTEXT_OVERFLOW = "context_overflow"
+    #: The provider refused the request, or answered what its protocol does not allow.
+    FORMAT = "format"
+    #: The connection broke before or during the answer.
+    UNREACHABLE = "unreachable"
+
+
+class ModelFailure(OpenCrawError):
+    """A model call failed. `retry_after`, in seconds, is the provider's own wish when it named one."""
+
+    def __init__(
+        self, kind: FailureKind, message: str, *, retry_after: float | None = None
+    ) -> None:
+        super().__init__(message)
+        self.kind = kind
+        self.retry_after = retry_after
+
+
+class DeliveryFailure(OpenCrawError):
+    """A platform did not confirm a message."""
+
+
+class NotSent(DeliveryFailure):
+    """The platform certainly did not take it; sending again is safe."""
+
+    def __init__(self, message: str, *, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class MaybeSent(DeliveryFailure):
+    """The platform may have taken it: the connection broke after the request had left."""
+
+
+class NeverSendable(DeliveryFailure):
+    """The platform will not take this message however often it is sent."""

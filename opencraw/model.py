@@ -1,0 +1,119 @@
+"""What is said to a language model and what it says back, in no vendor's dialect."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Literal, Protocol
+
+import msgspec
+
+
+class ToolCall(msgspec.Struct, frozen=True):
+    """The model asks for a tool. `arguments` is the JSON text of an object."""
+
+    id: str
+    name: str
+    arguments: str
+
+
+class Thinking(msgspec.Struct, frozen=True):
+    """Reasoning that a provider wants back verbatim. `signature` is opaque; `provider` wrote it."""
+
+    provider: str
+    text: str
+    signature: str = ""
+    #: Reasoning that the provider encrypted: `text` is empty and `signature` holds the ciphertext.
+    redacted: bool = False
+
+
+class UserMessage(msgspec.Struct, frozen=True):
+    text: str
+
+
+class AssistantMessage(msgspec.Struct, frozen=True):
+    text: str
+    tool_calls: tuple[ToolCall, ...] = ()
+    thinking: tuple[Thinking, ...] = ()
+
+
+class ToolMessage(msgspec.Struct, frozen=True):
+    """The result of one tool call, or the reason why there is none."""
+
+    call_id: str
+    name: str
+    text: str
+    failed: bool = False
+
+
+Message = UserMessage | AssistantMessage | ToolMessage
+
+
+class ToolSpec(msgspec.Struct, frozen=True):
+    """A tool as a model sees it. `parameters` is a JSON schema of type object."""
+
+    name: str
+    description: str
+    parameters: dict[str, object]
+
+
+class Prompt(msgspec.Struct, frozen=True):
+    """One request to a model. Every tool message answers a call of the assistant message before it."""
+
+    system: str
+    messages: tuple[Message, ...]
+    tools: tuple[ToolSpec, ...] = ()
+
+
+class Usage(msgspec.Struct, frozen=True):
+    """Tokens as the provider counted them. `cached_tokens` are part of `prompt_tokens`."""
+
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    cached_tokens: int = 0
+
+    def __add__(self, other: Usage) -> Usage:
+        return Usage(
+            self.prompt_tokens + other.prompt_tokens,
+            self.completion_tokens + other.completion_tokens,
+            self.cached_tokens + other.cached_tokens,
+        )
+
+
+class TextDelta(msgspec.Struct, frozen=True):
+    text: str
+
+
+class ThinkingDelta(msgspec.Struct, frozen=True):
+    text: str
+
+
+StopReason = Literal["end", "tool_calls", "length", "refused"]
+
+
+class ModelReply(msgspec.Struct, frozen=True):
+    """A model's whole answer; the last event of every stream that did not fail."""
+
+    text: str
+    tool_calls: tuple[ToolCall, ...] = ()
+    thinking: tuple[Thinking, ...] = ()
+    usage: Usage = Usage()
+    stop: StopReason = "end"
+
+
+ModelEvent = TextDelta | ThinkingDelta | ModelReply
+
+
+class Provider(Protocol):
+    """Speaks one vendor's wire format."""
+
+    def stream(self, prompt: Prompt) -> AsyncIterator[ModelEvent]:
+        """Yield deltas as they arrive, then exactly one `ModelReply`.
+
+        Raises `ModelFailure` and nothing else. A stream that ends without its end marker, that
+        stalls or that breaks its protocol is a failure, never a short answer.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Let go of connections."""
+        ...
