@@ -1,0 +1,1 @@
+"""The durable conversation: its transcript, its settings, what people see of it."""

@@ -1,0 +1,201 @@
+-- name: transcript
+-- The newest lines that a prompt may need, newest first. Texts are cut to $4 characters: no window
+-- can show more of one.
+SELECT seq, kind, left(text, $4) AS text, length(text) > $4 AS cut, turn_id, disposition,
+       tool_calls::text AS tool_calls, thinking::text AS thinking, call_id, tool_name, failed,
+       interrupted
+  FROM entry
+ WHERE session_id = $1
+   AND seq > (SELECT reset_seq FROM session WHERE id = $1)
+   AND kind <> 'notice'
+   AND seq > $2
+ ORDER BY seq DESC
+ LIMIT $3;
+
+-- name: lines
+-- A conversation as people see it: what they said, and what was delivered to them. Newest first.
+(SELECT entry.seq, 'said' AS kind, entry.text, entry.created_at AS at, entry.message_id,
+        entry.turn_id, '{}'::text[] AS tools, false AS interrupted, inbox.dedupe_key
+   FROM entry
+   JOIN inbox ON inbox.message_id = entry.message_id
+  WHERE entry.session_id = $1 AND entry.kind = 'user' AND entry.seq > $2 AND entry.seq < $3
+  ORDER BY entry.seq DESC
+  LIMIT $4)
+UNION ALL
+(SELECT seq, kind, text, created_at, delivery_id, turn_id, tools, interrupted, ''
+   FROM outbox
+  WHERE session_id = $1 AND seq > $2 AND seq < $3
+  ORDER BY seq DESC
+  LIMIT $4)
+ORDER BY seq DESC
+LIMIT $4;
+
+-- name: pending
+SELECT message_id, text, accepted_at, dedupe_key
+  FROM inbox
+ WHERE session_id = $1 AND state = 'waiting'
+ ORDER BY id;
+
+-- name: session
+SELECT session.id, session.key, session.created_at, session.last_active_at, session.mode,
+       session.debounce_ms, session.model, session.prompt_tokens, session.completion_tokens,
+       session.cached_tokens, session.last_seq,
+       (SELECT count(*) FROM inbox
+         WHERE inbox.session_id = session.id AND inbox.state = 'waiting') AS waiting,
+       EXISTS (SELECT FROM turn
+                WHERE turn.session_id = session.id AND turn.state = 'running') AS running
+  FROM session
+ WHERE session.id = $1;
+
+-- name: sessions
+SELECT session.id, session.channel, session.account, session.chat, session.thread,
+       session.created_at, session.last_active_at, session.mode, session.model,
+       session.prompt_tokens, session.completion_tokens, session.cached_tokens,
+       (SELECT count(*) FROM entry
+         WHERE entry.session_id = session.id AND entry.kind = 'user') AS messages,
+       (SELECT count(*) FROM inbox
+         WHERE inbox.session_id = session.id AND inbox.state = 'waiting') AS waiting,
+       EXISTS (SELECT FROM turn
+                WHERE turn.session_id = session.id AND turn.state = 'running') AS running,
+       (SELECT sender_id FROM inbox WHERE inbox.session_id = session.id
+         ORDER BY inbox.id LIMIT 1) AS sender_id
+  FROM session
+ ORDER BY session.last_active_at DESC
+ LIMIT $1;
+
+-- name: open_session
+-- Group commit.
+WITH given AS (
+    SELECT *
+      FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[],
+                  $8::text[])
+           WITH ORDINALITY
+        AS row(session_id, session_key, tenant, agent, channel, account, chat, thread, ord)
+), opened AS (
+    INSERT INTO session (id, key, tenant, agent, channel, account, chat, thread)
+    SELECT DISTINCT ON (session_id)
+           session_id, session_key, tenant, agent, channel, account, chat, thread
+      FROM given
+     ORDER BY session_id
+        ON CONFLICT DO NOTHING
+)
+SELECT ord FROM given;
+
+-- name: answer_command
+-- Group commit, of one command per session at a time. A command is one effect: that it came in
+-- (once, however often it is repeated), what it changes, and what is answered. `stop` also takes
+-- back what waits and asks the running turn to end; the request outlives the process that should
+-- hear it.
+WITH given AS (
+    SELECT *
+      FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[],
+                  $8::text[], $9::uuid[], $10::text[], $11::text[], $12::text[], $13::text[],
+                  $14::integer[], $15::text[], $16::text[], $17::uuid[])
+           WITH ORDINALITY
+        AS row(message_id, session_id, channel, account, sender_id, sender_name, rights, text,
+               correlation_id, origin, dedupe_key, change, mode, debounce_ms, model, reply,
+               delivery_id, ord)
+), fresh AS (
+    INSERT INTO inbox (message_id, session_id, channel, account, dedupe_key, sender_id, sender_name,
+                       rights, text, correlation_id, origin, trigger_type, state, outcome)
+    SELECT message_id, session_id, channel, account, dedupe_key, sender_id, sender_name,
+           rights, text, correlation_id, origin, 'command', 'done', 'command'
+      FROM given
+     ORDER BY ord
+        ON CONFLICT (channel, account, dedupe_key) DO NOTHING
+    RETURNING message_id, session_id
+), doing AS (
+    SELECT given.* FROM given JOIN fresh USING (message_id, session_id)
+), withdrawn AS (
+    UPDATE inbox
+       SET state = 'done', outcome = 'withdrawn'
+      FROM doing
+     WHERE doing.change IN ('stop', 'reset') AND inbox.session_id = doing.session_id
+       AND inbox.state = 'waiting'
+), stopped AS (
+    UPDATE turn
+       SET stop_requested = true
+      FROM doing
+     WHERE doing.change IN ('stop', 'reset') AND turn.session_id = doing.session_id
+       AND turn.state = 'running'
+), changed AS (
+    UPDATE session
+       SET last_seq = session.last_seq + 1,
+           last_active_at = greatest(session.last_active_at, now()),
+           reset_seq = CASE doing.change WHEN 'reset' THEN session.last_seq
+                                         ELSE session.reset_seq END,
+           mode = CASE doing.change WHEN 'queue' THEN doing.mode ELSE session.mode END,
+           debounce_ms = CASE doing.change WHEN 'queue' THEN doing.debounce_ms
+                                           ELSE session.debounce_ms END,
+           model = CASE doing.change WHEN 'model' THEN doing.model ELSE session.model END,
+           prompt_tokens = CASE doing.change WHEN 'reset' THEN 0 ELSE session.prompt_tokens END,
+           completion_tokens = CASE doing.change WHEN 'reset' THEN 0
+                                                 ELSE session.completion_tokens END,
+           cached_tokens = CASE doing.change WHEN 'reset' THEN 0 ELSE session.cached_tokens END
+      FROM doing
+     WHERE session.id = doing.session_id
+    RETURNING session.id AS session_id, session.last_seq, session.chat, session.thread
+), written AS (
+    INSERT INTO entry (session_id, seq, kind, text, message_id)
+    SELECT session_id, last_seq, 'notice', reply, delivery_id
+      FROM doing
+      JOIN changed USING (session_id)
+), posted AS (
+    INSERT INTO outbox (delivery_id, session_id, seq, channel, account, chat, thread, kind, text,
+                        state)
+    SELECT delivery_id, session_id, last_seq, channel, account, changed.chat, changed.thread,
+           'notice', reply, 'pending'
+      FROM doing
+      JOIN changed USING (session_id)
+    RETURNING delivery_id, seq, created_at
+)
+SELECT given.ord, coalesce(posted.seq, outbox.seq) AS seq,
+       coalesce(posted.created_at, outbox.created_at) AS created_at,
+       coalesce(fresh.message_id, known.message_id) AS message_id
+  FROM given
+  LEFT JOIN fresh ON fresh.message_id = given.message_id
+  LEFT JOIN posted ON posted.delivery_id = given.delivery_id
+  LEFT JOIN outbox ON outbox.delivery_id = given.delivery_id
+  LEFT JOIN inbox AS known ON known.channel = given.channel AND known.account = given.account
+                          AND known.dedupe_key = given.dedupe_key;
+
+-- name: post
+-- Group commit. A word from the daemon or its operator, outside any turn: a notice in the
+-- transcript and a delivery. The same delivery id is the same word.
+WITH given AS (
+    SELECT *
+      FROM unnest($1::uuid[], $2::uuid[], $3::text[]) WITH ORDINALITY
+        AS row(delivery_id, session_id, text, ord)
+), fresh AS (
+    SELECT * FROM given
+     WHERE NOT EXISTS (SELECT FROM outbox WHERE outbox.delivery_id = given.delivery_id)
+), placed AS (
+    SELECT *, row_number() OVER (PARTITION BY session_id ORDER BY ord) AS nth,
+           count(*) OVER (PARTITION BY session_id) AS total
+      FROM fresh
+), numbered AS (
+    UPDATE session
+       SET last_seq = session.last_seq + placed.total
+      FROM placed
+     WHERE session.id = placed.session_id AND placed.nth = 1
+    RETURNING session.id AS session_id, session.last_seq - placed.total AS base, session.channel,
+              session.account, session.chat, session.thread
+), written AS (
+    INSERT INTO entry (session_id, seq, kind, text, message_id)
+    SELECT session_id, base + nth, 'notice', text, delivery_id
+      FROM placed
+      JOIN numbered USING (session_id)
+), posted AS (
+    INSERT INTO outbox (delivery_id, session_id, seq, channel, account, chat, thread, kind, text,
+                        state)
+    SELECT delivery_id, session_id, base + nth, channel, account, chat, thread, 'notice', text,
+           'pending'
+      FROM placed
+      JOIN numbered USING (session_id)
+    RETURNING delivery_id, seq, created_at
+)
+SELECT given.ord, coalesce(posted.seq, outbox.seq) AS seq,
+       coalesce(posted.created_at, outbox.created_at) AS created_at
+  FROM given
+  LEFT JOIN posted ON posted.delivery_id = given.delivery_id
+  LEFT JOIN outbox ON outbox.delivery_id = given.delivery_id;
