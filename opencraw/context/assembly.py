@@ -1,0 +1,34 @@
+"""The system prompt and the prompt, from what is known."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from opencraw.context.settings import ContextSettings, GeneralSettings
+from opencraw.context.window import Limits, Window, window
+from opencraw.resources import prompt
+from opencraw.sessions.transcript import Entry
+
+#: So many entries are read at most; a window is far smaller.
+MOST_ENTRIES = 400
+
+
+class Assembly:
+    """Turns transcripts into windows, under one configuration."""
+
+    def __init__(self, general: GeneralSettings, context: ContextSettings) -> None:
+        self.system = (general.system_prompt or prompt("system.md")).strip()
+        self._limits = Limits(
+            max_prompt_tokens=context.max_prompt_tokens,
+            min_recent_messages=context.min_recent_messages,
+            max_tool_chars=context.max_tool_chars,
+        )
+
+    @property
+    def longest_text(self) -> int:
+        """No single text needs to be read beyond this: it would not fit anyway."""
+        return self._limits.max_prompt_tokens * 4
+
+    def window(self, entries: Sequence[Entry]) -> Window:
+        """What a model is shown of a conversation whose newest entries are `entries`."""
+        return window(entries, self._limits)

@@ -1,0 +1,132 @@
+"""Which part of a transcript a model is shown, decided from values alone.
+
+A prompt is made of blocks that are never cut apart: a user's line, or an assistant's step together
+with the results of all its tool calls. Providers refuse a call without its result and a result
+without its call, so every window that this module builds is one that they accept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from opencraw.context.notes import note
+from opencraw.model import AssistantMessage, Message, ToolCall, ToolMessage, UserMessage
+from opencraw.sessions.transcript import Entry
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How much is shown. Tokens are estimated, see `estimate`."""
+
+    max_prompt_tokens: int
+    min_recent_messages: int
+    max_tool_chars: int
+
+
+@dataclass(frozen=True, slots=True)
+class OpenCall:
+    """A tool call of the newest step that has no result yet."""
+
+    call: ToolCall
+    #: It was on record as started: it may have happened.
+    started: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """What a model is shown, and the calls that have to be answered before it is asked again."""
+
+    messages: tuple[Message, ...]
+    open_calls: tuple[OpenCall, ...] = ()
+
+
+def estimate(text: str) -> int:
+    """About how many tokens `text` has: a token is some four bytes of UTF-8."""
+    size = len(text) if text.isascii() else len(text.encode("utf-8", "replace"))
+    return size // 4 + 4
+
+
+def shorten(text: str, longest: int) -> str:
+    """`text`, with its middle left out when it is longer than `longest` characters."""
+    if len(text) <= longest:
+        return text
+    head, tail = longest * 2 // 3, longest // 3
+    gap = note("cut", characters=len(text) - head - tail)
+    return f"{text[:head]}\n{gap}\n{text[len(text) - tail :]}"
+
+
+def window(entries: Sequence[Entry], limits: Limits) -> Window:
+    """The newest part of `entries` that fits, oldest first, beginning with a user's line.
+
+    The newest turn is always shown whole (long tool results shortened), and so are the newest
+    `min_recent_messages`; of the rest as much as `max_prompt_tokens` allows.
+    """
+    blocks = list(_blocks(entries, limits.max_tool_chars))
+    if not blocks:
+        return Window(())
+    newest_turn = entries[-1].turn_id
+    tokens = shown = 0
+    first = len(blocks)
+    for position in range(len(blocks) - 1, -1, -1):
+        block = blocks[position]
+        tokens += block.tokens
+        owed = block.turn_id == newest_turn or shown < limits.min_recent_messages
+        if not owed and tokens > limits.max_prompt_tokens:
+            break
+        shown += len(block.messages)
+        first = position
+    kept = blocks[first:]
+    while len(kept) > 1 and not isinstance(kept[0].messages[0], UserMessage):
+        kept = kept[1:]
+    messages = tuple(message for block in kept for message in block.messages)
+    return Window(messages, kept[-1].open_calls)
+
+
+@dataclass(slots=True)
+class _Block:
+    turn_id: object
+    messages: list[Message]
+    tokens: int
+    open_calls: tuple[OpenCall, ...] = ()
+
+
+def _blocks(entries: Sequence[Entry], max_tool_chars: int) -> Iterable[_Block]:
+    position = 0
+    while position < len(entries):
+        entry = entries[position]
+        position += 1
+        if entry.kind == "user":
+            yield _Block(entry.turn_id, [UserMessage(entry.text)], estimate(entry.text))
+        elif entry.kind == "assistant":
+            start = position
+            while position < len(entries) and entries[position].kind.startswith("tool_"):
+                position += 1
+            newest = position == len(entries)
+            yield _step(entry, entries[start:position], max_tool_chars, newest=newest)
+        # A result without its step can only be first: the transcript was read from its middle.
+
+
+def _step(
+    entry: Entry, answers: Sequence[Entry], max_tool_chars: int, *, newest: bool
+) -> _Block:
+    """An assistant's step with the results of its calls, in the order of the calls."""
+    started = {answer.call_id for answer in answers if answer.kind == "tool_started"}
+    results = {answer.call_id: answer for answer in answers if answer.kind == "tool_result"}
+    text = entry.text
+    if entry.interrupted:
+        text = f"{text}\n{note('interrupted')}".strip()
+    messages: list[Message] = [AssistantMessage(text, entry.tool_calls, entry.thinking)]
+    open_calls: list[OpenCall] = []
+    for call in entry.tool_calls:
+        answer = results.get(call.id)
+        if answer is not None:
+            shown = shorten(answer.text, max_tool_chars)
+            messages.append(ToolMessage(call.id, call.name, shown, answer.failed))
+        elif newest:
+            open_calls.append(OpenCall(call, call.id in started))
+        else:
+            messages.append(ToolMessage(call.id, call.name, note("tool_lost"), failed=True))
+    tokens = sum(estimate(message.text) for message in messages)
+    tokens += sum(estimate(call.arguments) for call in entry.tool_calls)
+    return _Block(entry.turn_id, messages, tokens, tuple(open_calls))

@@ -1,0 +1,1 @@
+"""Runtimes turn a prompt into events. The built-in one is a loop of model and tools."""

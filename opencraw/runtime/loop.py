@@ -1,0 +1,189 @@
+"""The built-in runtime: history in, events out. It owns nothing.
+
+The caller consumes events one by one and writes each down before it asks for the next, so a step is
+on record before the next one is taken: the model's step before its tools run, a tool's start before
+its effect, its result before the model reads it.
+
+Steering is a question the loop asks: before each tool call starts, and before each model call.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import AsyncGenerator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from opencraw import crashpoints
+from opencraw.context.notes import note
+from opencraw.context.window import OpenCall
+from opencraw.errors import FailureKind, ModelFailure
+from opencraw.model import (
+    AssistantMessage,
+    Message,
+    ModelReply,
+    Prompt,
+    Provider,
+    TextDelta,
+    ToolCall,
+    ToolMessage,
+    UserMessage,
+)
+from opencraw.runtime.retries import pause_before_retry
+from opencraw.tools.registry import ArgumentsInvalid, Risk, Tool, Toolbox
+
+
+@dataclass(frozen=True, slots=True)
+class StepBegins:
+    """A model is about to be asked. Text of an earlier try at this step is void."""
+
+
+@dataclass(frozen=True, slots=True)
+class StepEnds:
+    """A model's step is complete. With tool calls the loop goes on, without it ends."""
+
+    reply: ModelReply
+
+
+@dataclass(frozen=True, slots=True)
+class ToolBegins:
+    """A tool is about to run. Once this event is taken, it may have had its effect."""
+
+    call: ToolCall
+
+
+@dataclass(frozen=True, slots=True)
+class ToolEnds:
+    """A tool call has its result."""
+
+    call: ToolCall
+    result: ToolMessage
+
+
+RuntimeEvent = StepBegins | TextDelta | StepEnds | ToolBegins | ToolEnds
+
+
+class Ears(Protocol):
+    """What was said to a turn while it runs."""
+
+    def hearing(self) -> bool:
+        """Somebody spoke. A hint that costs nothing."""
+        ...
+
+    async def hear(self) -> Sequence[UserMessage]:
+        """Take up what was said; it is on record when this returns."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class LoopLimits:
+    """How far one turn may go."""
+
+    tool_loops_max: int
+    tool_max_runtime_seconds: float
+
+
+class Loop:
+    """Asks a model, runs its tools, asks again, until it answers without a call."""
+
+    def __init__(self, provider: Provider, toolbox: Toolbox, limits: LoopLimits) -> None:
+        self._provider = provider
+        self._toolbox = toolbox
+        self._limits = limits
+
+    async def run(
+        self,
+        system: str,
+        history: Sequence[Message],
+        open_calls: Sequence[OpenCall],
+        ears: Ears,
+    ) -> AsyncGenerator[RuntimeEvent]:
+        """Run one turn. Raises `ModelFailure` when the model cannot be made to answer.
+
+        `open_calls` are the calls at the end of `history` that have no result yet: a turn that was
+        broken off in the middle of its tools goes on with them.
+        """
+        messages = list(history)
+        calls = open_calls
+        rounds = 0
+        while True:
+            async for event in self._answer(calls, ears, rounds):
+                if isinstance(event, ToolEnds):
+                    messages.append(event.result)
+                yield event
+            if ears.hearing():
+                messages.extend(await ears.hear())
+            reply: ModelReply | None = None
+            async for step in self._ask(Prompt(system, tuple(messages), self._toolbox.specs)):
+                if isinstance(step, StepEnds):
+                    reply = step.reply
+                yield step
+            if reply is None or not reply.tool_calls:
+                return
+            messages.append(AssistantMessage(reply.text, reply.tool_calls, reply.thinking))
+            calls = [OpenCall(call, started=False) for call in reply.tool_calls]
+            rounds += 1
+            if rounds > self._limits.tool_loops_max + 1:
+                raise ModelFailure(
+                    FailureKind.FORMAT, "the model kept calling tools instead of answering"
+                )
+
+    async def _ask(self, prompt: Prompt) -> AsyncGenerator[RuntimeEvent]:
+        """One step of the model, tried again where that helps."""
+        clock = asyncio.get_running_loop().time
+        began = clock()
+        tries = 0
+        while True:
+            tries += 1
+            yield StepBegins()
+            crashpoints.reach("before_llm")
+            try:
+                async for event in self._provider.stream(prompt):
+                    if isinstance(event, TextDelta):
+                        yield event
+                    elif isinstance(event, ModelReply):
+                        yield StepEnds(event)
+                return
+            except ModelFailure as failure:
+                pause = pause_before_retry(failure, tries, clock() - began, random.random())  # noqa: S311 - spreads load, guards nothing
+                if pause is None:
+                    raise
+            await asyncio.sleep(pause)
+
+    async def _answer(
+        self, calls: Sequence[OpenCall], ears: Ears, rounds: int
+    ) -> AsyncGenerator[RuntimeEvent]:
+        """Give every call a result, in order."""
+        for open_call in calls:
+            call = open_call.call
+            tool = self._toolbox.get(call.name)
+            if open_call.started and (tool is None or tool.risk is not Risk.READ):
+                yield _not_run(call, "tool_uncertain")
+            elif tool is None:
+                yield _not_run(call, "tool_unknown")
+            elif rounds > self._limits.tool_loops_max:
+                yield _not_run(call, "tool_limit")
+            elif ears.hearing():
+                yield _not_run(call, "tool_skipped")
+            else:
+                yield ToolBegins(call)
+                yield ToolEnds(call, await self._run_tool(tool, call))
+
+    async def _run_tool(self, tool: Tool, call: ToolCall) -> ToolMessage:
+        """A tool's failure is a result that the model reads, never an error of the turn."""
+        seconds = self._limits.tool_max_runtime_seconds
+        try:
+            async with asyncio.timeout(seconds):
+                return ToolMessage(call.id, call.name, await tool.run(call.arguments))
+        except ArgumentsInvalid as error:
+            text = note("tool_arguments", problem=error)
+        except TimeoutError:
+            text = note("tool_timeout", seconds=f"{seconds:g}")
+        except Exception as error:  # noqa: BLE001 - a tool may raise anything; the model is told
+            text = note("tool_failed", problem=f"{type(error).__name__}: {error}")
+        return ToolMessage(call.id, call.name, text, failed=True)
+
+
+def _not_run(call: ToolCall, reason: str) -> ToolEnds:
+    return ToolEnds(call, ToolMessage(call.id, call.name, note(reason), failed=True))

@@ -1,0 +1,115 @@
+"""Tools: async functions with a risk.
+
+A tool is offered only when the configuration allows it. Third parties register theirs through the
+entry-point group `opencraw.tools`; an entry point names a `Tool`.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+from importlib.metadata import entry_points
+from typing import Any, get_type_hints
+
+import msgspec
+
+from opencraw.errors import CannotStart
+from opencraw.model import ToolSpec
+from opencraw.tools.settings import ToolsSettings
+
+
+class Risk(StrEnum):
+    """What running a tool twice, or wrongly, can cost."""
+
+    #: It changes nothing: after a crash it may simply run again.
+    READ = "read"
+    #: It changes something: it is never repeated on its own.
+    EFFECT = "effect"
+
+
+class ArgumentsInvalid(Exception):
+    """The model's arguments do not fit the tool. The text is for the model."""
+
+
+@dataclass(frozen=True)
+class Tool:
+    """One function that a model may call."""
+
+    spec: ToolSpec
+    risk: Risk
+    _arguments: type[msgspec.Struct]
+    _function: Callable[..., Awaitable[str]]
+
+    async def run(self, arguments: str) -> str:
+        """Call it with the JSON text of its arguments. Raises `ArgumentsInvalid` before anything
+        happens, and whatever the tool itself raises."""
+        try:
+            given = msgspec.json.decode(arguments or "{}", type=self._arguments)
+        except (msgspec.DecodeError, RecursionError) as error:
+            raise ArgumentsInvalid(str(error)) from error
+        return await self._function(**msgspec.structs.asdict(given))
+
+
+def tool(risk: Risk) -> Callable[[Callable[..., Awaitable[str]]], Tool]:
+    """Make a tool of an async function: its name, its docstring and its signature are what the
+    model sees. Parameters are plain types with annotations; unknown ones are refused."""
+
+    def decorate(function: Callable[..., Awaitable[str]]) -> Tool:
+        hints = get_type_hints(function)
+        fields: list[Any] = []
+        for name, parameter in inspect.signature(function).parameters.items():
+            required = parameter.default is inspect.Parameter.empty
+            fields.append(
+                (name, hints[name]) if required else (name, hints[name], parameter.default)
+            )
+        arguments = msgspec.defstruct(
+            function.__name__, fields, kw_only=True, forbid_unknown_fields=True
+        )
+        schema = msgspec.json.schema(arguments)
+        parameters = schema["$defs"][function.__name__]
+        spec = ToolSpec(
+            name=function.__name__,
+            description=inspect.cleandoc(function.__doc__ or ""),
+            parameters={
+                "type": "object",
+                "properties": parameters["properties"],
+                "required": parameters["required"],
+                "additionalProperties": False,
+            },
+        )
+        return Tool(spec, risk, arguments, function)
+
+    return decorate
+
+
+class Toolbox:
+    """The tools that this configuration offers."""
+
+    def __init__(self, tools: Iterable[Tool]) -> None:
+        self._tools = {tool.spec.name: tool for tool in tools}
+        self.specs = tuple(tool.spec for tool in self._tools.values())
+
+    def get(self, name: str) -> Tool | None:
+        return self._tools.get(name)
+
+
+def open_toolbox(settings: ToolsSettings) -> Toolbox:
+    """The allowed tools. Raises `CannotStart` for a name that nothing provides."""
+    from opencraw.tools.builtin import BUILTIN
+
+    known = {tool.spec.name: tool for tool in BUILTIN}
+    wanted = [name for name in settings.allow if name not in settings.deny]
+    if any(name not in known for name in wanted):
+        for point in entry_points(group="opencraw.tools"):
+            if point.name in wanted:
+                loaded = point.load()
+                known.setdefault(loaded.spec.name, loaded)
+    for name in [*settings.allow, *settings.deny]:
+        if name not in known and name not in settings.deny:
+            raise CannotStart(
+                f"tools.allow names {name!r}, but no installed tool has that name. Remove it from"
+                f" the list, or install what provides it. Known: {', '.join(sorted(known))}."
+            )
+    return Toolbox(known[name] for name in wanted)

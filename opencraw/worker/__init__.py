@@ -1,0 +1,1 @@
+"""Claims turns, keeps them alive, settles their outcome."""

@@ -1,0 +1,288 @@
+"""One turn, from its claim to its settlement."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import Protocol
+
+from opencraw import crashpoints
+from opencraw.context.assembly import MOST_ENTRIES, Assembly
+from opencraw.context.notes import note
+from opencraw.context.window import OpenCall
+from opencraw.contract import Delivery, Draft
+from opencraw.errors import Fenced, ModelFailure
+from opencraw.events import Event, QueueChanged, ToolShown, TurnEnded, TurnStarted
+from opencraw.model import (
+    AssistantMessage,
+    Message,
+    ModelReply,
+    TextDelta,
+    ToolCall,
+    Usage,
+    UserMessage,
+)
+from opencraw.queue.modes import Arrival, Meeting, heard, meets_running_turn
+from opencraw.queue.turns import Lane, Settlement, TranscriptLine, Turn, Turns
+from opencraw.runtime.loop import Ears, RuntimeEvent, StepBegins, StepEnds, ToolBegins, ToolEnds
+from opencraw.sessions.transcript import Sessions
+from opencraw.settings import Mode
+from opencraw.worker.draft import LiveDraft
+
+log = logging.getLogger(__name__)
+
+#: A turn that died so often is given up, with words, so that it cannot block its lane for ever.
+MOST_ATTEMPTS = 5
+_SUMMARY = 200
+
+
+class Runtime(Protocol):
+    """Turns a history into events; see `opencraw.runtime.loop`."""
+
+    def run(
+        self,
+        system: str,
+        history: Sequence[Message],
+        open_calls: Sequence[OpenCall],
+        ears: Ears,
+    ) -> AsyncGenerator[RuntimeEvent]: ...
+
+
+@dataclass(frozen=True)
+class Workshop:
+    """What every turn needs."""
+
+    turns: Turns
+    sessions: Sessions
+    assembly: Assembly
+    #: The runtime for a model's label. Raises `ModelFailure` when it is not configured.
+    runtime: Callable[[str], Runtime]
+    show: Callable[[Turn, Event], None]
+    deliver: Callable[[Delivery], None]
+
+
+class Running:
+    """A turn in our hands. `run` brings it to its end; `stop` ends it early."""
+
+    def __init__(self, workshop: Workshop, turn: Turn, mode: Mode) -> None:
+        self.turn = turn
+        self.mode = mode
+        self._workshop = workshop
+        self._draft = LiveDraft(turn.id, turn.attempt)
+        self._open_calls: dict[str, ToolCall] = {}
+        self._tools: list[str] = []
+        self._usage = Usage()
+        self._spoken_to = False
+        self._stopped = turn.stop_requested
+        self._work: asyncio.Task[Settlement] | None = None
+
+    @property
+    def draft(self) -> Draft:
+        return Draft(self.turn.id, self.turn.attempt, self._draft.text)
+
+    def stop(self) -> None:
+        """End the turn now: what it has said is kept and flagged, open calls are closed."""
+        self._stopped = True
+        if self._work is not None:
+            self._work.cancel()
+
+    def spoken_to(self) -> None:
+        """A message reached the lane."""
+        match meets_running_turn(self.mode):
+            case Meeting.STEER:
+                self._spoken_to = True
+            case Meeting.INTERRUPT:
+                self.stop()
+            case Meeting.WAIT:
+                pass
+
+    def hearing(self) -> bool:
+        return self._spoken_to
+
+    async def hear(self) -> Sequence[UserMessage]:
+        """Take up what was said meanwhile, as far as this turn may."""
+        self._spoken_to = False
+        lane = await self._lane()
+        if lane is None:
+            return ()
+        arrivals = tuple(Arrival(each.id, each.rights, each.age) for each in lane.messages)
+        wanted = heard(self.mode, self.turn.rights, arrivals)
+        if not wanted:
+            return ()
+        taken = set(await self._workshop.turns.advance(self.turn, (), hears=wanted))
+        self._show(QueueChanged())
+        return [UserMessage(each.text) for each in lane.messages if each.id in taken]
+
+    async def run(self) -> None:
+        """Bring the turn to its end. Cancelling hands it over: it goes on elsewhere or later."""
+        self._show(TurnStarted(self.turn.id, self.turn.attempt))
+        self._work = asyncio.ensure_future(self._work_it())
+        try:
+            if self._stopped:
+                self._work.cancel()
+            await asyncio.wait([self._work])
+            settlement = self._cut_short() if self._work.cancelled() else await self._work
+            crashpoints.reach("llm_done_before_commit")
+            delivery = await self._workshop.turns.settle(self.turn, settlement)
+        except Fenced as lost:
+            log.warning("%s", lost)
+            self._show(TurnEnded(self.turn.id, "failed"))
+            return
+        finally:
+            self._work.cancel()
+            await asyncio.wait([self._work])
+        crashpoints.reach("commit_before_deliver")
+        self._show(TurnEnded(self.turn.id, settlement.state))
+        if delivery is not None:
+            self._workshop.deliver(delivery)
+
+    async def _work_it(self) -> Settlement:
+        """The turn's own work. Whatever goes wrong in it becomes words for the person."""
+        try:
+            return await self._converse()
+        except ModelFailure as failure:
+            log.warning("turn %s: %s: %s", self.turn.id, failure.kind, failure)
+            return self._failed(f"{failure.kind}: {failure}", _apology(str(failure)))
+        except Fenced:
+            raise
+        except Exception as error:
+            log.exception("turn %s failed", self.turn.id)
+            return self._failed(
+                f"internal: {type(error).__name__}",
+                _apology(f"something in OpenCraw went wrong (turn {self.turn.id})"),
+            )
+
+    async def _converse(self) -> Settlement:
+        turns, assembly = self._workshop.turns, self._workshop.assembly
+        if self.turn.attempt > MOST_ATTEMPTS:
+            return self._failed(
+                "attempts",
+                _apology(f"the process died {MOST_ATTEMPTS} times while I worked on it"),
+            )
+        if self.turn.attempt > 1 and await self._is_overtaken():
+            return self._cut_short()
+        entries = await self._workshop.sessions.transcript(
+            self.turn.session_id, longest=assembly.longest_text, limit=MOST_ENTRIES
+        )
+        for entry in entries:
+            if entry.turn_id == self.turn.id and entry.kind == "assistant":
+                self._draft.record(entry.text)
+                self._tools.extend(call.name for call in entry.tool_calls)
+        window = assembly.window(entries)
+        self._open_calls = {each.call.id: each.call for each in window.open_calls}
+        events = self._workshop.runtime(self.turn.model).run(
+            assembly.system, window.messages, window.open_calls, self
+        )
+        async with aclosing(events):
+            async for event in events:
+                match event:
+                    case TextDelta():
+                        self._show(self._draft.grow(event.text))
+                        crashpoints.reach("mid_stream")
+                    case StepBegins():
+                        self._draft.begin_step()
+                    case StepEnds(reply) if not reply.tool_calls:
+                        return self._done(reply)
+                    case StepEnds(reply):
+                        await self._step(turns, reply)
+                    case ToolBegins(call):
+                        await self._tool_begins(turns, call)
+                    case ToolEnds():
+                        await self._tool_ends(turns, event)
+        raise AssertionError("a runtime ended without a last step")
+
+    async def _is_overtaken(self) -> bool:
+        """The process died between an interrupting message and the end of the turn it ended."""
+        if meets_running_turn(self.mode) is not Meeting.INTERRUPT:
+            return False
+        return await self._lane() is not None
+
+    async def _lane(self) -> Lane | None:
+        lanes = await self._workshop.turns.waiting([self.turn.session_id])
+        return lanes[0] if lanes else None
+
+    async def _step(self, turns: Turns, reply: ModelReply) -> None:
+        self._draft.record(reply.text)
+        self._open_calls = {call.id: call for call in reply.tool_calls}
+        self._tools.extend(call.name for call in reply.tool_calls)
+        line = TranscriptLine.of(AssistantMessage(reply.text, reply.tool_calls, reply.thinking))
+        await turns.advance(self.turn, [line], usage=reply.usage)
+
+    async def _tool_begins(self, turns: Turns, call: ToolCall) -> None:
+        line = TranscriptLine("tool_started", call_id=call.id, tool_name=call.name)
+        await turns.advance(self.turn, [line])
+        self._show_tool(call, "started", call.arguments)
+        crashpoints.reach("tool_started")
+
+    async def _tool_ends(self, turns: Turns, event: ToolEnds) -> None:
+        crashpoints.reach("tool_done")
+        result = event.result
+        self._open_calls.pop(event.call.id, None)
+        line = TranscriptLine(
+            "tool_result",
+            text=result.text,
+            call_id=result.call_id,
+            tool_name=result.name,
+            failed=result.failed,
+        )
+        await turns.advance(self.turn, [line])
+        self._show_tool(event.call, "failed" if result.failed else "finished", result.text)
+
+    def _done(self, reply: ModelReply) -> Settlement:
+        self._draft.record(reply.text)
+        line = TranscriptLine.of(AssistantMessage(reply.text, (), reply.thinking))
+        text = self._draft.text
+        if reply.stop == "length":
+            text += "\n\n*(The model reached its limit of output tokens here.)*"
+        if not text.strip():
+            empty = TranscriptLine("notice", text=_apology("the model answered with nothing"))
+            return Settlement(
+                "done", (line, empty), empty.text, "notice", tuple(self._tools), reply.usage
+            )
+        return Settlement("done", (line,), text, "reply", tuple(self._tools), reply.usage)
+
+    def _cut_short(self) -> Settlement:
+        """The turn ends because a person said so."""
+        lines = self._closed_calls()
+        if self._draft.step:
+            partial = AssistantMessage(self._draft.step)
+            lines.append(TranscriptLine.of(partial, interrupted=True))
+        text = self._draft.text
+        return Settlement("interrupted", tuple(lines), text.strip() and text, "reply",
+                          tuple(self._tools))  # fmt: skip
+
+    def _failed(self, failure: str, words: str) -> Settlement:
+        lines = [*self._closed_calls(), TranscriptLine("notice", text=words)]
+        return Settlement("failed", tuple(lines), words, "notice", failure=failure)
+
+    def _closed_calls(self) -> list[TranscriptLine]:
+        for call in self._open_calls.values():
+            self._show_tool(call, "cancelled", "")
+        return [
+            TranscriptLine(
+                "tool_result",
+                text=note("tool_cancelled"),
+                call_id=call.id,
+                tool_name=call.name,
+                failed=True,
+            )
+            for call in self._open_calls.values()
+        ]
+
+    def _show(self, event: Event) -> None:
+        self._workshop.show(self.turn, event)
+
+    def _show_tool(self, call: ToolCall, state: str, summary: str) -> None:
+        if len(summary) > _SUMMARY:
+            summary = summary[:_SUMMARY] + "…"
+        self._show(ToolShown(self.turn.id, call.id, call.name, state, summary))  # type: ignore[arg-type]
+
+
+def _apology(cause: str) -> str:
+    return (
+        f"I could not answer: {cause}. Your message is kept in this conversation; "
+        "say it again, or write anything, and I will try anew."
+    )
