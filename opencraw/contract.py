@@ -26,7 +26,7 @@ DEFAULT_TENANT = "default"
 
 
 class Address(msgspec.Struct, frozen=True):
-    """Where a conversation happens. All parts are the platform's stable ids, never display names."""
+    """Where a conversation happens. All parts are the platform's stable ids, never names."""
 
     channel: str
     account: str

@@ -1,19 +1,19 @@
 """What can go wrong, sorted by what the catcher does next.
 
-    OpenCrawError
-    ├── Refused            say no to the caller, who must change something
-    │   ├── Unauthorised   … who must show a credential
-    │   ├── Forbidden      … whose credential does not reach this far
-    │   └── NotFound       … who named something that is not there
-    ├── Unavailable        ask the caller to come back; nothing is lost
-    ├── ConfigInvalid      do not start; print every problem at once
-    ├── CannotStart        do not start; print the cause and the fix
-    ├── Fenced             somebody else owns this work now: stop, leave no trace
-    ├── ModelFailure       a model did not answer; `kind` says whether trying again helps
-    └── DeliveryFailure    a platform did not take a message
-        ├── NotSent        certainly not delivered; `retry_after` seconds from now it may be
-        ├── MaybeSent      the outcome is unknown
-        └── NeverSendable  no retry can help
+OpenCrawError
+├── Refused            say no to the caller, who must change something
+│   ├── Unauthorised   … who must show a credential
+│   ├── Forbidden      … whose credential does not reach this far
+│   └── NotFound       … who named something that is not there
+├── Unavailable        ask the caller to come back; nothing is lost
+├── ConfigInvalid      do not start; print every problem at once
+├── CannotStart        do not start; print the cause and the fix
+├── Fenced             somebody else owns this work now: stop, leave no trace
+├── ModelFailure       a model did not answer; `kind` says whether trying again helps
+└── DeliveryFailure    a platform did not take a message
+    ├── NotSent        certainly not delivered; `retry_after` seconds from now it may be
+    ├── MaybeSent      the outcome is unknown
+    └── NeverSendable  no retry can help
 """
 
 from __future__ import annotations
@@ -120,7 +120,7 @@ class FailureKind(StrEnum):
 
 
 class ModelFailure(OpenCrawError):
-    """A model call failed. `retry_after`, in seconds, is the provider's own wish when it named one."""
+    """A model call failed. `retry_after` is the provider's own wish, in seconds."""
 
     def __init__(
         self, kind: FailureKind, message: str, *, retry_after: float | None = None

@@ -57,7 +57,7 @@ class ToolSpec(msgspec.Struct, frozen=True):
 
 
 class Prompt(msgspec.Struct, frozen=True):
-    """One request to a model. Every tool message answers a call of the assistant message before it."""
+    """One request to a model. Every tool message answers a call of the assistant's before it."""
 
     system: str
     messages: tuple[Message, ...]

@@ -107,9 +107,7 @@ def _blocks(entries: Sequence[Entry], max_tool_chars: int) -> Iterable[_Block]:
         # A result without its step can only be first: the transcript was read from its middle.
 
 
-def _step(
-    entry: Entry, answers: Sequence[Entry], max_tool_chars: int, *, newest: bool
-) -> _Block:
+def _step(entry: Entry, answers: Sequence[Entry], max_tool_chars: int, *, newest: bool) -> _Block:
     """An assistant's step with the results of its calls, in the order of the calls."""
     started = {answer.call_id for answer in answers if answer.kind == "tool_started"}
     results = {answer.call_id: answer for answer in answers if answer.kind == "tool_result"}

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Protocol
-from uuid import UUID, uuid4, uuid5
+from uuid import UUID, uuid4
 
 from opencraw import crashpoints
 from opencraw.contract import (
@@ -26,9 +27,8 @@ from opencraw.gateway import commands
 from opencraw.gateway.models import Models
 from opencraw.queue.rules import QueueRules
 from opencraw.queue.turns import AGENT, Turns, session_id, session_key
-from opencraw.sessions.transcript import SQL, Session, Sessions
+from opencraw.sessions.transcript import Change, Session, Sessions
 from opencraw.settings import Mode
-from opencraw.store.database import Database
 from opencraw.store.text import storable
 
 LONGEST_TEXT = 1_000_000
@@ -48,33 +48,35 @@ class Lanes(Protocol):
     def draft(self, session: UUID) -> Draft | None: ...
 
 
+@dataclass(frozen=True)
+class Outlets:
+    """Where the door's own words and signs go."""
+
+    deliver: Callable[[Delivery], None]
+    show: Callable[[Address, Event], None]
+    #: The names of the open channels.
+    channels: Callable[[], tuple[str, ...]]
+
+
 class Door:
     """What channels are given: see `opencraw.contract.Gateway`."""
 
     def __init__(
         self,
-        database: Database,
         turns: Turns,
         sessions: Sessions,
         lanes: Lanes,
+        *,
         rules: QueueRules,
         models: Models,
-        *,
-        lane_buffer: int,
-        deliver: Callable[[Delivery], None],
-        show: Callable[[Address, Event], None],
-        channels: Callable[[], tuple[str, ...]],
+        outlets: Outlets,
     ) -> None:
-        self._database = database
         self._turns = turns
         self._sessions = sessions
         self._lanes = lanes
         self._rules = rules
         self._models = models
-        self._lane_buffer = lane_buffer
-        self._deliver = deliver
-        self._show = show
-        self._channels = channels
+        self._outlets = outlets
         self._started = time.monotonic()
         self._one_command_at_a_time = asyncio.Lock()
         self._closed = False
@@ -98,7 +100,9 @@ class Door:
         again: the message may or may not have been stored, and its dedupe key keeps it one.
         """
         if self._closed:
-            raise Unavailable("OpenCraw is stopping; the message was not taken. Send it again soon.")
+            raise Unavailable(
+                "OpenCraw is stopping; the message was not taken. Send it again soon."
+            )
         _check(envelope)
         crashpoints.reach("accept_before_persist")
         if commands.is_command(envelope.text):
@@ -110,16 +114,16 @@ class Door:
 
     async def _message(self, envelope: Envelope) -> Receipt:
         session = session_id(envelope.address, envelope.tenant)
-        if self._lanes.waiting(session) >= self._lane_buffer:
+        if self._lanes.waiting(session) >= self._rules.lane_buffer:
             raise Refused(
-                f"{self._lane_buffer} messages of this conversation wait already; this one was not "
-                "taken. Send it again when some are answered, or /stop to take them back.",
+                f"{self._rules.lane_buffer} messages of this conversation wait already; this one "
+                "was not taken. Send it again when some are answered, or /stop to take them back.",
                 code="QUEUE_FULL",
             )
         receipt = await self._turns.accept(envelope, patience=PATIENCE_SECONDS)
         if not receipt.duplicate:
             self._lanes.arrived(session)
-            self._show(envelope.address, QueueChanged())
+            self._outlets.show(envelope.address, QueueChanged())
         return receipt
 
     async def _command(self, envelope: Envelope) -> Receipt:
@@ -139,54 +143,26 @@ class Door:
             models=self._models,
             mode=rules.mode(address.channel, session.mode),
             debounce_ms=round(rules.window(address.channel, session.debounce_ms) * 1000),
-            channels=self._channels(),
+            channels=self._outlets.channels(),
             uptime_seconds=self.uptime_seconds,
         )
         answer = commands.answer(storable(envelope.text), situation)
         message_id = uuid4()
-        delivery_id = uuid5(message_id, "reply")
-        record = await self._database.commit(
-            SQL.answer_command,
-            (
-                message_id,
-                session.id,
-                address.channel,
-                address.account,
-                envelope.sender.id,
-                storable(envelope.sender.name),
-                envelope.sender.rights.value,
-                storable(envelope.text),
-                envelope.correlation_id,
-                envelope.origin.value,
-                envelope.dedupe_key,
-                answer.change,
-                answer.mode,
-                answer.debounce_ms,
-                answer.model,
-                answer.text,
-                delivery_id,
-            ),
+        change = Change(answer.change, answer.mode, answer.debounce_ms, answer.model)
+        line, first = await self._sessions.answer_command(
+            session.id, envelope, message_id, change, answer.text
         )
-        if record is None or record["message_id"] is None:
-            raise Unavailable("the same command is being accepted elsewhere; offer it again")
-        if record["message_id"] != message_id:
-            return Receipt(record["message_id"], duplicate=True)
+        if first != message_id:
+            return Receipt(first, duplicate=True)
         self._carry_out(address, session.id, answer)
-        line = Line(
-            seq=record["seq"],
-            kind="notice",
-            text=answer.text,
-            at=record["created_at"],
-            message_id=delivery_id,
-        )
-        self._deliver(Delivery(delivery_id, address, line))
+        self._outlets.deliver(Delivery(line.message_id, address, line))
         return Receipt(message_id, duplicate=False)
 
     def _carry_out(self, address: Address, session: UUID, answer: commands.Answer) -> None:
         """Tell the running process what the database knows already."""
         if answer.change in ("stop", "reset"):
             self._lanes.stop(session)
-            self._show(address, QueueChanged())
+            self._outlets.show(address, QueueChanged())
         elif answer.change == "queue":
             mode = self._rules.mode(address.channel, answer.mode)
             self._lanes.mode_changed(session, mode)
@@ -195,10 +171,7 @@ class Door:
         session = session_id(address, tenant)
         found = await self._sessions.session(session)
         if found is None:
-            key = session_key(address, tenant)
-            row = (session, key, tenant, AGENT, address.channel, address.account, address.chat,
-                   address.thread)  # fmt: skip
-            await self._database.commit(SQL.open_session, row)
+            await self._sessions.open(session, session_key(address, tenant), address, tenant, AGENT)
             found = await self._sessions.session(session)
         if found is None:
             raise Unavailable("the conversation could not be opened; try again")
@@ -206,22 +179,17 @@ class Door:
 
     async def post(self, address: Address, tenant: str, text: str) -> UUID:
         """Say something that no turn said. Returns the id of the delivery once it is durable."""
-        if address.channel not in self._channels():
-            known = ", ".join(self._channels())
-            raise NotFound(f"there is no channel {address.channel!r} here. Channels: {known}")
+        known = self._outlets.channels()
+        if address.channel not in known:
+            raise NotFound(
+                f"There is no channel {address.channel!r} here. Channels: {', '.join(known)}"
+            )
         if not text.strip() or len(text) > LONGEST_TEXT:
-            raise Refused(f"a message has 1 to {LONGEST_TEXT:,} characters", code="INVALID_FIELD")
+            raise Refused(f"A message has 1 to {LONGEST_TEXT:,} characters.", code="INVALID_FIELD")
         session = await self._opened(address, tenant)
-        delivery_id = uuid4()
-        text = storable(text)
-        record = await self._database.commit(
-            SQL.post, (delivery_id, session.id, text), patience=PATIENCE_SECONDS
-        )
-        if record is None:
-            raise Unavailable("the message could not be stored; try again")
-        line = Line(record["seq"], "notice", text, record["created_at"], delivery_id)
-        self._deliver(Delivery(delivery_id, address, line))
-        return delivery_id
+        line = await self._sessions.post(session.id, storable(text), patience=PATIENCE_SECONDS)
+        self._outlets.deliver(Delivery(line.message_id, address, line))
+        return line.message_id
 
     async def history(
         self, address: Address, *, before: int | None = None, after: int = 0, limit: int = 100
@@ -240,14 +208,12 @@ class Door:
         gone = await self._turns.withdraw(session, message_id)
         if gone:
             self._lanes.withdrawn(session)
-            self._show(address, QueueChanged())
+            self._outlets.show(address, QueueChanged())
         return gone
 
     def draft(self, address: Address) -> Draft | None:
         """The turn that runs for this address in this process, if any."""
         return self._lanes.draft(session_id(address, DEFAULT_TENANT))
-
-
 
 
 def _check(envelope: Envelope) -> None:

@@ -9,13 +9,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from uuid import UUID
 
-import asyncpg
-
 from opencraw import crashpoints
 from opencraw.contract import Address, Channel, Delivery, Line
 from opencraw.errors import DeliveryFailure, MaybeSent
 from opencraw.outbox.attempts import Again, after_failure, may_repeat
-from opencraw.store.database import Database
+from opencraw.store.database import Database, Record
 from opencraw.store.queries import load
 
 log = logging.getLogger(__name__)
@@ -41,6 +39,7 @@ class Outbox:
         self._node = node
         self._channels = channels
         self._held: set[UUID] = set()
+        self._idle = asyncio.Event()
         self._queues: dict[Address, deque[_Outgoing]] = {}
         self._started: asyncio.Queue[Address] = asyncio.Queue()
 
@@ -52,7 +51,8 @@ class Outbox:
     async def drained(self) -> None:
         """Return when nothing is on its way."""
         while self._held:
-            await asyncio.sleep(0.02)
+            self._idle.clear()
+            await self._idle.wait()
 
     async def run(self) -> None:
         """Send until cancelled. What is cut off is found again by whoever comes next."""
@@ -93,6 +93,8 @@ class Outbox:
                 log.exception("delivery %s was put back", queue[0].delivery.delivery_id)
             self._held.discard(queue.popleft().delivery.delivery_id)
         del self._queues[address]
+        if not self._held:
+            self._idle.set()
 
     async def _send(self, outgoing: _Outgoing) -> None:
         """Bring one delivery to its end: sent, or a dead letter."""
@@ -114,9 +116,7 @@ class Outbox:
                 )  # fmt: skip
             except DeliveryFailure as failure:
                 outgoing.cut_off |= isinstance(failure, MaybeSent)
-                verdict = after_failure(
-                    failure, outgoing.attempts, idempotent=channel.idempotent
-                )
+                verdict = after_failure(failure, outgoing.attempts, idempotent=channel.idempotent)
                 if not isinstance(verdict, Again):
                     log.error("delivery %s is dead: %s", delivery.delivery_id, verdict.reason)
                     await self._end(outgoing, "dead", failure=verdict.reason)
@@ -146,7 +146,7 @@ class Outbox:
         await self._database.commit(SQL.end_attempt, row)
 
 
-def _outgoing(record: asyncpg.Record) -> _Outgoing:
+def _outgoing(record: Record) -> _Outgoing:
     line = Line(
         seq=record["seq"],
         kind=record["kind"],

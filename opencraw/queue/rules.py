@@ -11,8 +11,14 @@ class QueueRules:
     """How a lane behaves: what its people chose, else its channel, else everybody."""
 
     def __init__(
-        self, mode: Mode, debounce_ms: int, channels: Mapping[str, tuple[Mode | None, int | None]]
+        self,
+        mode: Mode,
+        debounce_ms: int,
+        lane_buffer: int,
+        channels: Mapping[str, tuple[Mode | None, int | None]],
     ) -> None:
+        #: So many messages of one lane may wait.
+        self.lane_buffer = lane_buffer
         self._mode = mode
         self._debounce_ms = debounce_ms
         self._channels = channels

@@ -15,7 +15,6 @@ from datetime import datetime
 from typing import Literal
 from uuid import UUID, uuid4, uuid5
 
-import asyncpg
 import msgspec
 
 from opencraw.contract import Address, Delivery, Envelope, Line, Receipt
@@ -23,7 +22,7 @@ from opencraw.errors import Fenced, Unavailable
 from opencraw.model import AssistantMessage, Thinking, ToolCall, Usage
 from opencraw.queue.modes import Start
 from opencraw.settings import Mode
-from opencraw.store.database import Database
+from opencraw.store.database import Database, Record
 from opencraw.store.queries import load
 from opencraw.store.text import storable
 
@@ -87,7 +86,7 @@ class Turn:
     stop_requested: bool = False
     #: The write under way. A turn's writes go one after the other even when their caller is
     #: cancelled: whoever writes next waits for this one first.
-    pending: asyncio.Future[asyncpg.Record | None] | None = field(default=None, repr=False)
+    pending: asyncio.Future[Record | None] | None = field(default=None, repr=False)
 
 
 class TranscriptLine(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -191,7 +190,7 @@ class Turns:
     async def waiting(self, sessions: Sequence[UUID]) -> Sequence[Lane]:
         """The lanes of `sessions` in which somebody waits."""
         records = await self._database.fetch(SQL.waiting, list(sessions))
-        grouped: dict[UUID, list[asyncpg.Record]] = {}
+        grouped: dict[UUID, list[Record]] = {}
         for record in records:
             grouped.setdefault(record["session_id"], []).append(record)
         return [
@@ -311,7 +310,7 @@ class Turns:
         )
         return Delivery(delivery_id=delivery_id, address=turn.address, line=line)
 
-    async def _write(self, turn: Turn, sql: str, row: tuple[object, ...]) -> asyncpg.Record:
+    async def _write(self, turn: Turn, sql: str, row: tuple[object, ...]) -> Record:
         if turn.pending is not None:
             await asyncio.wait([turn.pending])
         turn.pending = asyncio.ensure_future(self._numbered_write(turn, sql, row))
@@ -320,20 +319,18 @@ class Turns:
             raise Fenced(f"turn {turn.id} is not ours any more (attempt {turn.attempt})")
         return record
 
-    async def _numbered_write(
-        self, turn: Turn, sql: str, row: tuple[object, ...]
-    ) -> asyncpg.Record | None:
+    async def _numbered_write(self, turn: Turn, sql: str, row: tuple[object, ...]) -> Record | None:
         fence = (turn.id, turn.owner, turn.attempt, turn.writes + 1)
         record = await self._database.commit(sql, fence + row)
         turn.writes += 1
         return record
 
 
-def _address(record: asyncpg.Record) -> Address:
+def _address(record: Record) -> Address:
     return Address(record["channel"], record["account"], record["chat"], record["thread"])
 
 
-def _message(record: asyncpg.Record) -> Message:
+def _message(record: Record) -> Message:
     return Message(
         id=record["id"],
         message_id=record["message_id"],

@@ -1,4 +1,4 @@
-"""What was said, read back: for a model as messages, for people as lines."""
+"""Conversations: read back for a model as entries and for people as lines, and what commands do."""
 
 from __future__ import annotations
 
@@ -6,16 +6,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
-from uuid import UUID
+from uuid import UUID, uuid4, uuid5
 
-import asyncpg
 import msgspec
 
-from opencraw.contract import Line, Waiting
+from opencraw.contract import Address, Envelope, Line, Waiting
+from opencraw.errors import Unavailable
 from opencraw.model import Thinking, ToolCall
 from opencraw.settings import Mode
-from opencraw.store.database import Database
+from opencraw.store.database import Database, Record
 from opencraw.store.queries import load
+from opencraw.store.text import storable
 
 SQL = load("opencraw.sessions", "sessions.sql")
 
@@ -60,8 +61,18 @@ class Session:
     running: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What a command changes in its session. `what` says which of the others mean something."""
+
+    what: Literal["", "reset", "stop", "queue", "model"] = ""
+    mode: Mode | None = None
+    debounce_ms: int | None = None
+    model: str | None = None
+
+
 class Sessions:
-    """Reads of conversations."""
+    """Conversations, read back and changed outside of turns."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -91,12 +102,67 @@ class Sessions:
         records = await self._database.fetch(SQL.session, session)
         return Session(**records[0]) if records else None
 
-    async def newest(self, limit: int) -> Sequence[asyncpg.Record]:
+    async def newest(self, limit: int) -> Sequence[Record]:
         """The conversations that were active last, newest first."""
         return await self._database.fetch(SQL.sessions, limit)
 
+    async def open(
+        self, session: UUID, key: str, address: Address, tenant: str, agent: str
+    ) -> None:
+        """Make the session unless it is there."""
+        row = (session, key, tenant, agent, address.channel, address.account, address.chat,
+               address.thread)  # fmt: skip
+        await self._database.commit(SQL.open_session, row)
 
-def _entry(record: asyncpg.Record) -> Entry:
+    async def answer_command(
+        self, session: UUID, envelope: Envelope, message_id: UUID, change: Change, reply: str
+    ) -> tuple[Line, UUID]:
+        """Take a command in, change what it changes and answer it, as one effect.
+
+        Returns the answer, and the id under which the command was first accepted: another one than
+        `message_id` means that it had been answered before and nothing happened now.
+        """
+        record = await self._database.commit(
+            SQL.answer_command,
+            (
+                message_id,
+                session,
+                envelope.address.channel,
+                envelope.address.account,
+                envelope.sender.id,
+                storable(envelope.sender.name),
+                envelope.sender.rights.value,
+                storable(envelope.text),
+                envelope.correlation_id,
+                envelope.origin.value,
+                envelope.dedupe_key,
+                change.what,
+                change.mode,
+                change.debounce_ms,
+                change.model,
+                reply,
+                uuid5(message_id, "reply"),
+            ),
+        )
+        if record is None or record["message_id"] is None:
+            raise Unavailable("the same command is being accepted elsewhere; offer it again")
+        return _notice(record, uuid5(message_id, "reply"), reply), record["message_id"]
+
+    async def post(self, session: UUID, text: str, *, patience: float) -> Line:
+        """Add a notice and its delivery. The session must be there."""
+        delivery_id = uuid4()
+        row = (delivery_id, session, text)
+        record = await self._database.commit(SQL.post, row, patience=patience)
+        if record is None:
+            raise Unavailable("the message could not be stored; try again")
+        return _notice(record, delivery_id, text)
+
+
+def _notice(record: Record, delivery_id: UUID, text: str) -> Line:
+    return Line(record["seq"], "notice", text, record["created_at"], delivery_id)
+
+
+def _entry(record: Record) -> Entry:
     calls, thinking = record["tool_calls"], record["thinking"]
     return Entry(
         seq=record["seq"],

@@ -51,12 +51,14 @@ async def calculate(expression: str) -> str:
         raise ArgumentsInvalid(f"not an arithmetic expression: {error}") from error
     except (ZeroDivisionError, OverflowError) as error:
         raise ArgumentsInvalid(f"has no value: {error}") from error
-    return f"{value:.12g}" if isinstance(value, float) else str(value)
+    return str(value) if isinstance(value, int) else f"{value:.12g}"
 
 
 def _value(node: ast.expr) -> float:
     match node:
-        case ast.Constant(value=int() | float() as number) if not isinstance(number, bool):
+        case ast.Constant(value=bool()):
+            raise ValueError("truth values are not numbers")
+        case ast.Constant(value=int() | float() as number):
             value = number
         case ast.BinOp():
             left, right = _value(node.left), _value(node.right)

@@ -54,6 +54,7 @@ class Dispatcher:
         self._arrived_late: set[UUID] = set()
         self._stopped_early: set[UUID] = set()
         self._wake = asyncio.Event()
+        self._idle = asyncio.Event()
         self._closing = False
 
     # What others may ask and say. None of this waits.
@@ -109,7 +110,8 @@ class Dispatcher:
     async def drained(self) -> None:
         """Return when no turn runs."""
         while self._active:
-            await asyncio.sleep(0.05)
+            self._idle.clear()
+            await self._idle.wait()
 
     # The work.
 
@@ -237,6 +239,8 @@ class Dispatcher:
             log.exception("turn %s was given up; it will be taken up again", running.turn.id)
         finally:
             del self._active[session]
+            if not self._active:
+                self._idle.set()
         if self._waiting.get(session):
             self._look_at(session)
         else:

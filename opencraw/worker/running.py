@@ -28,7 +28,7 @@ from opencraw.model import (
 from opencraw.queue.modes import Arrival, Meeting, heard, meets_running_turn
 from opencraw.queue.turns import Lane, Settlement, TranscriptLine, Turn, Turns
 from opencraw.runtime.loop import Ears, RuntimeEvent, StepBegins, StepEnds, ToolBegins, ToolEnds
-from opencraw.sessions.transcript import Sessions
+from opencraw.sessions.transcript import Entry, Sessions
 from opencraw.settings import Mode
 from opencraw.worker.draft import LiveDraft
 
@@ -156,7 +156,6 @@ class Running:
             )
 
     async def _converse(self) -> Settlement:
-        turns, assembly = self._workshop.turns, self._workshop.assembly
         if self.turn.attempt > MOST_ATTEMPTS:
             return self._failed(
                 "attempts",
@@ -164,35 +163,44 @@ class Running:
             )
         if self.turn.attempt > 1 and await self._is_overtaken():
             return self._cut_short()
+        assembly = self._workshop.assembly
         entries = await self._workshop.sessions.transcript(
             self.turn.session_id, longest=assembly.longest_text, limit=MOST_ENTRIES
         )
+        self._recall(entries)
+        window = assembly.window(entries)
+        self._open_calls = {each.call.id: each.call for each in window.open_calls}
+        runtime = self._workshop.runtime(self.turn.model)
+        events = runtime.run(assembly.system, window.messages, window.open_calls, self)
+        async with aclosing(events):
+            async for event in events:
+                if isinstance(event, TextDelta):
+                    self._show(self._draft.grow(event.text))
+                    crashpoints.reach("mid_stream")
+                elif isinstance(event, StepEnds) and not event.reply.tool_calls:
+                    return self._done(event.reply)
+                else:
+                    await self._write_down(event)
+        raise AssertionError("a runtime ended without a last step")
+
+    def _recall(self, entries: Sequence[Entry]) -> None:
+        """What earlier attempts at this turn had brought to an end still counts."""
         for entry in entries:
             if entry.turn_id == self.turn.id and entry.kind == "assistant":
                 self._draft.record(entry.text)
                 self._tools.extend(call.name for call in entry.tool_calls)
-        window = assembly.window(entries)
-        self._open_calls = {each.call.id: each.call for each in window.open_calls}
-        events = self._workshop.runtime(self.turn.model).run(
-            assembly.system, window.messages, window.open_calls, self
-        )
-        async with aclosing(events):
-            async for event in events:
-                match event:
-                    case TextDelta():
-                        self._show(self._draft.grow(event.text))
-                        crashpoints.reach("mid_stream")
-                    case StepBegins():
-                        self._draft.begin_step()
-                    case StepEnds(reply) if not reply.tool_calls:
-                        return self._done(reply)
-                    case StepEnds(reply):
-                        await self._step(turns, reply)
-                    case ToolBegins(call):
-                        await self._tool_begins(turns, call)
-                    case ToolEnds():
-                        await self._tool_ends(turns, event)
-        raise AssertionError("a runtime ended without a last step")
+
+    async def _write_down(self, event: RuntimeEvent) -> None:
+        """Put a step on record. Only then is the next one taken."""
+        match event:
+            case StepBegins():
+                self._draft.begin_step()
+            case StepEnds(reply):
+                await self._step_ends(reply)
+            case ToolBegins(call):
+                await self._tool_begins(call)
+            case ToolEnds():
+                await self._tool_ends(event)
 
     async def _is_overtaken(self) -> bool:
         """The process died between an interrupting message and the end of the turn it ended."""
@@ -204,20 +212,20 @@ class Running:
         lanes = await self._workshop.turns.waiting([self.turn.session_id])
         return lanes[0] if lanes else None
 
-    async def _step(self, turns: Turns, reply: ModelReply) -> None:
+    async def _step_ends(self, reply: ModelReply) -> None:
         self._draft.record(reply.text)
         self._open_calls = {call.id: call for call in reply.tool_calls}
         self._tools.extend(call.name for call in reply.tool_calls)
         line = TranscriptLine.of(AssistantMessage(reply.text, reply.tool_calls, reply.thinking))
-        await turns.advance(self.turn, [line], usage=reply.usage)
+        await self._workshop.turns.advance(self.turn, [line], usage=reply.usage)
 
-    async def _tool_begins(self, turns: Turns, call: ToolCall) -> None:
+    async def _tool_begins(self, call: ToolCall) -> None:
         line = TranscriptLine("tool_started", call_id=call.id, tool_name=call.name)
-        await turns.advance(self.turn, [line])
+        await self._workshop.turns.advance(self.turn, [line])
         self._show_tool(call, "started", call.arguments)
         crashpoints.reach("tool_started")
 
-    async def _tool_ends(self, turns: Turns, event: ToolEnds) -> None:
+    async def _tool_ends(self, event: ToolEnds) -> None:
         crashpoints.reach("tool_done")
         result = event.result
         self._open_calls.pop(event.call.id, None)
@@ -228,7 +236,7 @@ class Running:
             tool_name=result.name,
             failed=result.failed,
         )
-        await turns.advance(self.turn, [line])
+        await self._workshop.turns.advance(self.turn, [line])
         self._show_tool(event.call, "failed" if result.failed else "finished", result.text)
 
     def _done(self, reply: ModelReply) -> Settlement:

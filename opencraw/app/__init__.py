@@ -1,0 +1,123 @@
+"""The composition root: opens what the daemon needs, runs it in one task group, lets go of it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import sys
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from opencraw.app.datadir import held
+from opencraw.store.embedded import EmbeddedPostgres
+
+if TYPE_CHECKING:
+    from opencraw.app.daemon import Daemon
+    from opencraw.config import Configuration
+
+log = logging.getLogger(__name__)
+
+
+async def serve(configuration: Configuration, started: float) -> int:
+    """Be the daemon until SIGTERM or SIGINT; return the process's exit code.
+
+    `started` is the monotonic time at which the process began. Raises `CannotStart`.
+    """
+    data_dir = Path(configuration.runtime.data_dir)
+    with held(data_dir):
+        stop = _Stop()
+        async with _database_url(configuration, data_dir) as url:
+            # Importing the rest takes as long as the server's start: they overlap.
+            await asyncio.to_thread(import_module, "opencraw.app.daemon")
+            from opencraw.app.daemon import Daemon
+
+            async with Daemon.open(configuration, data_dir, await url) as daemon:
+                daemon.announce(time.monotonic() - started)
+                await _until_stopped(daemon, stop, configuration.runtime.shutdown_grace_seconds)
+    return 0
+
+
+class _Stop:
+    """What the operator's signals ask for: the first a polite stop, the second a quick one."""
+
+    def __init__(self) -> None:
+        self.asked = asyncio.Event()
+        self.hurried = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._signalled)
+
+    def _signalled(self) -> None:
+        (self.hurried if self.asked.is_set() else self.asked).set()
+
+
+async def _until_stopped(daemon: Daemon, stop: _Stop, grace_seconds: float) -> None:
+    """Run until asked to stop; then let turns finish for a while and hand over the rest."""
+    work = asyncio.ensure_future(daemon.run())
+    asked = asyncio.ensure_future(stop.asked.wait())
+    try:
+        await asyncio.wait({work, asked}, return_when=asyncio.FIRST_COMPLETED)
+        if not work.done():
+            log.info("stopping: no new messages; turns have %.0f s to finish", grace_seconds)
+            await _first(daemon.drain(), stop.hurried.wait(), timeout=grace_seconds)
+    finally:
+        asked.cancel()
+        work.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await work
+
+
+async def _first(*waits: object, timeout: float) -> None:
+    """Return when one of `waits` is over, or after `timeout` seconds."""
+    tasks = [asyncio.ensure_future(each) for each in waits]  # type: ignore[call-overload]
+    await asyncio.wait(tasks, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
+    for task in tasks:
+        task.cancel()
+
+
+@asynccontextmanager
+async def _database_url(
+    configuration: Configuration, data_dir: Path
+) -> AsyncIterator[asyncio.Future[str]]:
+    """The database's address, once it is there: the operator's server, or our own."""
+    ready: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+    if configuration.database.url:
+        ready.set_result(configuration.database.url)
+        yield ready
+        return
+    postgres = EmbeddedPostgres(data_dir, configuration.database)
+    starting = asyncio.ensure_future(postgres.__aenter__())
+    watching: asyncio.Task[None] | None = None
+
+    async def address() -> str:
+        nonlocal watching
+        await starting
+        watching = asyncio.ensure_future(postgres.watch())
+        return postgres.url
+
+    try:
+        yield asyncio.ensure_future(address())
+    finally:
+        await asyncio.wait([starting])
+        if watching is not None:
+            watching.cancel()
+        if starting.exception() is None:
+            await postgres.__aexit__(*sys.exc_info())
+
+
+def notify(state: str) -> None:
+    """Tell the service manager, if there is one (sd_notify)."""
+    address = os.environ.get("NOTIFY_SOCKET")
+    if not address:
+        return
+    import socket
+
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager, contextlib.suppress(OSError):
+        manager.sendto(state.encode(), address.replace("@", "\0", 1))
