@@ -9,14 +9,17 @@ import os
 import signal
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pydantic import BaseModel, SecretStr
+
 from opencraw.app.datadir import held
 from opencraw.store.embedded import EmbeddedPostgres
+from opencraw.telemetry.logs import start_logs
 
 if TYPE_CHECKING:
     from opencraw.app.daemon import Daemon
@@ -31,6 +34,8 @@ async def serve(configuration: Configuration, started: float) -> int:
     `started` is the monotonic time at which the process began. Raises `CannotStart`.
     """
     data_dir = Path(configuration.runtime.data_dir)
+    logs = start_logs(secrets=_secrets(configuration))
+    os.umask(0o077)  # whatever we write is nobody else's to read
     with held(data_dir):
         stop = _Stop()
         async with _database_url(configuration, data_dir) as url:
@@ -39,9 +44,22 @@ async def serve(configuration: Configuration, started: float) -> int:
             from opencraw.app.daemon import Daemon
 
             async with Daemon.open(configuration, data_dir, await url) as daemon:
+                logs.redactor.add([daemon.token])
                 daemon.announce(time.monotonic() - started)
                 await _until_stopped(daemon, stop, configuration.runtime.shutdown_grace_seconds)
     return 0
+
+
+def _secrets(section: BaseModel) -> Iterator[str]:
+    """Every secret of a configuration, so that the log can leave them out."""
+    for name in type(section).model_fields:
+        value = getattr(section, name)
+        members = value if isinstance(value, list) else [value]
+        for each in value.values() if isinstance(value, dict) else members:
+            if isinstance(each, SecretStr):
+                yield each.get_secret_value()
+            elif isinstance(each, BaseModel):
+                yield from _secrets(each)
 
 
 class _Stop:

@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 from opencraw.config.channels import installed
 from opencraw.contract import Address, Channel, Gateway, Streams
@@ -26,8 +27,12 @@ class Hosted:
 
     channel: Channel
     settings: ChannelSettings
-    state: str = "starting"
+    state: Literal["starting", "running", "failed"] = "starting"
     detail: str = ""
+
+    async def problem(self) -> str | None:
+        """Why nobody can be reached here at the moment, if so."""
+        return None if self.state == "running" else self.detail or self.state
 
 
 class ChannelHost:

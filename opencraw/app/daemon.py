@@ -18,7 +18,8 @@ from opencraw.app.runtimes import Runtimes
 from opencraw.config import Configuration
 from opencraw.context.assembly import Assembly
 from opencraw.contract import DEFAULT_TENANT, Address, Route, Webhook
-from opencraw.control.api import own_routes
+from opencraw.control.api import Api
+from opencraw.control.readiness import Check, run_checks
 from opencraw.control.server import HttpServer
 from opencraw.control.token import access_token, link
 from opencraw.errors import Refused, Unavailable
@@ -88,13 +89,13 @@ class Daemon:
             ),
         )
         ports = [each.port for each in settings.values() if isinstance(each, HttpChannelSettings)]
-        self._token = access_token(data_dir)
+        self.token = access_token(data_dir)
         self._http = HttpServer(
             configuration.runtime,
             configuration.security,
             port=ports[0] if ports else _DEFAULT_PORT,
             routes=self._routes(),
-            token=self._token,
+            token=self.token,
         )
 
     @classmethod
@@ -119,10 +120,10 @@ class Daemon:
         """Say where we are: to people, to programs, to the service manager."""
         address = self._data_dir / "daemon.json"
         draft = address.with_suffix(f".{os.getpid()}")
-        draft.write_text(json.dumps({"pid": os.getpid(), "url": self._http.url}) + "\n")
+        draft.write_text(json.dumps({"pid": os.getpid(), "url": self._http.base_url}) + "\n")
         draft.replace(address)
-        log.info("ready in %.2f s: %s", seconds, self._http.url)
-        print(f"OpenCraw is ready. Talk to it at {link(self._http.url, self._token)}", flush=True)  # noqa: T201 - the one line a person waits for
+        log.info("ready in %.2f s: %s", seconds, self._http.base_url)
+        print(f"OpenCraw is ready. Talk to it at {link(self._http.base_url, self.token)}", flush=True)  # noqa: T201 - the one line a person waits for
         notify("READY=1")
 
     async def run(self) -> None:
@@ -146,7 +147,7 @@ class Daemon:
         self._host.show(turn.address, event)
 
     def _routes(self) -> Sequence[Route]:
-        routes = list(own_routes(self))
+        routes = list(Api(self).routes())
         for channel in self._host.channels.values():
             if isinstance(channel, Webhook):
                 routes.extend(channel.routes())
@@ -156,14 +157,18 @@ class Daemon:
 
     async def checks(self) -> Mapping[str, str | None]:
         """What has to be well for the daemon to be ready; a text says what is not."""
-        found: dict[str, str | None] = {"database": None}
+        return await run_checks({"database": self._database_problem, **self._channel_checks})
+
+    @property
+    def _channel_checks(self) -> Mapping[str, Check]:
+        return {f"channel {name}": each.problem for name, each in self._host.hosted.items()}
+
+    async def _database_problem(self) -> str | None:
         try:
             await self._database.ping()
         except Unavailable as error:
-            found["database"] = str(error)
-        for name, hosted in self._host.hosted.items():
-            found[f"channel {name}"] = None if hosted.state == "running" else hosted.detail
-        return found
+            return str(error)
+        return None
 
     async def status(self) -> Mapping[str, object]:
         """What an operator wants to see first."""

@@ -1,0 +1,161 @@
+"""WebChat as the daemon sees it: a channel whose platform is our own page and WebSocket."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import re
+from collections.abc import Iterator, Sequence
+
+from aiohttp import WSCloseCode, web
+
+from channels.webchat import assets
+from channels.webchat.connection import Connection
+from channels.webchat.conversation import Conversation
+from channels.webchat.rendering import Renderer
+from opencraw.contract import Address, Delivery, Gateway, Route
+from opencraw.errors import NotFound, NotSent, Refused, Unavailable
+from opencraw.events import Event
+
+PROTOCOL = "opencraw.v1"
+FRAME_LIMIT = 1_200_000
+HEARTBEAT_SECONDS = 20.0
+#: How long a reader may take until our goodbye has reached it, behind all that was written before.
+GOODBYE_SECONDS = 10.0
+#: How long the channel waits for goodbyes when it stops.
+STOPPING_SECONDS = 2.0
+#: Starting up has other things to do than to load a Markdown parser.
+WARM_UP_SECONDS = 1.0
+_CHAT = re.compile(r"[a-z0-9_-]{1,64}")
+
+
+class _Open:
+    """What exists while the channel runs."""
+
+    def __init__(self, gateway: Gateway, tasks: asyncio.TaskGroup) -> None:
+        self.gateway = gateway
+        self.tasks = tasks
+        self.conversations: dict[str, Conversation] = {}
+        self.handlers: set[asyncio.Task[object]] = set()
+
+    @contextlib.contextmanager
+    def serving(self) -> Iterator[None]:
+        """Keep the channel from ending before this handler has said goodbye."""
+        handler = asyncio.current_task()
+        assert handler is not None
+        self.handlers.add(handler)
+        try:
+            yield
+        finally:
+            self.handlers.discard(handler)
+
+    @contextlib.contextmanager
+    def conversation(self, chat: str, renderer: Renderer) -> Iterator[Conversation]:
+        """The chat's conversation, which exists as long as somebody uses it."""
+        conversation = self.conversations.get(chat)
+        if conversation is None:
+            address = Address(channel="webchat", account="local", chat=chat)
+            conversation = Conversation(address, self.gateway, renderer.html)
+            self.conversations[chat] = conversation
+            conversation.following = self.tasks.create_task(conversation.follow())
+        conversation.users += 1
+        try:
+            yield conversation
+        finally:
+            conversation.users -= 1
+            if not conversation.users:
+                del self.conversations[chat]
+                conversation.following.cancel()
+
+
+class WebChat:
+    """The built-in page. Sockets come and go; the transcript has what they missed."""
+
+    def __init__(self) -> None:
+        self._renderer = Renderer()
+        self._assets = assets.load()
+        self._open: _Open | None = None
+
+    @property
+    def idempotent(self) -> bool:
+        """A line goes to each socket once, by its `seq`."""
+        return True
+
+    async def run(self, gateway: Gateway) -> None:
+        """Serve sockets until cancelled, then close them all with 1012."""
+        async with asyncio.TaskGroup() as tasks:
+            self._open = opened = _Open(gateway, tasks)
+            try:
+                await asyncio.sleep(WARM_UP_SECONDS)
+                await self._renderer.warm_up()
+                await asyncio.Event().wait()
+            finally:
+                self._open = None
+                for conversation in opened.conversations.values():
+                    conversation.close(1012)
+                if opened.handlers:
+                    await asyncio.wait(opened.handlers, timeout=STOPPING_SECONDS)
+
+    async def send(self, delivery: Delivery) -> None:
+        """Push a reply or notice to whoever has the chat open; the transcript has it anyway."""
+        conversation = self._conversation(delivery.address)
+        if conversation is None:
+            return
+        try:
+            await conversation.deliver(delivery.line)
+        except Unavailable as unavailable:
+            raise NotSent(str(unavailable), retry_after=unavailable.retry_after) from unavailable
+
+    def show(self, address: Address, event: Event) -> None:
+        """Tell whoever has the chat open about a running turn."""
+        conversation = self._conversation(address)
+        if conversation is not None:
+            conversation.show(event)
+
+    def routes(self) -> Sequence[Route]:
+        """The page, its files, and the socket."""
+        return (
+            Route("GET", "/", self._page, public=True),
+            Route("GET", "/assets/{name}", self._asset, public=True),
+            Route("GET", "/ws", self._socket, scope="chat:write"),
+        )
+
+    async def _page(self, request: web.Request) -> web.Response:
+        return self._assets["index.html"].respond(request)
+
+    async def _asset(self, request: web.Request) -> web.Response:
+        asset = self._assets.get(request.match_info["name"])
+        if asset is None:
+            raise NotFound("There is no such file.")
+        return asset.respond(request)
+
+    async def _socket(self, request: web.Request) -> web.StreamResponse:
+        chat = request.query.get("chat", "main")
+        if _CHAT.fullmatch(chat) is None:
+            raise Refused(
+                "A chat's name has 1 to 64 characters of a-z, 0-9, - and _.", code="INVALID_FIELD"
+            )
+        opened = self._open
+        if opened is None:
+            raise Unavailable("WebChat is not running at the moment; try again.")
+        socket = web.WebSocketResponse(
+            timeout=GOODBYE_SECONDS,
+            protocols=(PROTOCOL,),
+            heartbeat=HEARTBEAT_SECONDS,
+            compress=False,
+            # The library refuses a frame of exactly this size.
+            max_msg_size=FRAME_LIMIT + 1,
+        )
+        if not socket.can_prepare(request):
+            # The page asks like this to learn whether its token is good.
+            return web.Response(status=426, headers={"Upgrade": "websocket"})
+        await socket.prepare(request)
+        with opened.serving(), opened.conversation(chat, self._renderer) as conversation:
+            await Connection(socket, conversation, opened.gateway).serve()
+        if socket.close_code == WSCloseCode.ABNORMAL_CLOSURE and request.transport is not None:
+            # It never took our goodbye: what is still to be written would be kept for it for ever.
+            request.transport.abort()
+        return socket
+
+    def _conversation(self, address: Address) -> Conversation | None:
+        return self._open.conversations.get(address.chat) if self._open else None

@@ -1,0 +1,250 @@
+// What the daemon says, turned into what is seen. docs/webchat.md describes the frames.
+
+const HISTORY = 50;
+const LONGEST_TEXT = 1_000_000;
+// The daemon closes a socket that sends a larger frame, and then we would send it again for ever.
+const LARGEST_FRAME = 1_190_000;
+const FIRST_RETRY = 2_000;
+const LONGEST_RETRY = 30_000;
+// An accepted message that neither waits nor was said was taken back elsewhere.
+const ACCEPTED_PATIENCE = 10_000;
+const DRAFT_PATIENCE = 10_000;
+
+export class Conversation {
+  #lastSeq = null;
+  #token = "";
+  #known = false;
+  #resuming = true;
+  #stale = new Set();
+  #asking = null;
+  #commands = new Set();
+
+  constructor({ thread, pending, outbox, send, view }) {
+    this.thread = thread;
+    this.pending = pending;
+    this.outbox = outbox;
+    this.send = send;
+    this.view = view;
+  }
+
+  say(text) {
+    const message = this.outbox.add(text);
+    const size = new TextEncoder().encode(JSON.stringify(text)).length;
+    if (text.length > LONGEST_TEXT || size > LARGEST_FRAME) {
+      const reason = "This is too long for one message. Discard it and send it in parts.";
+      this.outbox.failed(message.id, reason, false);
+    } else {
+      this.#offer(message);
+    }
+    this.#refresh();
+    this.thread.toBottom();
+  }
+
+  retry(message) {
+    this.outbox.again(message);
+    this.#offer(message);
+    this.#refresh();
+  }
+
+  discard(message) {
+    this.outbox.drop(message.id);
+    this.#refresh();
+  }
+
+  withdraw(messageId) {
+    if (!this.send({ type: "withdraw", message_id: messageId })) this.view.problem("offline");
+  }
+
+  stop() {
+    if (!this.send({ type: "stop" })) this.view.problem("offline");
+  }
+
+  earlier() {
+    this.#ask(this.thread.oldest);
+  }
+
+  /** A question that the daemon always answers. */
+  question() {
+    return { type: "resume", resume_token: this.#token, last_seq: this.#lastSeq };
+  }
+
+  hear(frame) {
+    switch (frame.type) {
+      case "hello": this.#hello(frame); break;
+      case "history": this.#history(frame); break;
+      case "resumed": this.#resumed(frame); break;
+      case "ack": this.#ack(frame); break;
+      case "queue": this.#queue(frame); break;
+      case "said": this.#said(frame); break;
+      case "message": this.#message(frame); break;
+      case "typing": this.#typing(frame); break;
+      case "delta": this.#delta(frame); break;
+      case "tool": this.thread.draft(frame.run_id)?.tool(frame); break;
+      case "withdrawn": this.#withdrawn(frame); break;
+      case "error": this.#error(frame); break;
+      // A newer daemon may say more than this page knows.
+    }
+    this.#refresh();
+  }
+
+  #hello(frame) {
+    this.#token = frame.resume_token;
+    this.view.greet(frame);
+    // A line number smaller than before: the daemon has another memory than last time.
+    if (this.#lastSeq !== null && frame.seq < this.#lastSeq) {
+      this.thread.clear();
+      this.#lastSeq = null;
+    }
+    this.#resuming = true;
+    this.#stale = new Set(this.thread.runs());
+    this.#asking = null;
+    if (this.#lastSeq === null) {
+      this.#lastSeq = frame.seq;
+      this.#known = false;
+    }
+    if (!this.#known) this.#ask(null);
+    this.send(this.question());
+    this.#queue(frame);
+    for (const message of this.outbox.messages) {
+      if (message.state === "sending" || message.state === "retrying") this.#offer(message);
+    }
+  }
+
+  #ask(before) {
+    if (this.#asking) return;
+    const question = { type: "history", limit: HISTORY };
+    if (before !== null) question.before = before;
+    if (!this.send(question)) return;
+    this.#asking = { before };
+    this.view.loading(true);
+  }
+
+  #history({ messages, more }) {
+    this.#asking = null;
+    this.view.loading(false, more);
+    for (const frame of messages) this.#settle(frame);
+    this.thread.addOlder(messages);
+    if (!this.#known) this.thread.toBottom();
+    this.#known = true;
+  }
+
+  #resumed({ seq }) {
+    this.#resuming = false;
+    this.#lastSeq = Math.max(this.#lastSeq, seq, this.thread.newest);
+    for (const run of this.#stale) this.thread.dropDraft(run);
+    this.#stale.clear();
+    for (const message of this.outbox.messages) {
+      if (message.state === "accepted" && !this.#waits(message.id)) this.outbox.drop(message.id);
+    }
+  }
+
+  #ack({ client_message_id: id, duplicate }) {
+    const message = this.outbox.acknowledged(id);
+    if (!message) return;
+    if (message.text.startsWith("/")) {
+      // A command is answered but not kept; it stays in sight above its answer.
+      this.outbox.drop(id);
+      const at = new Date(message.at).toISOString();
+      if (!duplicate) this.thread.addOwn({ content: message.text, at });
+      return;
+    }
+    setTimeout(() => {
+      if (message.state === "accepted" && !this.#waits(id)) this.discard(message);
+    }, ACCEPTED_PATIENCE);
+  }
+
+  #waits(id) {
+    return this.pending.waiting.some((message) => message.client_message_id === id);
+  }
+
+  #queue({ waiting }) {
+    const waited = new Set(this.pending.waiting.map((message) => message.client_message_id));
+    this.pending.waiting = waiting;
+    for (const message of this.outbox.messages) {
+      const taken = waited.has(message.id) && !this.#waits(message.id);
+      if (taken && message.state === "accepted") this.outbox.drop(message.id);
+    }
+  }
+
+  #said(frame) {
+    this.#settle(frame);
+    this.#line(frame);
+  }
+
+  #message(frame) {
+    this.#settle(frame);
+    if (this.#line(frame)) this.view.spoke(frame);
+  }
+
+  #line(frame) {
+    if (!this.#resuming) this.#lastSeq = Math.max(this.#lastSeq, frame.seq);
+    return this.thread.add(frame);
+  }
+
+  /** Take away what a durable line replaces. */
+  #settle(frame) {
+    if (frame.type === "said") {
+      this.outbox.drop(frame.client_message_id);
+      const waits = (message) => message.message_id !== frame.message_id;
+      this.pending.waiting = this.pending.waiting.filter(waits);
+    } else if (frame.run_id) {
+      this.thread.finish(frame);
+    }
+  }
+
+  #typing({ active, run_id: run }) {
+    this.#stale.delete(run);
+    if (active) {
+      const draft = this.thread.draft(run);
+      if (draft) draft.active = true;
+    } else {
+      this.thread.endDraft(run);
+      // Nothing more may come: a turn can end without a word.
+      setTimeout(() => this.thread.dropEnded(run), DRAFT_PATIENCE);
+    }
+  }
+
+  #delta({ content, offset, run_id: run, attempt }) {
+    this.#stale.delete(run);
+    const draft = this.thread.draft(run);
+    // Something before it was lost; a replay ends with the whole draft.
+    if (draft?.lacks(offset) && !this.#resuming) this.send(this.question());
+    draft?.grow(content, offset, attempt);
+  }
+
+  #withdrawn({ message_id: id, ok }) {
+    const message = this.pending.waiting.find((waiting) => waiting.message_id === id);
+    this.pending.waiting = this.pending.waiting.filter((waiting) => waiting !== message);
+    if (!ok) {
+      this.view.problem("It is too late to take that message back: it is being answered.");
+      return;
+    }
+    const own = message && this.outbox.find(message.client_message_id);
+    if (own) this.outbox.drop(own.id);
+    if (message) this.view.returned(own?.text ?? message.content);
+  }
+
+  #error({ message: reason, retryable, client_message_id: id }) {
+    const failed = id && this.outbox.failed(id, reason, retryable);
+    if (!failed) {
+      // Which question went wrong the frame does not say; a history that was asked for may be it.
+      if (this.#asking) this.view.loadingFailed(this.#known);
+      this.#asking = null;
+      this.view.problem(reason);
+    } else if (retryable) {
+      const delay = Math.min(LONGEST_RETRY, FIRST_RETRY * 2 ** (failed.tries - 1));
+      setTimeout(() => {
+        if (failed.state === "retrying" && this.outbox.find(id)) this.retry(failed);
+      }, delay);
+    }
+  }
+
+  #offer({ id, text }) {
+    this.send({ type: "message", content: text, client_message_id: id });
+  }
+
+  #refresh() {
+    this.pending.show();
+    this.view.refresh();
+  }
+}

@@ -1,0 +1,60 @@
+// The lines of a conversation as elements.
+
+import { copyButton, make, timestamp } from "./make.js";
+
+/** What a person said; `frame` is a `said` frame, or our own command that only we saw. */
+export function saidLine(frame) {
+  const meta = make("div", { className: "meta" }, timestamp(frame.at));
+  const bubble = make("div", { className: "bubble", textContent: frame.content });
+  return make("article", { className: "message said", ariaLabel: "You" }, bubble, meta);
+}
+
+/** What the assistant or the daemon said; `frame` is a `message` frame. */
+export function spokenLine(frame) {
+  const text = make("div", { className: "markdown" });
+  // Rendered and sanitised by the daemon, which never passes a model's own HTML through.
+  text.innerHTML = frame.html;
+  dress(text);
+  const meta = make("div", { className: "meta" }, timestamp(frame.at));
+  meta.append(copyButton("this message", () => frame.content));
+  if (frame.interrupted) {
+    meta.classList.add("stays");
+    meta.prepend(make("span", { className: "mark", textContent: "Stopped before the end" }));
+  }
+  const label = frame.kind === "notice" ? "Notice" : "OpenCraw";
+  const className = `message ${frame.kind}`;
+  return make("article", { className, ariaLabel: label }, usedTools(frame.tools), text, meta);
+}
+
+function usedTools(names) {
+  const counts = new Map();
+  for (const name of names) counts.set(name, (counts.get(name) ?? 0) + 1);
+  const chips = Array.from(counts, ([name, count]) =>
+    toolChip(name, count > 1 ? `used ${count} times` : "used", "finished"));
+  return make("div", { className: "tools" }, ...chips);
+}
+
+export function toolChip(name, words, state) {
+  const parts = [make("b", { textContent: name }), make("span", { textContent: words })];
+  const chip = make("div", { className: "tool" }, ...parts);
+  chip.dataset.state = state;
+  return chip;
+}
+
+/** Give code its bar and tables room to scroll. */
+export function dress(root) {
+  for (const block of root.querySelectorAll("pre")) {
+    const language = make("span", { textContent: block.dataset.language ?? "" });
+    const bar = make("div", { className: "code-bar" }, language);
+    bar.append(copyButton("this code", () => block.textContent));
+    const frame = make("div", { className: "code" }, bar);
+    block.replaceWith(frame);
+    block.tabIndex = 0;
+    frame.append(block);
+  }
+  for (const table of root.querySelectorAll("table")) {
+    const frame = make("div", { className: "table", tabIndex: 0 });
+    table.replaceWith(frame);
+    frame.append(table);
+  }
+}

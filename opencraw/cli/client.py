@@ -1,0 +1,153 @@
+"""Where the daemon is, and one question to it. Reads no settings but the data folder.
+
+A command that talks to a running daemon must work while the file is being edited, so it does not
+validate the configuration; and it should answer at once, so it does without pydantic and aiohttp.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from opencraw.errors import OpenCrawError, Refused, Unavailable
+
+#: Written by the daemon into its data folder while it runs.
+ADDRESS_FILE = "daemon.json"
+ACCESS_FILE = "access-token"
+
+#: In the order in which they win.
+DATA_DIR_VARIABLES = (
+    "OPENCRAW_RUNTIME__DATA_DIR",
+    "OPENCRAW_DATA_DIR",
+    "OPENSHELL_RUNTIME__DATA_DIR",
+    "OPENSHELL_DATA_DIR",
+)
+
+_SECONDS = 10.0
+
+
+@dataclass(frozen=True)
+class Daemon:
+    """A daemon that said where it is. It may have died since."""
+
+    url: str
+    pid: int
+    token: str | None
+
+    @property
+    def link(self) -> str:
+        """The page's address; what follows `#` never leaves the browser."""
+        return f"{self.url}/#token={self.token}" if self.token else f"{self.url}/"
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self.token}"} if self.token else {}
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the daemon answered: its status, and the JSON of its body (None when it is not)."""
+
+    status: int
+    body: Any
+
+
+def data_dir(config: Path, environ: Mapping[str, str]) -> Path:
+    """The data folder, as `opencraw.config.load` finds it."""
+    named = next((environ[name] for name in DATA_DIR_VARIABLES if environ.get(name)), None)
+    folder = Path(named or _from_file(config) or "data").expanduser()
+    return (config.parent / folder).absolute()
+
+
+def _from_file(config: Path) -> str | None:
+    import tomli
+
+    try:
+        runtime = tomli.loads(config.read_text(encoding="utf-8")).get("runtime")
+    except (OSError, UnicodeDecodeError, tomli.TOMLDecodeError):
+        return None  # a daemon that started before the file broke is still to be found
+    named = runtime.get("data_dir") if isinstance(runtime, dict) else None
+    return named if isinstance(named, str) else None
+
+
+def find(config: Path, environ: Mapping[str, str] = os.environ) -> Daemon:
+    """The daemon of this configuration. Raises `Unavailable` when none has been started."""
+    folder = data_dir(config, environ)
+    try:
+        address = json.loads((folder / ADDRESS_FILE).read_text(encoding="utf-8"))
+        token = (folder / ACCESS_FILE).read_text(encoding="utf-8").strip()
+        return Daemon(str(address["url"]).rstrip("/"), int(address["pid"]), token or None)
+    except FileNotFoundError as error:
+        raise Unavailable(
+            f"No daemon is running for {config} (there is no {error.filename}).\n"
+            f"There is nobody to talk to.\n"
+            f"Start one with `opencraw serve`, or name its file: opencraw --config PATH …"
+        ) from error
+    except PermissionError as error:
+        raise Refused(
+            f"{error.filename} cannot be read by this user.\n"
+            f"Without its token the daemon does not talk to anybody.\n"
+            f"Run the command as the user that runs the daemon."
+        ) from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise Unavailable(
+            f"{folder / ADDRESS_FILE} does not say where the daemon is.\n"
+            f"It cannot be reached.\nRestart it with `opencraw serve`."
+        ) from error
+
+
+def ask(daemon: Daemon, method: str, path: str, body: object = None) -> Answer:
+    """One request, and its answer of whatever status. Raises `Unavailable` when there is none."""
+    where = urlsplit(daemon.url)
+    kind = http.client.HTTPSConnection if where.scheme == "https" else http.client.HTTPConnection
+    connection = kind(where.hostname or "127.0.0.1", where.port, timeout=_SECONDS)
+    headers = {**daemon.headers, "Accept": "application/json"}
+    content = None
+    if body is not None:
+        content = json.dumps(body)
+        headers["Content-Type"] = "application/json"
+    try:
+        connection.request(method, path, content, headers)
+        response = connection.getresponse()
+        text = response.read()
+    except (OSError, http.client.HTTPException) as error:
+        raise gone(daemon) from error
+    finally:
+        connection.close()
+    try:
+        return Answer(response.status, json.loads(text))
+    except ValueError:
+        return Answer(response.status, None)
+
+
+def call(config: Path, method: str, path: str, body: object = None) -> Any:
+    """The body of a good answer of this configuration's daemon; any other answer is raised."""
+    answer = ask(find(config), method, path, body)
+    if answer.status < 300:
+        return answer.body
+    raise _refusal(answer)
+
+
+def gone(daemon: Daemon) -> Unavailable:
+    """The daemon said where it is and does not answer there."""
+    return Unavailable(
+        f"The daemon (process {daemon.pid}) does not answer at {daemon.url}.\n"
+        f"It has ended, or it is stuck.\n"
+        f"Look at its log, or ask `opencraw doctor`; start it again with `opencraw serve`."
+    )
+
+
+def _refusal(answer: Answer) -> OpenCrawError:
+    """The daemon's own words where it sent some."""
+    error = answer.body.get("error") if isinstance(answer.body, dict) else None
+    error = error if isinstance(error, dict) else {}
+    message = str(error.get("message") or f"The daemon answered with status {answer.status}.")
+    if answer.status in {429, 503}:
+        return Unavailable(message)
+    return Refused(message, code=str(error.get("code") or "INVALID_REQUEST"))

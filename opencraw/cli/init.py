@@ -1,0 +1,64 @@
+"""`opencraw init`: the files that a first start needs. Run again, it changes nothing."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+import click
+
+from opencraw.cli import Options
+from opencraw.cli.client import data_dir
+from opencraw.cli.output import as_json
+from opencraw.cli.serve import write_first
+from opencraw.errors import CannotStart
+
+PRIVATE = 0o700
+
+
+@click.command("init", epilog="Example: opencraw --config ~/.opencraw/config.toml init")
+@click.option("--json", "json_wanted", is_flag=True, help="Print what programs read.")
+@click.pass_obj
+def command(options: Options, json_wanted: bool) -> None:
+    """Write a first configuration and make the data folder.
+
+    What is there already is left as it is: a configuration is never overwritten.
+    """
+    config = options.config
+    config_made = not config.exists()
+    if config_made:
+        _make_folder(config.parent)
+        write_first(config)
+    folder = data_dir(config, os.environ)
+    folder_made = _make_folder(folder)
+    if json_wanted:
+        as_json(
+            {
+                "config": {"path": str(config), "written": config_made},
+                "data_dir": {"path": str(folder), "made": folder_made},
+            }
+        )
+        return
+    if not config_made:
+        click.echo(f"{config} is there already; it was not touched.")
+    click.echo(f"{'Made' if folder_made else 'Kept'} the data folder {folder}.")
+    if not folder_made and stat.S_IMODE(folder.stat().st_mode) & 0o077:
+        click.echo("Other users can look into it: `opencraw doctor --fix` closes it.", err=True)
+    click.echo("Next: opencraw serve")
+
+
+def _make_folder(folder: Path) -> bool:
+    """Make a folder that only its owner can enter. False when it is there already."""
+    if folder.is_dir():
+        return False
+    try:
+        folder.mkdir(parents=True, mode=PRIVATE)
+        folder.chmod(PRIVATE)  # a mask may have taken the owner's rights
+    except OSError as error:
+        raise CannotStart(
+            f"The folder {folder} cannot be made: {error.strerror}.\n"
+            f"OpenCraw has nowhere to keep its files.\n"
+            f"Make it yourself, or name another: --config PATH, or OPENCRAW_DATA_DIR=PATH."
+        ) from error
+    return True

@@ -1,0 +1,67 @@
+"""Values as people like to read them in a terminal."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import click
+
+
+def as_json(value: object) -> None:
+    """Print what a program will read."""
+    click.echo(json.dumps(value, ensure_ascii=False, indent=2, default=str))
+
+
+def duration(seconds: float) -> str:
+    """About how long: `3 minutes`, `2 days`."""
+    for unit, length in (("day", 86_400), ("hour", 3_600), ("minute", 60)):
+        if seconds >= length:
+            return plural(int(seconds // length), unit)
+    return plural(int(seconds), "second")
+
+
+def plural(count: int, noun: str) -> str:
+    return f"1 {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def in_line(value: object) -> str:
+    """Any JSON value in one line."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if value is None:
+        return "-"
+    if isinstance(value, Mapping):
+        return ", ".join(f"{word(key)} {in_line(inner)}" for key, inner in value.items()) or "-"
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return "; ".join(map(in_line, value)) or "none"
+    if isinstance(value, float):
+        return f"{value:g}"
+    return str(value)
+
+
+def word(key: object) -> str:
+    return str(key).replace("_", " ")
+
+
+def pairs(rows: Mapping[str, Any]) -> None:
+    """Print names and values in two columns."""
+    width = max(map(len, rows), default=0)
+    for name, value in rows.items():
+        click.echo(f"{name:<{width}}  {in_line(value)}")
+
+
+def table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    """Print a table that fits the terminal."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    drawn = Table(box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        drawn.add_column(column, overflow="fold")  # a path that is cut helps nobody
+    for row in rows:
+        # Text, so that what a user wrote is never read as markup.
+        drawn.add_row(*(cell if isinstance(cell, Text) else Text(in_line(cell)) for cell in row))
+    Console().print(drawn)

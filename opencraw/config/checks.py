@@ -1,0 +1,113 @@
+"""What no section can know alone: rules between sections, and what `prod` demands."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from difflib import get_close_matches
+from typing import TypeVar
+
+from opencraw.config.source import Source
+from opencraw.control.settings import RuntimeSettings, SecuritySettings
+from opencraw.errors import ConfigProblem
+from opencraw.providers import needs_key
+from opencraw.providers.settings import KeySettings, LlmSettings, Profile
+from opencraw.settings import Section
+from opencraw.store.settings import DatabaseSettings
+
+S = TypeVar("S", bound=Section)
+Problems = Iterator[ConfigProblem]
+
+#: Answers that no model gave.
+DEMO = "demo"
+
+
+class Valid:
+    """The sections that are right in themselves. A rule about another has nothing to say yet."""
+
+    def __init__(self, sections: Mapping[tuple[str, ...], Section], source: Source) -> None:
+        self._sections = {type(section): section for section in sections.values()}
+        self.where = source.where
+
+    def get(self, kind: type[S]) -> S | None:
+        section = self._sections.get(kind)
+        return section if isinstance(section, kind) else None
+
+
+def check(valid: Valid) -> list[ConfigProblem]:
+    """Every broken rule."""
+    rules: tuple[Callable[[Valid], Problems], ...] = (
+        _active_profile,
+        _keys_of_vendors,
+        _public_bind,
+        _production,
+    )
+    return [problem for rule in rules for problem in rule(valid)]
+
+
+def active_profile(llm: LlmSettings) -> Profile | None:
+    return llm.profiles.get(llm.active_profile)
+
+
+def _active_profile(valid: Valid) -> Problems:
+    llm = valid.get(LlmSettings)
+    if llm is None or active_profile(llm) is not None:
+        return
+    name, key = llm.active_profile, ("llm", "active_profile")
+    near = get_close_matches(name, list(llm.profiles), n=1)
+    fix = f'did you mean "{near[0]}"?' if near else f"add [llm.profiles.{name}] with its model"
+    yield ConfigProblem(
+        valid.where(key), "llm.active_profile", f'there is no profile named "{name}"', fix
+    )
+
+
+def _keys_of_vendors(valid: Valid) -> Problems:
+    """A configured model without its key would fail at the first message; say so now."""
+    llm, keys = valid.get(LlmSettings), valid.get(KeySettings)
+    if llm is None or keys is None:
+        return
+    for name, profile in llm.profiles.items():
+        variable = needs_key(profile)
+        if variable is None or getattr(keys, variable.lower()) is not None:
+            continue
+        active = name == llm.active_profile
+        otherwise = "set OPENCRAW_MODEL=demo/assistant for a look" if active else "remove it"
+        yield ConfigProblem(
+            valid.where(("llm", "profiles", name, "model")),
+            f"llm.profiles.{name}",
+            f"{profile.label} needs a key, and {variable} is not set",
+            f"export {variable}=…, or {otherwise}",
+        )
+
+
+def _public_bind(valid: Valid) -> Problems:
+    runtime, security = valid.get(RuntimeSettings), valid.get(SecuritySettings)
+    if runtime is None or security is None or not runtime.public:
+        return
+    if security.has_keys or runtime.allow_public_bind_without_auth or runtime.mode == "prod":
+        return  # in prod a token is asked for on any address
+    yield ConfigProblem(
+        valid.where(("runtime", "bind_mode")),
+        "security.control_api_key",
+        "other machines could reach the daemon and no control token keeps them out",
+        'export OPENCRAW_CONTROL_API_KEY=…, or set bind_mode = "loopback"',
+    )
+
+
+def _production(valid: Valid) -> Problems:
+    runtime = valid.get(RuntimeSettings)
+    if runtime is None or runtime.mode != "prod":
+        return
+    where = valid.where(("runtime", "mode"))
+    database, security = valid.get(DatabaseSettings), valid.get(SecuritySettings)
+    llm = valid.get(LlmSettings)
+    if database is not None and database.url is None:
+        problem = "prod needs a Postgres that somebody looks after"
+        yield ConfigProblem(where, "database.url", problem, "export OPENCRAW_DATABASE__URL=…")
+    if security is not None and not security.has_keys:
+        problem = "prod needs a control token"
+        fix = "export OPENCRAW_CONTROL_API_KEY=…"
+        yield ConfigProblem(where, "security.control_api_key", problem, fix)
+    profile = llm and active_profile(llm)
+    if llm and profile and profile.provider == DEMO:
+        key = f"llm.profiles.{llm.active_profile}.provider"
+        yield ConfigProblem(where, key, "prod needs a real model, not the demo", "name a vendor's")

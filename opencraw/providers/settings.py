@@ -1,0 +1,108 @@
+"""The `[llm]` and `[keys]` sections: which model answers, where it lives and what may open it."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+from urllib.parse import urlsplit
+
+from pydantic import Field, SecretStr, field_validator, model_validator
+
+from opencraw.settings import FromEnvironment, Section
+
+ProviderName = Literal["openai", "openai-responses", "anthropic", "demo"]
+
+#: Where each vendor lives; a profile without a `base_url` goes there.
+VENDOR_URLS: dict[str, str] = {
+    "openai": "https://api.openai.com/v1",
+    "openai-responses": "https://api.openai.com/v1",
+    "anthropic": "https://api.anthropic.com",
+}
+
+#: The vendor's own floor for a thinking budget.
+LEAST_THINKING = 1024
+
+
+class Profile(Section):
+    """One model and how to reach it."""
+
+    provider: ProviderName
+    """The wire format: openai (also Ollama, vLLM, OpenRouter and their like), openai-responses, anthropic, or demo."""  # noqa: E501 - one line of help
+
+    model: str = Field(min_length=1)
+    """The model's name as the vendor writes it."""
+
+    base_url: str | None = None
+    """Where the model lives when not at the vendor's, as in "http://localhost:11434/v1"."""
+
+    max_output_tokens: int = Field(default=4096, ge=16)
+    """The most tokens of one answer, thinking included."""
+
+    thinking_tokens: int = Field(default=0, ge=0)
+    """How many of those tokens an anthropic model may think before it answers; 0 turns thinking off."""  # noqa: E501 - one line of help
+
+    idle_timeout_seconds: float = Field(default=60, gt=0)
+    """How long a model may stay silent, before its first word or between two, until it is given up."""  # noqa: E501 - one line of help
+
+    total_timeout_seconds: float = Field(default=600, gt=0)
+    """How long one answer may take altogether."""
+
+    max_reply_bytes: int = Field(default=16_000_000, ge=1_000)
+    """The most bytes of one streamed answer, wrapping included (a token takes about 300)."""
+
+    @property
+    def label(self) -> str:
+        """The model as people are shown it: `anthropic/claude-sonnet-4-5`."""
+        return f"{self.provider}/{self.model}"
+
+    @property
+    def own_host(self) -> bool:
+        """Whether this goes to the vendor's own machines and not to something that speaks alike."""
+        vendor = VENDOR_URLS.get(self.provider)
+        if vendor is None or self.base_url is None:
+            return vendor is not None
+        return urlsplit(self.base_url).hostname == urlsplit(vendor).hostname
+
+    @field_validator("base_url")
+    @classmethod
+    def _address(cls, url: str | None) -> str | None:
+        if url is None:
+            return None
+        parts = urlsplit(url)
+        if parts.scheme not in {"http", "https"} or not parts.hostname:
+            raise ValueError('must be a web address such as "http://localhost:11434/v1"')
+        if parts.username or parts.password:
+            raise ValueError("must not carry a password; keys belong in the environment")
+        if parts.query or parts.fragment:
+            raise ValueError("must end with its path, without ? or #")
+        return url.rstrip("/")
+
+    @model_validator(mode="after")
+    def _thinking_fits(self) -> Profile:
+        if self.thinking_tokens >= self.max_output_tokens:
+            raise ValueError(
+                f"thinking_tokens ({self.thinking_tokens}) must be less than "
+                f"max_output_tokens ({self.max_output_tokens}), which includes them"
+            )
+        if 0 < self.thinking_tokens < LEAST_THINKING:
+            raise ValueError(f"thinking_tokens must be 0 or at least {LEAST_THINKING}")
+        return self
+
+
+class LlmSettings(Section):
+    """Which models there are and which of them answers."""
+
+    active_profile: str = Field(min_length=1)
+    """The profile that answers."""
+
+    profiles: dict[str, Profile] = Field(min_length=1)
+    """The models that can be chosen, each under a name of your own."""
+
+
+class KeySettings(Section):
+    """What opens the vendors' doors; better set in the environment than in a file."""
+
+    openai_api_key: Annotated[SecretStr | None, FromEnvironment("OPENAI_API_KEY")] = None
+    """The key for openai and openai-responses profiles."""
+
+    anthropic_api_key: Annotated[SecretStr | None, FromEnvironment("ANTHROPIC_API_KEY")] = None
+    """The key for anthropic profiles."""

@@ -1,0 +1,140 @@
+"""A server on a real socket, with facts that a test can dictate."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from uuid import UUID, uuid4
+
+import aiohttp
+from aiohttp import web
+
+from channels.webchat.channel import WebChat
+from opencraw.contract import Route
+from opencraw.control.api import Api
+from opencraw.control.connections import Connections
+from opencraw.control.server import HttpServer
+from opencraw.control.settings import RuntimeSettings, SecuritySettings
+from opencraw.errors import NotFound
+
+TOKEN = "the-access-token-of-these-tests-0123456789a"
+BEARER = {"Authorization": f"Bearer {TOKEN}"}
+UPGRADE = {
+    "Connection": "Upgrade",
+    "Upgrade": "websocket",
+    "Sec-WebSocket-Version": "13",
+    "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
+}
+
+
+@dataclass
+class Dictated:
+    """Facts as a test dictates them."""
+
+    problems: dict[str, str | None] = field(default_factory=lambda: {"database": None})
+    looks: int = 0
+    sent: list[tuple[str, str, str]] = field(default_factory=list)
+
+    async def checks(self) -> Mapping[str, str | None]:
+        self.looks += 1
+        return dict(self.problems)
+
+    async def status(self) -> Mapping[str, object]:
+        return {"version": "0.1.0", "model": "demo/demo", "channels": []}
+
+    async def sessions(self, limit: int) -> Sequence[Mapping[str, object]]:
+        return [{"id": str(number)} for number in range(min(limit, 3))]
+
+    async def send(self, channel: str, recipient: str, message: str) -> UUID:
+        if channel == "nowhere":
+            raise NotFound("There is no channel called nowhere.")
+        self.sent.append((channel, recipient, message))
+        return uuid4()
+
+
+async def echo(request: web.Request) -> web.StreamResponse:
+    """A WebSocket that repeats what it hears."""
+    socket = web.WebSocketResponse(protocols=("opencraw.v1",))
+    await socket.prepare(request)
+    async for message in socket:
+        await socket.send_str(message.data)
+    return socket
+
+
+async def fail(_request: web.Request) -> web.StreamResponse:
+    raise RuntimeError("a secret detail of our insides")
+
+
+async def wait(_request: web.Request) -> web.StreamResponse:
+    await asyncio.Event().wait()
+    raise AssertionError
+
+
+PROBES = (
+    Route("GET", "/probe/echo", echo, scope="chat:write"),
+    Route("GET", "/probe/fail", fail),
+    Route("GET", "/probe/wait", wait),
+)
+
+
+@dataclass
+class Served:
+    """A running server, a client without a credential, and what the server tells."""
+
+    server: HttpServer
+    client: aiohttp.ClientSession
+    facts: Dictated
+
+    @property
+    def authority(self) -> str:
+        return f"127.0.0.1:{self.server.port}"
+
+
+def every_route(facts: Dictated) -> list[Route]:
+    """All routes that a daemon with its built-in channel mounts, and a few for tests."""
+    return [*Api(facts).routes(), *WebChat().routes(), *PROBES]
+
+
+@asynccontextmanager
+async def serving(
+    security: SecuritySettings | None = None,
+    runtime: RuntimeSettings | None = None,
+    routes: Sequence[Route] = (),
+    connections: Connections | None = None,
+) -> AsyncIterator[Served]:
+    """Serve every route, and more where a test brings some."""
+    facts = Dictated()
+    server = HttpServer(
+        runtime or RuntimeSettings(),
+        security or SecuritySettings(),
+        port=0,
+        routes=[*every_route(facts), *routes],
+        token=TOKEN,
+        connections=connections,
+    )
+    async with server, aiohttp.ClientSession(server.base_url) as client:
+        yield Served(server, client, facts)
+
+
+async def code_of(response: aiohttp.ClientResponse) -> str:
+    """The code in an error envelope whose shape is checked on the way."""
+    body = await response.json()
+    assert set(body) == {"error"}
+    error = body["error"]
+    assert set(error) == {
+        "code",
+        "message",
+        "category",
+        "correlation_id",
+        "execution_id",
+        "request_id",
+        "retry_after_ms",
+        "details",
+    }
+    UUID(error["correlation_id"])
+    assert error["message"]
+    code = error["code"]
+    assert isinstance(code, str)
+    return code

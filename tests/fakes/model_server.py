@@ -1,0 +1,261 @@
+"""A fake model server: three vendors' wire formats, strict about requests, steerable by texts.
+
+    python -m tests.fakes.model_server --port 0 --ledger FILE
+
+prints its port and serves `/v1/chat/completions`, `/v1/responses` and `/v1/messages` until it is
+killed. Directives in the newest user texts say what happens (see README of this folder). The
+ledger is the server's own account of what it was asked and what it sent, one JSON object per line.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import hashlib
+import itertools
+import os
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Self
+
+import orjson
+from aiohttp import web
+
+from tests.fakes import model_errors, model_faults, model_wire
+from tests.fakes.anthropic_checks import check_messages
+from tests.fakes.model_checks import Rejected, check_chat, check_responses
+from tests.fakes.model_plan import NONCE, Asked, Plan, Planner
+
+Json = dict[str, Any]
+LOGIN_PAGE = "<!doctype html><html><body><h1>Please sign in</h1></body></html>"
+
+CHECKS: dict[str, Callable[[Json], Asked]] = {
+    "chat": check_chat,
+    "responses": check_responses,
+    "messages": check_messages,
+}
+RENDER: dict[str, Callable[[Asked, Plan], list[bytes]]] = {
+    "chat": model_wire.chat,
+    "responses": model_wire.responses,
+    "messages": model_wire.messages,
+}
+
+
+class Ledger:
+    """Appends to a file; each line is in the kernel's hands before the next step is taken."""
+
+    def __init__(self, path: Path | None) -> None:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
+        self._file = None if path is None else os.open(path, flags, 0o600)
+
+    def write(self, **fields: Any) -> None:
+        if self._file is not None:
+            os.write(self._file, orjson.dumps(fields) + b"\n")
+
+    def close(self) -> None:
+        if self._file is not None:
+            os.close(self._file)
+
+
+class ModelServer:
+    """Use as `async with ModelServer() as server:`, then speak to `server.url`."""
+
+    def __init__(
+        self,
+        *,
+        port: int = 0,
+        ledger: Path | None = None,
+        words: int = 0,
+        delay: float = 0.0,
+        key: str | None = None,
+        script: Sequence[str] = (),
+    ) -> None:
+        self.planner = Planner(words, delay, script)
+        #: The newest request bodies, oldest first.
+        self.requests: deque[Json] = deque(maxlen=100)
+        #: What happened to them, as the ledger has it.
+        self.outcomes: deque[str] = deque(maxlen=100)
+        self.active = 0
+        self.port = port
+        self._key = key
+        self._ledger = Ledger(ledger)
+        self._numbers = itertools.count(1)
+        app = web.Application(client_max_size=64 * 1024**2)
+        app.router.add_post("/v1/chat/completions", self._handler("chat"))
+        app.router.add_post("/v1/responses", self._handler("responses"))
+        app.router.add_post("/v1/messages", self._handler("messages"))
+        app.router.add_get("/_control", self._show)
+        app.router.add_post("/_control", self._control)
+        # A client that hangs up ends its handler, so that the ledger can tell.
+        self._runner = web.AppRunner(
+            app, handler_cancellation=True, access_log=None, shutdown_timeout=0.1
+        )
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    async def __aenter__(self) -> Self:
+        await self._runner.setup()
+        await web.TCPSite(self._runner, "127.0.0.1", self.port).start()
+        self.port = self._runner.addresses[0][1]
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._runner.cleanup()
+        self._ledger.close()
+
+    async def _control(self, request: web.Request) -> web.Response:
+        """Add to the script: one entry for each coming request, read before any user text."""
+        body = await request.json()
+        self.planner.script += body.get("script", [])
+        self.planner.words = body.get("words", self.planner.words)
+        self.planner.delay = body.get("delay", self.planner.delay)
+        return await self._show(request)
+
+    async def _show(self, _request: web.Request) -> web.Response:
+        return web.json_response(
+            {
+                "active": self.active,
+                "script": self.planner.script,
+                "outcomes": list(self.outcomes),
+                "requests": list(self.requests),
+            }
+        )
+
+    def _handler(self, wire: str) -> Callable[[web.Request], Any]:
+        async def handle(request: web.Request) -> web.StreamResponse:
+            number, body = next(self._numbers), await request.read()
+            self.active += 1
+            outcome = "disconnected"
+            try:
+                response, outcome = await self._answer(wire, number, request, body)
+                return response
+            finally:
+                self.active -= 1
+                self.outcomes.append(outcome)
+                self._ledger.write(event="end", request=number, at=time.time(), outcome=outcome)
+
+        return handle
+
+    async def _answer(
+        self, wire: str, number: int, request: web.Request, raw: bytes
+    ) -> tuple[web.StreamResponse, str]:
+        try:
+            body = orjson.loads(raw)
+            self.requests.append(body)
+            asked = CHECKS[wire](body)
+            if wire == "messages" and "anthropic-version" not in request.headers:
+                raise Rejected("anthropic-version: header is required")
+            if not body.get("stream"):
+                raise Rejected("this fake only streams")
+        except (Rejected, orjson.JSONDecodeError) as error:
+            self._begin(wire, number, None)
+            refusal = model_errors.error(wire, 400, str(error))
+            return web.json_response(refusal, status=400), f"rejected: {error}"
+        if self._key and self._key not in {
+            request.headers.get("x-api-key"),
+            request.headers.get("authorization", "").removeprefix("Bearer "),
+        }:
+            self._begin(wire, number, asked)
+            refusal = model_errors.error(wire, 401, "Incorrect API key provided.")
+            return web.json_response(refusal, status=401), "status 401"
+        plan = self.planner.plan(asked)
+        self._begin(wire, number, asked, plan)
+        if instead := await _instead(wire, plan):
+            return instead, plan.fault
+        return await _stream(request, wire, asked, plan), plan.fault or "complete"
+
+    def _begin(self, wire: str, number: int, asked: Asked | None, plan: Plan | None = None) -> None:
+        texts = asked.texts if asked else []
+        begun = asked.conversation[0].text if asked and asked.conversation else ""
+        self._ledger.write(
+            event="begin",
+            request=number,
+            at=time.time(),
+            wire=wire,
+            model=asked.model if asked else "",
+            # Stays the same as long as the conversation's first message is in its prompts.
+            session=hashlib.sha256(begun.encode()).hexdigest()[:12],
+            user=texts,
+            nonces=[nonce for text in texts for nonce in NONCE.findall(text)],
+            calls=[name for name, _ in plan.calls] if plan else [],
+        )
+
+
+async def _instead(wire: str, plan: Plan) -> web.StreamResponse | None:
+    """The response to a request that is answered by no stream."""
+    headers = {"retry-after": plan.retry_after} if plan.retry_after else {}
+    match plan.fault:
+        case "status":
+            body = model_errors.error(wire, plan.status, f"made up by a test: {plan.status}")
+            return web.json_response(body, status=plan.status, headers=headers)
+        case "billing" | "overflow":
+            make = model_errors.billing if plan.fault == "billing" else model_errors.overflow
+            status, body = make(wire)
+            return web.json_response(body, status=status, headers=headers)
+        case "html":
+            return web.Response(text=LOGIN_PAGE, content_type="text/html")
+        case "json":
+            return web.json_response({"ok": True})
+        case "redirect":
+            return web.Response(status=307, headers={"location": "https://elsewhere.invalid/"})
+        case "silent":
+            await asyncio.sleep(3600)
+    return None
+
+
+async def _stream(request: web.Request, wire: str, asked: Asked, plan: Plan) -> web.StreamResponse:
+    response = web.StreamResponse(headers={"content-type": "text/event-stream; charset=utf-8"})
+    await response.prepare(request)
+    frames = RENDER[wire](asked, plan)
+    if "crlf" in plan.marks:
+        frames = [frame.replace(b"\n", b"\r\n") for frame in frames]
+    if "comments" in plan.marks:
+        frames = [b": still here\n\n" + frame for frame in frames]
+    if plan.fault:
+        await model_faults.send_broken(request, response, wire, frames, plan)
+    else:
+        await model_faults.send(response, frames, plan)
+    if request.transport is not None and not request.transport.is_closing():
+        await response.write_eof()
+    return response
+
+
+async def serve(server: ModelServer) -> None:
+    """Serve until cancelled."""
+    async with server:
+        print(server.port, flush=True)  # noqa: T201 - whoever starts us reads it
+        await asyncio.Event().wait()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--port", type=int, default=0)
+    parser.add_argument("--ledger", type=Path, help="append what happens to this file")
+    parser.add_argument("--words", type=int, default=0, help="answer with so many words, no echo")
+    parser.add_argument("--delay", type=float, default=0.0, help="seconds between two deltas")
+    parser.add_argument("--key", help="refuse every other key")
+    chosen = parser.parse_args()
+    server = ModelServer(
+        port=chosen.port,
+        ledger=chosen.ledger,
+        words=chosen.words,
+        delay=chosen.delay,
+        key=chosen.key,
+    )
+    try:
+        import uvloop
+
+        run: Callable[[Any], Any] = uvloop.run
+    except ImportError:
+        run = asyncio.run
+    with suppress(KeyboardInterrupt):
+        run(serve(server))
+
+
+if __name__ == "__main__":
+    main()
