@@ -83,7 +83,7 @@ def find(config: Path, environ: Mapping[str, str] = os.environ) -> Daemon:
         address = json.loads((folder / ADDRESS_FILE).read_text(encoding="utf-8"))
         token = (folder / ACCESS_FILE).read_text(encoding="utf-8").strip()
         return Daemon(str(address["url"]).rstrip("/"), int(address["pid"]), token or None)
-    except FileNotFoundError as error:
+    except (FileNotFoundError, NotADirectoryError) as error:
         raise Unavailable(
             f"No daemon is running for {config} (there is no {error.filename}).\n"
             f"There is nobody to talk to.\n"

@@ -8,6 +8,8 @@ from typing import Any
 
 import click
 
+EMPTY: tuple[object, ...] = (None, "")
+
 
 def as_json(value: object) -> None:
     """Print what a program will read."""
@@ -33,12 +35,20 @@ def in_line(value: object) -> str:
     if value is None:
         return "-"
     if isinstance(value, Mapping):
-        return ", ".join(f"{word(key)} {in_line(inner)}" for key, inner in value.items()) or "-"
+        return ", ".join(_entry(key, inner) for key, inner in value.items() if inner not in EMPTY)
     if isinstance(value, Sequence) and not isinstance(value, str):
         return "; ".join(map(in_line, value)) or "none"
     if isinstance(value, float):
         return f"{value:g}"
     return str(value)
+
+
+def _entry(key: object, value: object) -> str:
+    if key in {"name", "state"}:  # these speak for themselves
+        return in_line(value)
+    if key == "ok":
+        return "ok" if value else "not ok"
+    return f"{word(key)} {in_line(value)}"
 
 
 def word(key: object) -> str:

@@ -22,7 +22,8 @@ def command(
 ) -> None:
     """Send a message through a channel.
 
-    RECIPIENT is the channel's own id of a chat. The daemon answers once the message is kept; it is then delivered even if the daemon restarts.
+    RECIPIENT is the channel's own id of a chat. The daemon answers once the message is kept; it is
+    then delivered even if the daemon restarts.
     """
     body = {"channel": channel, "recipient": recipient, "message": message}
     answer = call(options.config, "POST", PATH, body)

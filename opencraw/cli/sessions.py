@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 import click
 
 from opencraw.cli import Options
@@ -28,5 +30,12 @@ def command(options: Options, json_wanted: bool) -> None:
         click.echo("There are no conversations yet. Begin one with: opencraw chat")
         return
     columns = [name for name in FIRST if name in found[0]] or list(found[0])
-    rows = [[session.get(name) for name in columns] for session in found]
+    rows = [[_cell(name, session.get(name)) for name in columns] for session in found]
     table([word(name) for name in columns], rows)
+
+
+def _cell(name: str, value: object) -> object:
+    """A moment to the minute, in the time of this terminal; anything else as it is."""
+    if name != "last_active":
+        return value
+    return datetime.fromisoformat(str(value)).astimezone().strftime("%Y-%m-%d %H:%M")

@@ -62,9 +62,9 @@ def window(entries: Sequence[Entry], limits: Limits) -> Window:
     The newest turn is always shown whole (long tool results shortened), and so are the newest
     `min_recent_messages`; of the rest as much as `max_prompt_tokens` allows.
     """
-    blocks = list(_blocks(entries, limits.max_tool_chars))
-    if not blocks:
+    if not entries:
         return Window(())
+    blocks = list(_blocks(entries, limits.max_tool_chars))
     newest_turn = entries[-1].turn_id
     tokens = shown = 0
     first = len(blocks)
@@ -77,10 +77,13 @@ def window(entries: Sequence[Entry], limits: Limits) -> Window:
         shown += len(block.messages)
         first = position
     kept = blocks[first:]
-    while len(kept) > 1 and not isinstance(kept[0].messages[0], UserMessage):
+    while kept and kept[0].turn_id != newest_turn and not _is_said(kept[0]):
         kept = kept[1:]
     messages = tuple(message for block in kept for message in block.messages)
-    return Window(messages, kept[-1].open_calls)
+    if not kept or not _is_said(kept[0]):
+        # The newest turn alone is longer than what was read of the transcript.
+        messages = (UserMessage(note("left_out")), *messages)
+    return Window(messages, kept[-1].open_calls if kept else ())
 
 
 @dataclass(slots=True)
@@ -89,6 +92,10 @@ class _Block:
     messages: list[Message]
     tokens: int
     open_calls: tuple[OpenCall, ...] = ()
+
+
+def _is_said(block: _Block) -> bool:
+    return isinstance(block.messages[0], UserMessage)
 
 
 def _blocks(entries: Sequence[Entry], max_tool_chars: int) -> Iterable[_Block]:
@@ -103,7 +110,9 @@ def _blocks(entries: Sequence[Entry], max_tool_chars: int) -> Iterable[_Block]:
             while position < len(entries) and entries[position].kind.startswith("tool_"):
                 position += 1
             newest = position == len(entries)
-            yield _step(entry, entries[start:position], max_tool_chars, newest=newest)
+            # A model that answered with nothing: vendors refuse to be shown that.
+            if entry.text.strip() or entry.tool_calls or entry.interrupted:
+                yield _step(entry, entries[start:position], max_tool_chars, newest=newest)
         # A result without its step can only be first: the transcript was read from its middle.
 
 

@@ -2,8 +2,9 @@
 
 In this order: is it meant for us (Host), does a foreign page ask (Origin, or a type of body that
 foreign pages can send), is it of a bearable size, who asks (token), may they (scope), is it JSON,
-and is there room. Public routes check who asks by themselves. Nothing is read from the body before all of that. Headers in which proxies claim to speak for somebody
-else are not looked at: a peer is the address at the other end of its socket.
+and is there room. Nothing is read from the body before all of that. Routes that are public, such as
+webhooks, check for themselves who asks and what was sent. Headers in which proxies claim to speak
+for somebody else are not looked at: a peer is the address at the other end of its socket.
 
 A WebSocket keeps the rights it was opened with. Today credentials change only with a restart; when
 they can be revoked at run time, `sockets` is where the open ones have to be closed.

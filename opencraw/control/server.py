@@ -20,6 +20,8 @@ from opencraw.control.origins import Origins
 from opencraw.control.settings import RuntimeSettings, SecuritySettings
 from opencraw.errors import CannotStart
 
+#: How long requests may go on when the daemon stops; whoever asked can ask again.
+_LAST_REQUESTS_SECONDS = 5.0
 #: How long somebody may take to answer our goodbye.
 _GOODBYE_SECONDS = 2.0
 _log = logging.getLogger(__name__)
@@ -43,7 +45,7 @@ class HttpServer:
         self._port = runtime.port(port)
         self._routes = routes
         self._token = token
-        self._connections = connections or Connections()
+        self._connections = Connections() if connections is None else connections
         self._runner: web.AppRunner | None = None
         self._listening: list[asyncio.Server] = []
 
@@ -70,9 +72,8 @@ class HttpServer:
         sockets = ports.listen(self._runtime.addresses(), self._port)
         try:
             self._port = sockets[0].getsockname()[1]
-            self._runner = runner = web.AppRunner(
-                self._application(), shutdown_timeout=self._runtime.http_timeout_seconds
-            )
+            patience = min(_LAST_REQUESTS_SECONDS, self._runtime.http_timeout_seconds)
+            self._runner = runner = web.AppRunner(self._application(), shutdown_timeout=patience)
             await runner.setup()
             server = runner.server
             assert server is not None

@@ -64,10 +64,13 @@ Table = tuple[tuple[FailureKind, Signs], ...]
 def classify(table: Table, status: int, complaint: Complaint) -> FailureKind:
     """The kind of failure that an error answer means. Errors inside a stream count as status 500:
     the request itself had been accepted."""
+    status = complaint.status or status
     for kind, signs in table:
+        if kind is FailureKind.FORMAT and status < 500:
+            break  # vendors call every refusal an invalid request; the status knows better
         if signs.match(complaint):
             return kind
-    return _kind_of_status(complaint.status or status)
+    return _kind_of_status(status)
 
 
 def _kind_of_status(status: int) -> FailureKind:

@@ -50,13 +50,14 @@ def next_turn(mode: Mode, window: float, arrivals: tuple[Arrival, ...]) -> Start
     """
     if not arrivals:
         return None
-    left = window - arrivals[0].age
-    if left > 0:
-        return Wait(left)
+    age = arrivals[0].age
+    # Below zero the clock went back: nobody knows how long the window is open, so nobody waits.
+    if 0 <= age < window:
+        return Wait(window - age)
     burst = _of_equal_rights(arrivals)
     ids = tuple(arrival.id for arrival in burst)
     if mode == "followup":
-        size = sum(arrival.age >= arrivals[0].age - window for arrival in burst)
+        size = sum(arrival.age >= age - window for arrival in burst)
         return Start(takes=ids[:1], debounced=size if size > 1 else 0)
     if mode == "collect":
         return Start(takes=ids, collected=len(ids) if len(ids) > 1 else 0)

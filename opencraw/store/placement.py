@@ -82,7 +82,9 @@ def choose_place(data_dir: Path, *, system_dir: Path = SYSTEM_DIR) -> Place:
             raise NotADirectoryError(f"{data_dir} is not a folder")
         if account is not None and not reachable(data_dir, account):
             base = system_dir / hashlib.sha256(os.fsencode(data_dir)).hexdigest()[:12]
-            system_dir.mkdir(mode=0o755, parents=True, exist_ok=True)
+            if not system_dir.exists():
+                system_dir.mkdir(parents=True, exist_ok=True)
+                system_dir.chmod(0o755)  # which the process's mask may have narrowed
             if not reachable(system_dir, account):
                 raise CannotStart(
                     f"OpenCraw runs as root and its database as nobody, who can enter neither"
@@ -92,7 +94,9 @@ def choose_place(data_dir: Path, *, system_dir: Path = SYSTEM_DIR) -> Place:
         refuse_unfit_file_system(base)
         # With root above and nobody below, the folder between is root's: whoever else runs as
         # nobody cannot put a link where root writes the log.
-        base.mkdir(mode=0o700 if account is None else 0o711, exist_ok=True)
+        base.mkdir(mode=0o700, exist_ok=True)
+        if account is not None:
+            base.chmod(0o711)
         if not os.access(base, os.W_OK | os.X_OK):
             raise PermissionError(f"{base} belongs to uid {base.stat().st_uid}")
     except OSError as error:

@@ -24,7 +24,7 @@ class Standin:
 
 
 @contextmanager
-def daemon(folder: Path, answers: dict[str, tuple[int, Any]]) -> Iterator[Standin]:
+def answering(folder: Path, answers: dict[str, tuple[int, Any]]) -> Iterator[Standin]:
     """A daemon whose data folder is `folder/data`."""
     standin = Standin(answers)
 

@@ -12,7 +12,7 @@ from click.testing import CliRunner, Result
 from opencraw.cli import root
 from opencraw.cli.client import data_dir
 from opencraw.config import load
-from tests.cli.daemons import TOKEN, announce, daemon
+from tests.cli.daemons import TOKEN, announce, answering
 
 STATUS = {
     "version": "1.2.3",
@@ -68,20 +68,21 @@ def test_an_address_file_that_was_damaged_is_no_traceback(tmp_path: Path) -> Non
 
 
 def test_status_is_tidy_and_shows_the_token_to_the_daemon_only(tmp_path: Path) -> None:
-    with daemon(tmp_path, WELL) as standin:
+    with answering(tmp_path, WELL) as standin:
         result = opencraw(tmp_path, "status")
     assert result.exit_code == 0
     lines = result.output.splitlines()
     assert lines[0] == (f"OpenCraw 1.2.3 runs for 2 hours as process 4711 at {standin.url}: ready")
     assert "model     demo/assistant (a demonstration, no real model)" in lines
     assert "turns     1 turn running, 2 waiting" in lines
-    assert "channels  name webchat, state running" in result.output
+    assert "database  ok" in lines
+    assert "channels  webchat, running" in lines
     assert TOKEN not in result.output
     assert {asked[2] for asked in standin.asked} == {f"Bearer {TOKEN}"}
 
 
 def test_status_for_programs(tmp_path: Path) -> None:
-    with daemon(tmp_path, WELL) as standin:
+    with answering(tmp_path, WELL) as standin:
         result = opencraw(tmp_path, "status", "--json")
     assert json.loads(result.output) == {
         "url": standin.url,
@@ -92,14 +93,14 @@ def test_status_for_programs(tmp_path: Path) -> None:
 
 
 def test_status_gives_the_link_and_nothing_else(tmp_path: Path) -> None:
-    with daemon(tmp_path, WELL) as standin:
+    with answering(tmp_path, WELL) as standin:
         result = opencraw(tmp_path, "status", "--link")
     assert result.output == f"{standin.url}/#token={TOKEN}\n"
 
 
 def test_a_daemon_that_is_not_ready_is_told_apart(tmp_path: Path) -> None:
     answers = WELL | {"/ready": (503, {"database": "away"})}
-    with daemon(tmp_path, answers):
+    with answering(tmp_path, answers):
         result = opencraw(tmp_path, "status")
     assert result.exit_code == 1
     assert "not ready (database away)" in result.output
@@ -116,7 +117,7 @@ def test_a_daemon_that_is_not_ready_is_told_apart(tmp_path: Path) -> None:
 def test_a_refusal_is_told_in_the_daemons_words(
     tmp_path: Path, answer: tuple[int, Any], code: int, words: str
 ) -> None:
-    with daemon(tmp_path, {"/api/v1/os/sessions": answer}):
+    with answering(tmp_path, {"/api/v1/os/sessions": answer}):
         result = opencraw(tmp_path, "sessions")
     assert result.exit_code == code
     assert words in result.stderr
@@ -136,7 +137,7 @@ SESSION = {
 
 
 def test_sessions_are_a_table_in_which_nothing_is_markup(tmp_path: Path) -> None:
-    with daemon(tmp_path, {"/api/v1/os/sessions": (200, {"sessions": [SESSION]})}):
+    with answering(tmp_path, {"/api/v1/os/sessions": (200, {"sessions": [SESSION]})}):
         shown = opencraw(tmp_path, "sessions").output
         for_programs = opencraw(tmp_path, "sessions", "--json").output
     assert "webchat" in shown
@@ -145,13 +146,13 @@ def test_sessions_are_a_table_in_which_nothing_is_markup(tmp_path: Path) -> None
 
 
 def test_no_sessions_is_a_sentence(tmp_path: Path) -> None:
-    with daemon(tmp_path, {"/api/v1/os/sessions": (200, {"sessions": []})}):
+    with answering(tmp_path, {"/api/v1/os/sessions": (200, {"sessions": []})}):
         assert "opencraw chat" in opencraw(tmp_path, "sessions").output
 
 
 def test_send_hands_over_what_was_said(tmp_path: Path) -> None:
     path = "/api/v1/os/messages/send"
-    with daemon(tmp_path, {path: (200, {"message_id": "m"})}) as standin:
+    with answering(tmp_path, {path: (200, {"message_id": "m"})}) as standin:
         result = opencraw(tmp_path, "send", "pigeon", "roof", "coo ö")
         for_programs = opencraw(tmp_path, "send", "pigeon", "roof", "coo", "--json")
     assert result.output == "The message to roof is on its way through pigeon.\n"
@@ -185,5 +186,5 @@ def test_the_client_looks_where_the_daemon_is(
 
 def test_a_broken_configuration_does_not_hide_a_daemon_that_runs(tmp_path: Path) -> None:
     (tmp_path / "config.toml").write_text("= broken")
-    with daemon(tmp_path, WELL):
+    with answering(tmp_path, WELL):
         assert opencraw(tmp_path, "status").exit_code == 0

@@ -17,7 +17,7 @@ from opencraw.cli.doctor.finding import State
 from opencraw.cli.doctor.services import database
 from opencraw.config.starter import starter
 from opencraw.store.settings import DatabaseSettings
-from tests.cli.daemons import announce, daemon
+from tests.cli.daemons import announce, answering
 
 SECRET = '\n[keys]\nanthropic_api_key = "sk-x"\n'
 
@@ -154,7 +154,7 @@ def test_a_running_daemon_is_asked(
     words: str,
 ) -> None:
     answers = {"/health": (health, {}), "/ready": (ready, {"database": "away"})}
-    with daemon(tmp_path, answers) as standin:
+    with answering(tmp_path, answers) as standin:
         port = standin.url.rpartition(":")[2]
         monkeypatch.setenv("OPENCRAW_CHANNELS__WEBCHAT__PORT", port)
         _, found = examined()

@@ -1,7 +1,30 @@
 """What the fake model server shall do with a request: read from directives, decided in one place.
 
-Directives stand in the newest user texts, as `[[words 200]]`, so that a test can steer the server
-through a whole daemon; or in the server's script, one entry for each request.
+Directives stand in the user texts of the newest turn, so that a test can steer the server through
+a whole daemon, or in the server's script, one entry for each request. Without any, the answer
+repeats the turn's user texts and, in parentheses, its tool results.
+
+    [[words 200]]               so many words instead, then the nonces: `<<anything>>` in user texts
+    [[say TEXT]]                exactly this
+    [[tool NAME {"json": 1}]]   call a tool; several are called in parallel
+    [[next]]                    what follows is for the turn's next step, after the tools' results
+    [[tool-forever NAME {}]]    call it in every step
+    [[text-too]]                say something beside the calls
+    [[think TEXT]] [[redacted]] reason first, openly or encrypted
+    [[length]] [[refused]]      stop for this reason
+    [[delay 0.05]]              seconds between two frames
+    [[drip 1]]                  so many bytes in one write
+    [[crlf]] [[comments]] [[no-usage]] [[no-done]]   dialects of the event stream
+
+Faults happen once for each text that asks for them, or `times 3`, or `times always`:
+
+    [[status 429 retry-after 1]] [[billing]] [[overflow]] [[redirect]]   no stream but an error
+    [[html]] [[json]]           status 200, and no stream either
+    [[silent]]                  no answer at all
+    [[stall]] [[pings]]         half an answer, then nothing, or nothing but pings
+    [[cut]] [[short]]           half an answer, then the connection breaks, or ends properly
+    [[garbage]] [[missing]] [[huge-line]] [[error-mid-stream]]   half an answer, then that
+    [[endless]]                 the first word for ever
 """
 
 from __future__ import annotations

@@ -3,8 +3,8 @@
     python -m tests.fakes.model_server --port 0 --ledger FILE
 
 prints its port and serves `/v1/chat/completions`, `/v1/responses` and `/v1/messages` until it is
-killed. Directives in the newest user texts say what happens (see README of this folder). The
-ledger is the server's own account of what it was asked and what it sent, one JSON object per line.
+killed. Directives in the newest user texts say what happens; `model_plan` lists them. The ledger is
+the server's own account of what it was asked and how it ended, two JSON lines for each request.
 """
 
 from __future__ import annotations
@@ -167,7 +167,7 @@ class ModelServer:
         self._begin(wire, number, asked, plan)
         if instead := await _instead(wire, plan):
             return instead, plan.fault
-        return await _stream(request, wire, asked, plan), plan.fault or "complete"
+        return await _stream(request, wire, asked, plan)
 
     def _begin(self, wire: str, number: int, asked: Asked | None, plan: Plan | None = None) -> None:
         texts = asked.texts if asked else []
@@ -208,7 +208,9 @@ async def _instead(wire: str, plan: Plan) -> web.StreamResponse | None:
     return None
 
 
-async def _stream(request: web.Request, wire: str, asked: Asked, plan: Plan) -> web.StreamResponse:
+async def _stream(
+    request: web.Request, wire: str, asked: Asked, plan: Plan
+) -> tuple[web.StreamResponse, str]:
     response = web.StreamResponse(headers={"content-type": "text/event-stream; charset=utf-8"})
     await response.prepare(request)
     frames = RENDER[wire](asked, plan)
@@ -216,13 +218,16 @@ async def _stream(request: web.Request, wire: str, asked: Asked, plan: Plan) -> 
         frames = [frame.replace(b"\n", b"\r\n") for frame in frames]
     if "comments" in plan.marks:
         frames = [b": still here\n\n" + frame for frame in frames]
-    if plan.fault:
-        await model_faults.send_broken(request, response, wire, frames, plan)
-    else:
-        await model_faults.send(response, frames, plan)
-    if request.transport is not None and not request.transport.is_closing():
-        await response.write_eof()
-    return response
+    try:
+        if plan.fault:
+            await model_faults.send_broken(request, response, wire, frames, plan)
+        else:
+            await model_faults.send(response, frames, plan)
+        if plan.fault != "cut":
+            await response.write_eof()
+    except ConnectionError:
+        return response, "disconnected"
+    return response, plan.fault or "complete"
 
 
 async def serve(server: ModelServer) -> None:

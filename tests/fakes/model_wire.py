@@ -254,15 +254,13 @@ def messages(asked: Asked, plan: Plan) -> list[bytes]:
             if kind == "text_delta":
                 frames += _message_words(text, place, kind, field)
             else:
-                delta = {"type": kind, field: text}
-                frames.append(
-                    named({"type": "content_block_delta", "index": place, "delta": delta})
-                )
+                part = {"type": kind, field: text}
+                frames.append(named({"type": "content_block_delta", "index": place, "delta": part}))
         frames.append(named({"type": "content_block_stop", "index": place}))
     stop = {"length": "max_tokens", "refused": "refusal"}.get(
         plan.stop, "tool_use" if plan.calls else "end_turn"
     )
-    delta = {"stop_reason": stop, "stop_sequence": None}
+    delta: Json = {"stop_reason": stop, "stop_sequence": None}
     ending: Json = {"type": "message_delta", "delta": delta, "usage": {"output_tokens": written}}
     return [*frames, named(ending), named({"type": "message_stop"})]
 

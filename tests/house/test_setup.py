@@ -53,6 +53,7 @@ def test_a_python_without_pip_is_named_with_the_package_that_brings_it(tmp_path:
         "import pytest\ndef test_it(): pytest.{}('why')",
         "from pytest import {0}\n{0}('why', allow_module_level=True)",
     ],
+    ids=["test", "module"],
 )
 @pytest.mark.parametrize(("ci", "failed"), [("true", True), ("", False)])
 def test_in_ci_a_skip_is_a_failure(tmp_path: Path, body: str, ci: str, failed: bool) -> None:

@@ -182,6 +182,14 @@ def _start_and_die(folder: Path, settings: DatabaseSettings) -> None:
 
 
 @scenario
+async def what_our_terminal_sends_does_not_reach_the_server(
+    folder: Path, settings: DatabaseSettings
+) -> None:
+    async with EmbeddedPostgres(folder, settings) as server:
+        assert os.getsid(server.pid) == server.pid
+
+
+@scenario
 async def a_server_may_be_left_running(folder: Path, settings: DatabaseSettings) -> None:
     async with EmbeddedPostgres(folder, settings, stop=False) as first:
         pass

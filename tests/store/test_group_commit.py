@@ -181,6 +181,32 @@ async def test_a_write_whose_connection_is_cut_off_is_repeated(
     assert await _keys(letters) == ["letter"]
 
 
+async def test_writes_whose_connection_is_cut_off_within_their_transaction_are_repeated(
+    letters: Database, empty_database_url: str
+) -> None:
+    async with _locked(empty_database_url) as let_go:
+        writes = asyncio.gather(
+            letters.commit(WRITE_STAMP, ("stamp",)), letters.commit(WRITE_LETTER, ("letter", 1))
+        )
+        pid = await _until_a_write_waits(empty_database_url)
+        await letters.fetch("SELECT pg_terminate_backend($1)", pid)
+        await let_go()
+        assert all(await writes)
+    assert await _keys(letters) == ["letter"]
+
+
+async def test_a_write_on_a_connection_that_was_just_ended_is_repeated(letters: Database) -> None:
+    for n in range(20):
+        await letters.commit(WRITE_LETTER, (f"before {n}", 1))
+        await letters.fetch(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+        both = letters.commit(WRITE_LETTER, (f"letter {n}", 1)), letters.commit(WRITE_STAMP, ("s",))
+        assert all(await asyncio.gather(*both))
+    assert len(await _keys(letters)) == 40
+
+
 async def test_a_commit_with_unknown_outcome_is_repeated_and_not_doubled(
     empty_database_url: str, proxy: Proxy
 ) -> None:

@@ -1,0 +1,1 @@
+"""Measures OpenCraw against its budgets, beside floors that only forward."""

@@ -1,0 +1,70 @@
+"""Measure everything and print it beside its budget: `python -m bench [name ...]`."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+import tempfile
+from pathlib import Path
+
+import tomli
+from rich.console import Console
+from rich.table import Table
+
+from bench import measures
+
+MEASURES = {
+    "starts": measures.starts,
+    "turns": measures.turns,
+    "accepts": measures.accepts,
+    "deltas": measures.deltas,
+    "history": measures.history,
+}
+
+
+async def run(names: list[str], console: Console) -> bool:
+    """Run the measures called `names`; True when every budget is met."""
+    budgets = tomli.loads((Path(__file__).parent / "budgets.toml").read_text())
+    figures: measures.Figures = {}
+    for name in names:
+        console.print(f"[dim]measuring {name} …[/dim]")
+        with tempfile.TemporaryDirectory(prefix="bench-", ignore_cleanup_errors=True) as folder:
+            Path(folder).chmod(0o755)  # the database's user must pass when we are root
+            figures |= await MEASURES[name](Path(folder))
+    table = Table("what", "measured", "budget", "ratio", "floor", "floor + commit", title="OpenCraw")
+    met = True
+    for key, budget in budgets.items():
+        if key not in figures:
+            continue
+        value = figures.pop(key)
+        bound = budget.get("most", budget.get("least"))
+        within = value <= bound if "most" in budget else value >= bound
+        met &= within
+        ratio = f"{value / bound:.2f}" + ("" if within else " [red]missed[/red]")
+        floors = [figures.pop(f"{prefix}{key}", None) for prefix in ("floor_", "floor_commit_")]
+        unit = budget["unit"]
+        table.add_row(
+            budget["what"],
+            f"{value:,.2f} {unit}",
+            f"{'≤' if 'most' in budget else '≥'} {bound:,} {unit}",
+            ratio,
+            *(f"{floor:,.2f} {unit}" if floor is not None else "" for floor in floors),
+        )
+    console.print(table)
+    for key, value in figures.items():
+        console.print(f"[dim]{key}: {value:,.2f}[/dim]")
+    return met
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument("names", nargs="*", choices=[*MEASURES, []], help="default: all")
+    names = parser.parse_args().names or list(MEASURES)
+    import uvloop
+
+    return 0 if uvloop.run(run(names, Console(width=150))) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,61 @@
+"""A WebSocket client that says something and times what comes back."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import Self
+
+import aiohttp
+import orjson
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """Seconds from the send to the first delta and to the whole answer."""
+
+    first_delta: float
+    answer: float
+    deltas: int
+
+
+class Client:
+    """One conversation over one socket."""
+
+    def __init__(self, url: str, token: str, chat: str) -> None:
+        self._url = f"{url}?chat={chat}"
+        self._headers = {"Authorization": f"Bearer {token}"}
+        self._said = 0
+
+    async def __aenter__(self) -> Self:
+        self._session = aiohttp.ClientSession()
+        self._socket = await self._session.ws_connect(
+            self._url, headers=self._headers, max_msg_size=0
+        )
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._socket.close()
+        await self._session.close()
+
+    async def say(self, text: str) -> Timing:
+        """Send a message and wait for its whole answer."""
+        self._said += 1
+        began = time.perf_counter()
+        await self._socket.send_str(
+            orjson.dumps(
+                {"type": "message", "content": text, "client_message_id": str(self._said)}
+            ).decode()
+        )
+        first, deltas = 0.0, 0
+        while True:
+            frame = await self._socket.receive_str()
+            if frame.startswith('{"type":"delta"'):
+                deltas += 1
+                first = first or time.perf_counter() - began
+            elif frame.startswith('{"type":"message"'):
+                if '"kind":"notice"' in frame:
+                    raise RuntimeError(frame)
+                return Timing(first, time.perf_counter() - began, deltas)
+            elif frame.startswith('{"type":"error"'):
+                raise RuntimeError(frame)

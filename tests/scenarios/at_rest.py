@@ -1,0 +1,94 @@
+"""What a database must look like when everything has come to rest."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator
+
+import asyncpg
+
+PATIENCE = 60.0
+
+_BUSY = """
+SELECT (SELECT count(*) FROM inbox WHERE state <> 'done') AS messages,
+       (SELECT count(*) FROM turn WHERE state = 'running') AS turns,
+       (SELECT count(*) FROM outbox WHERE state IN ('pending', 'sending')) AS deliveries
+"""
+
+#: Each finds what must not be.
+_NEVER = {
+    "a session's lines have gaps": """
+        SELECT session.id, last_seq, count(seq) AS lines, min(seq), max(seq)
+          FROM session LEFT JOIN entry ON entry.session_id = session.id
+         GROUP BY session.id
+        HAVING count(seq) <> last_seq OR coalesce(max(seq), 0) <> last_seq""",
+    "a message that was taken up is not in the transcript exactly once, or another one is": """
+        SELECT inbox.id, outcome, count(entry.seq) AS lines
+          FROM inbox
+          LEFT JOIN entry ON entry.message_id = inbox.message_id AND entry.kind = 'user'
+         GROUP BY inbox.id
+        HAVING count(entry.seq) <> (outcome NOT IN ('withdrawn', 'command'))::integer""",
+    "messages are not in the transcript in the order in which they were accepted": """
+        SELECT *
+          FROM (SELECT inbox.id, lag(inbox.id) OVER (PARTITION BY entry.session_id ORDER BY seq)
+                       AS before
+                  FROM entry JOIN inbox USING (message_id)
+                 WHERE entry.kind = 'user') AS line
+         WHERE id < before""",
+    "a turn answered nobody": """
+        SELECT turn.id FROM turn
+         WHERE NOT EXISTS (SELECT FROM inbox WHERE inbox.turn_id = turn.id)""",
+    "a turn that is done has no delivery, or two": """
+        SELECT turn.id, count(outbox.id) FROM turn
+          LEFT JOIN outbox ON outbox.turn_id = turn.id
+         WHERE turn.state IN ('done', 'failed')
+         GROUP BY turn.id
+        HAVING count(outbox.id) <> 1""",
+    "a delivery shows a line that does not exist": """
+        SELECT delivery_id FROM outbox
+         WHERE NOT EXISTS (SELECT FROM entry
+                            WHERE entry.session_id = outbox.session_id AND entry.seq = outbox.seq
+                              AND entry.message_id = outbox.delivery_id)""",
+    "a dead letter without a reason": """
+        SELECT delivery_id FROM outbox WHERE state = 'dead' AND coalesce(failure, '') = ''""",
+    "a tool call has no result, or two": """
+        SELECT entry.turn_id, call ->> 'id' AS call, count(result.seq) AS results
+          FROM entry
+         CROSS JOIN jsonb_array_elements(entry.tool_calls) AS call
+          LEFT JOIN entry AS result ON result.turn_id = entry.turn_id
+                AND result.kind = 'tool_result' AND result.call_id = call ->> 'id'
+         GROUP BY entry.turn_id, call
+        HAVING count(result.seq) <> 1""",
+    "a conversation was charged for something else than its turns": """
+        SELECT session.id, session.prompt_tokens, sum(turn.prompt_tokens)
+          FROM session JOIN turn ON turn.session_id = session.id
+         WHERE session.reset_seq = 0
+         GROUP BY session.id
+        HAVING session.prompt_tokens <> sum(turn.prompt_tokens)
+            OR session.completion_tokens <> sum(turn.completion_tokens)""",
+}
+
+
+@asynccontextmanager
+async def connected(url: str) -> AsyncIterator[asyncpg.Connection]:
+    """A connection of our own, which no daemon knows of."""
+    connection = await asyncpg.connect(url)
+    try:
+        yield connection
+    finally:
+        await connection.close()
+
+
+async def at_rest(url: str) -> None:
+    """Wait until nothing waits, runs or is on its way; then look for what must never be."""
+    async with connected(url) as connection:
+        try:
+            async with asyncio.timeout(PATIENCE):
+                while any((busy := await connection.fetchrow(_BUSY)).values()):
+                    await asyncio.sleep(0.02)
+        except TimeoutError:
+            raise AssertionError(f"after {PATIENCE:.0f} s there are still {dict(busy)}") from None
+        for what, sql in _NEVER.items():
+            found = await connection.fetch(sql)
+            assert not found, f"{what}: {found}"
