@@ -14,6 +14,7 @@ import aiohttp
 
 from bench.client import Client, Timing
 from bench.processes import Daemon, model_server, printed, spawn
+from opencraw.context.assembly import MOST_ENTRIES
 from opencraw.contract import Address, Envelope, Rights, Sender
 from opencraw.queue.turns import Turns
 from opencraw.store.database import Database
@@ -75,10 +76,14 @@ async def _talk(url: str, token: str, chat: str, turns: int) -> list[Timing]:
         return [await client.say("hello") for _ in range(turns)]
 
 
-async def _model_alone(model: str, requests: int) -> list[float]:
-    """Seconds until the model's first delta, without anything in between."""
+async def _model_alone(model: str, requests: int, exchanges: int = 0) -> list[float]:
+    """Seconds until the model's first delta, without anything in between, at the end of a
+    conversation of so many exchanges."""
     times = []
-    body = {"model": "fake", "stream": True, "messages": [{"role": "user", "content": "hello"}]}
+    question = {"role": "user", "content": "hello"}
+    answer = {"role": "assistant", "content": "word " * 20}
+    messages = [*[question, answer] * exchanges, question]
+    body = {"model": "fake", "stream": True, "messages": messages}
     async with aiohttp.ClientSession() as http:
         for _ in range(requests):
             began = time.perf_counter()
@@ -163,7 +168,8 @@ async def deltas(folder: Path) -> Figures:
 
 
 async def history(folder: Path) -> Figures:
-    """Whether a long conversation is slower than a young one."""
+    """Whether a long conversation is slower than a young one, the model's own reading of a long
+    prompt taken off."""
     async with model_server(folder, words=20) as model:
         daemon = Daemon(folder / "history", model)
         process, _seconds = await daemon.start()
@@ -173,9 +179,16 @@ async def history(folder: Path) -> Figures:
             young += (await _talk(daemon.socket_url, daemon.token, f"young{number}", 2))[:1]
         long = await _talk(daemon.socket_url, daemon.token, "long", 1020)
         await process.stop()
+        reading_one = statistics.median(await _model_alone(model, 50))
+        reading_all = statistics.median(await _model_alone(model, 50, MOST_ENTRIES // 2))
     first = statistics.median(each.answer for each in young)
     last = statistics.median(each.answer for each in long[-40:])
-    return {"history": last / first, "turn_1": first * 1e3, "turn_1000": last * 1e3}
+    return {
+        "history": (last - reading_all) / (first - reading_one),
+        "turn_1": first * 1e3,
+        "turn_1000": last * 1e3,
+        "model_reading_long_prompt": reading_all * 1e3,
+    }
 
 
 async def accepts(folder: Path) -> Figures:

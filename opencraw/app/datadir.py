@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from opencraw.errors import CannotStart
+from opencraw.store.placement import data_dir_mode
 
 
 @contextmanager
@@ -18,7 +19,9 @@ def held(data_dir: Path) -> Iterator[None]:
     Raises `CannotStart` when another daemon holds it, or when it cannot be made or written.
     """
     try:
-        data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not data_dir.is_dir():
+            data_dir.mkdir(parents=True)
+            data_dir.chmod(data_dir_mode())  # whatever the umask is
         lock = os.open(data_dir / "daemon.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
         raise CannotStart(

@@ -23,6 +23,7 @@ class Runtimes:
         self._limits = LoopLimits(
             tool_loops_max=configuration.context.tool_loops_max,
             tool_max_runtime_seconds=configuration.context.tool_max_runtime_seconds,
+            max_tool_chars=configuration.context.max_tool_chars,
         )
         self._providers: list[Provider] = []
         self._loops: dict[str, Loop] = {}

@@ -13,8 +13,7 @@ from opencraw.cli.client import data_dir
 from opencraw.cli.output import as_json
 from opencraw.cli.serve import write_first
 from opencraw.errors import CannotStart
-
-PRIVATE = 0o700
+from opencraw.store.placement import data_dir_mode
 
 
 @click.command("init", epilog="Example: opencraw --config ~/.opencraw/config.toml init")
@@ -43,18 +42,18 @@ def command(options: Options, json_wanted: bool) -> None:
     if not config_made:
         click.echo(f"{config} is there already; it was not touched.")
     click.echo(f"{'Made' if folder_made else 'Kept'} the data folder {folder}.")
-    if not folder_made and stat.S_IMODE(folder.stat().st_mode) & 0o077:
+    if not folder_made and stat.S_IMODE(folder.stat().st_mode) & ~data_dir_mode():
         click.echo("Other users can look into it: `opencraw doctor --fix` closes it.", err=True)
     click.echo("Next: opencraw serve")
 
 
 def _make_folder(folder: Path) -> bool:
-    """Make a folder that only its owner can enter. False when it is there already."""
+    """Make a folder that nobody else can look into. False when it is there already."""
     if folder.is_dir():
         return False
     try:
-        folder.mkdir(parents=True, mode=PRIVATE)
-        folder.chmod(PRIVATE)  # a mask may have taken the owner's rights
+        folder.mkdir(parents=True, mode=data_dir_mode())
+        folder.chmod(data_dir_mode())  # a mask may have taken the owner's rights
     except OSError as error:
         raise CannotStart(
             f"The folder {folder} cannot be made: {error.strerror}.\n"

@@ -36,6 +36,12 @@ _SERVER_SETTINGS = {
     # Every query here is short and prepared once; compiling plans costs more than it saves.
     "jit": "off",
     "timezone": "UTC",
+    # Every statement here finds its rows by key. Plans are made once per connection, while tables
+    # may still be empty, and kept: without these a plan that reads a whole table, harmless in the
+    # first minute, would still be in use when the table has grown.
+    "enable_seqscan": "off",
+    "enable_hashjoin": "off",
+    "enable_mergejoin": "off",
 }
 
 #: What `asyncpg.connect` and `asyncpg.create_pool` are given beside the address.

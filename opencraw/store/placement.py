@@ -39,6 +39,15 @@ _UNFIT_FILE_SYSTEMS = frozenset(
 )
 
 
+def data_dir_mode() -> int:
+    """The permissions of a data directory: nobody else can enter it.
+
+    A daemon that is root lets others pass, but not look: its database runs as another user, and has
+    its files inside. All that lies beside them is for its owner alone.
+    """
+    return 0o711 if os.geteuid() == 0 else 0o700
+
+
 class Account(NamedTuple):
     """The user that Postgres runs as when that is not the user of the daemon."""
 

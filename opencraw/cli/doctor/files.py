@@ -17,7 +17,7 @@ from opencraw.cli.doctor.finding import Finding, State
 from opencraw.config.channels import installed
 from opencraw.config.schema import ANY, sections, settings
 from opencraw.errors import CannotStart
-from opencraw.store.placement import file_system, unfit
+from opencraw.store.placement import data_dir_mode, file_system, unfit
 
 OLDEST_PYTHON = (3, 11)
 
@@ -26,7 +26,6 @@ LEAST_FREE = 200 * 2**20
 COMFORTABLY_FREE = 2**30
 
 PRIVATE_FILE = 0o600
-PRIVATE_FOLDER = 0o700
 
 
 def python() -> Finding:
@@ -55,7 +54,7 @@ def data_folder(folder: Path, *, fix: bool) -> list[Finding]:
         fix_words = "run OpenCraw as that user, or give the folder to this one with chown -R"
         detail = f"{folder} belongs to {_user(owner)}"
         return [Finding(name, State.PROBLEM, detail, fix_words)]
-    findings = [private(folder, PRIVATE_FOLDER, name, fix=fix)]
+    findings = [private(folder, data_dir_mode(), name, fix=fix)]
     token = folder / ACCESS_FILE
     if token.exists():
         findings.append(private(token, PRIVATE_FILE, "access token", fix=fix))
@@ -68,7 +67,7 @@ def data_folder(folder: Path, *, fix: bool) -> list[Finding]:
 def private(path: Path, mode: int, name: str, *, fix: bool) -> Finding:
     """That nobody but the owner can open it; with `fix` this is made so."""
     found = stat.S_IMODE(path.stat().st_mode)
-    if not found & 0o077:
+    if not found & ~mode & 0o077:
         return Finding(name, State.OK, f"{path} is private ({found:04o})")
     command = f"chmod {mode:o} {path}"
     if not fix:
