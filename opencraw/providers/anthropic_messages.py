@@ -56,7 +56,7 @@ TABLE: Table = (
     ),
     (FailureKind.AUTH, Signs(frozenset({"authentication_error", "permission_error"}))),
     (FailureKind.RATE_LIMITED, Signs(frozenset({"rate_limit_error"}))),
-    (FailureKind.OVERLOADED, Signs(frozenset({"overloaded_error", "api_error"}))),
+    (FailureKind.OVERLOADED, Signs(frozenset({"overloaded_error"}))),
     (FailureKind.TIMEOUT, Signs(frozenset({"timeout_error"}))),
     (
         FailureKind.CONTEXT_OVERFLOW,

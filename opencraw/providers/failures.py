@@ -2,6 +2,7 @@
 
 Vendors disagree with their own status codes: a spent account is 429 here, 400 there. So what the
 body says is read first, kind by kind in the order of `FailureKind`, and the status only after it.
+Names that say nothing (`server_error`, `invalid_request_error`) leave the word to the status.
 """
 
 from __future__ import annotations
@@ -66,7 +67,7 @@ def classify(table: Table, status: int, complaint: Complaint) -> FailureKind:
     the request itself had been accepted."""
     status = complaint.status or status
     for kind, signs in table:
-        if kind is FailureKind.FORMAT and status < 500:
+        if kind is FailureKind.FORMAT and status != 500:
             break  # vendors call every refusal an invalid request; the status knows better
         if signs.match(complaint):
             return kind

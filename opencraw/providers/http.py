@@ -126,7 +126,8 @@ class HttpProvider:
                 f"{response.content_type} came instead of an event stream; check base_url, "
                 "and whether a proxy or a sign-in page is in between",
             )
-        kind = classify(self._dialect.table, response.status, complaint)
+        status = 500 if response.status == 200 else response.status
+        kind = classify(self._dialect.table, status, complaint)
         wish = retry_after(response.headers, datetime.now(UTC))
         said = complaint.message or f"HTTP {response.status}"
         raise refusal(label, kind, said, retry_after=wish)

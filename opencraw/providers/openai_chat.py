@@ -90,8 +90,6 @@ TABLE: Table = (
         Signs(
             frozenset(
                 {
-                    "server_error",
-                    "internal_server_error",
                     "service_unavailable",
                     "service_unavailable_error",
                     "server_is_overloaded",

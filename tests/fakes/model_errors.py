@@ -7,6 +7,7 @@ from tests.fakes.model_wire import Json, data, named
 _OPENAI: dict[int, tuple[str, str | None]] = {
     400: ("invalid_request_error", None),
     401: ("invalid_request_error", "invalid_api_key"),
+    402: ("invalid_request_error", "insufficient_funds"),
     403: ("invalid_request_error", "unsupported_country_region_territory"),
     404: ("invalid_request_error", "model_not_found"),
     413: ("invalid_request_error", None),
@@ -39,7 +40,7 @@ def error(wire: str, status: int, message: str) -> Json:
             "error": {"type": kind, "message": message},
             "request_id": "req_fake",
         }
-    name, code = _OPENAI.get(status, ("invalid_request_error", None))
+    name, code = _OPENAI.get(status, ("server_error", None))
     return {"error": {"message": message, "type": name, "param": None, "code": code}}
 
 

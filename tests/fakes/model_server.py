@@ -14,10 +14,10 @@ import asyncio
 import hashlib
 import itertools
 import os
+import signal
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self
 
@@ -231,10 +231,13 @@ async def _stream(
 
 
 async def serve(server: ModelServer) -> None:
-    """Serve until cancelled."""
+    """Serve until somebody asks for the end; then the ledger is completed."""
+    asked_to_stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, asked_to_stop.set)
     async with server:
         print(server.port, flush=True)  # noqa: T201 - whoever starts us reads it
-        await asyncio.Event().wait()
+        await asked_to_stop.wait()
 
 
 def main() -> None:
@@ -258,8 +261,7 @@ def main() -> None:
         run: Callable[[Any], Any] = uvloop.run
     except ImportError:
         run = asyncio.run
-    with suppress(KeyboardInterrupt):
-        run(serve(server))
+    run(serve(server))
 
 
 if __name__ == "__main__":

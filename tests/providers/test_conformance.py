@@ -275,7 +275,7 @@ async def test_cancelling_closes_the_connection(
     heard = asyncio.Event()
 
     async def listen() -> None:
-        async with aclosing(connect(name).stream(says("a b c d [[stall]]"))) as stream:  # type: ignore[type-var]
+        async with aclosing(connect(name).stream(says("[[words 30]] [[stall]]"))) as stream:  # type: ignore[type-var]
             async for event in stream:
                 if isinstance(event, TextDelta):
                     heard.set()
@@ -293,7 +293,7 @@ async def test_cancelling_closes_the_connection(
 async def test_a_stream_that_is_closed_early_closes_the_connection(
     server: ModelServer, connect: Connect, name: str
 ) -> None:
-    stream = connect(name).stream(says("a b c d [[stall]]"))
+    stream = connect(name).stream(says("[[words 30]] [[stall]]"))
     await anext(stream)
     await stream.aclose()  # type: ignore[attr-defined]
     await gone(server)
