@@ -27,7 +27,9 @@ class Credential:
     def allows(self, scope: str) -> bool:
         """Whether this reaches `scope`. Writing implies reading; no scopes imply nothing."""
         area, _, level = scope.rpartition(":")
-        enough = {"*", scope, "control:write", f"{area}:write"}
+        enough = {"*", scope}
+        if area:
+            enough |= {"control:write", f"{area}:write"}
         if level == "read":
             enough.add("control:read")
         return not enough.isdisjoint(self.scopes)

@@ -99,10 +99,10 @@ class ApiKey(Section):
     @field_validator("scopes")
     @classmethod
     def _are_supported(cls, value: list[str]) -> list[str]:
-        unknown = ", ".join(sorted(set(value) - SUPPORTED_SCOPES))
+        unknown = sorted(set(value) - SUPPORTED_SCOPES)
         if unknown:
             known = ", ".join(sorted(SUPPORTED_SCOPES))
-            raise ValueError(f"unsupported: {unknown}; there are {known}")
+            raise ValueError(f"unsupported: {unknown[0]!r}; there are {known}")
         return value
 
 

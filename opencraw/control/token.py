@@ -66,7 +66,7 @@ def _read(path: Path) -> str:
     except OSError as error:
         raise CannotStart(
             f"The access token {path} cannot be read: {error.strerror}. Fix: make it a plain file "
-            f"of the daemon's user, or delete it to get a new one."
+            "of the daemon's user, or delete it to get a new one; or correct runtime.data_dir."
         ) from error
     with os.fdopen(handle, "rb") as file:
         mode = os.fstat(file.fileno()).st_mode

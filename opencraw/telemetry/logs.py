@@ -82,7 +82,7 @@ class LineHandler(logging.Handler):
             self._untold += 1
 
     def _write(self, line: str) -> None:
-        rest = line.encode("utf-8", "backslashreplace") + b"\n"
+        rest = line.encode() + b"\n"
         while rest:
             rest = rest[os.write(self._descriptor, rest) :]
 
@@ -95,14 +95,14 @@ class _Formatter(logging.Formatter):
         self._redactor = redactor
 
     def _message(self, record: logging.LogRecord) -> str:
-        return self._redactor.clean(record.getMessage())
+        return self._clean(record.getMessage())
 
     def _about(self, record: logging.LogRecord) -> dict[str, object]:
         fields = {}
         for name in About.__annotations__:
             value = record.__dict__.get(name)
             if value is not None:
-                fields[name] = self._redactor.clean(value) if isinstance(value, str) else value
+                fields[name] = self._clean(value) if isinstance(value, str) else value
         return fields
 
     def _error(self, record: logging.LogRecord) -> str:
@@ -111,7 +111,12 @@ class _Formatter(logging.Formatter):
             parts.append(self.formatException(record.exc_info))
         if record.stack_info:
             parts.append(record.stack_info)
-        return self._redactor.clean("\n".join(parts))
+        return self._clean("\n".join(parts))
+
+    def _clean(self, text: str) -> str:
+        text = self._redactor.clean(text)
+        # Half characters from broken input are spelt out: UTF-8 has no way to say them.
+        return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
 
 
 class JsonFormatter(_Formatter):
@@ -123,11 +128,11 @@ class JsonFormatter(_Formatter):
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),
             "logger": record.name,
-            "message": _storable(self._message(record)),
+            "message": self._message(record),
         }
         line |= self._about(record)
         if error := self._error(record):
-            line["error"] = _storable(error)
+            line["error"] = error
         return orjson.dumps(line, default=str).decode()
 
 
@@ -190,11 +195,6 @@ def _chosen(environment: Mapping[str, str], terminal: bool) -> LogFormat:
             "set it to json or pretty, or unset it."
         )
     return cast("LogFormat", chosen)
-
-
-def _storable(text: str) -> str:
-    """Half characters from broken input, spelt out; JSON has no way to say them."""
-    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
 
 
 def _record_of_loss(count: int) -> logging.LogRecord:

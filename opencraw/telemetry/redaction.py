@@ -25,7 +25,7 @@ _SHAPES = re.compile(
     | \bxox[a-z]-[\w-]{10,} | \bgh[a-z]_\w{20,} | \blin_api_\w{10,}    # Slack, GitHub, Linear
     | \bAIza[\w-]{30,} | \bya29\.[\w.-]{20,}                           # Google
     | \b\d{8,}:[\w-]{30,}                                              # Telegram
-    | \beyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*                                # signed web tokens
+    | (?<![\w-])eyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*                                # signed web tokens
     """,
     re.IGNORECASE | re.VERBOSE,
 )

@@ -195,6 +195,17 @@ async def test_what_a_foreign_page_can_post_is_refused(
         assert served.facts.sent == [("webchat", "main", "hello")]
 
 
+@pytest.mark.parametrize("content_type", ["application/octet-stream", "text/json", "image/png"])
+async def test_any_other_body_is_refused_once_we_know_who_asks(content_type: str) -> None:
+    body = b'{"channel":"webchat","recipient":"main","message":"hello"}'
+    async with serving() as served:
+        for token, status in (({}, 401), (BEARER, 415)):
+            headers = {**token, "Content-Type": content_type}
+            async with served.client.post(SEND, data=body, headers=headers) as response:
+                assert response.status == status
+        assert served.facts.sent == []
+
+
 @pytest.mark.parametrize(
     ("headers", "status"),
     [({"Content-Length": str(10**9)}, 413), ({"Content-Encoding": "gzip"}, 415)],
