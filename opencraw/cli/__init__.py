@@ -78,6 +78,7 @@ def exit_code(error: OpenCrawError) -> int:
 
 @click.command(
     cls=Commands,
+    invoke_without_command=True,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="Begin with: opencraw serve",
 )
@@ -92,6 +93,8 @@ def root(context: click.Context, config: Path | None) -> None:
     """OpenCraw: a personal assistant that lives where people already talk."""
     named = config or Path(os.environ.get("OPENCRAW_CONFIG") or "config.toml")
     context.obj = Options(named)
+    if context.invoked_subcommand is None:
+        click.echo(context.get_help())
 
 
 def main() -> None:

@@ -22,6 +22,7 @@ from opencraw.errors import Refused, Unavailable
 
 PROTOCOL = "opencraw.v1"
 HEARTBEAT_SECONDS = 20.0
+FIRST_PAUSE_SECONDS = 0.1
 LONGEST_PAUSE_SECONDS = 5.0
 #: How long a message that the daemon could not take just now waits until it is offered again.
 AGAIN_SECONDS = 1.0
@@ -67,15 +68,17 @@ class Socket:
         `Refused` when it does not let us in.
         """
         loop = asyncio.get_running_loop()
-        pause, since = 0.1, loop.time()
+        pause, since = FIRST_PAUSE_SECONDS, loop.time()
         async with ClientSession() as session:
             while True:
                 try:
                     async with await self._connect(session) as socket:
                         async for message in socket:
                             if message.type is WSMsgType.TEXT:
-                                pause, since = 0.1, loop.time()
                                 yield await self._take(socket, json.loads(message.data))
+                    if not self.connected:
+                        raise Unavailable("The daemon takes up no conversation at the moment.")
+                    pause, since = FIRST_PAUSE_SECONDS, loop.time()
                 except Unavailable:
                     # Nobody is there from the start, or has not come back.
                     if self._resume_token is None or loop.time() - since > self._patience:

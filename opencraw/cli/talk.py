@@ -63,7 +63,7 @@ class _Conversation:
         prompt: PromptSession[str] = PromptSession()
         while True:
             try:
-                with patch_stdout():
+                with patch_stdout(raw=True):  # what is printed was cleaned
                     text = await prompt.prompt_async(PROMPT)
             except KeyboardInterrupt:
                 continue  # it clears the line, as in a shell

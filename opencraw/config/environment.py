@@ -46,7 +46,7 @@ FLAT: dict[str, tuple[str, ...]] = {
 }
 
 #: Variables of ours that are no settings.
-OTHER = frozenset({"OPENCRAW_CONFIG", "OPENCRAW_CRASHPOINT"})
+OTHER = frozenset({"OPENCRAW_CONFIG", "OPENCRAW_CRASHPOINT", "OPENCRAW_LOG_FORMAT"})
 
 TRUE = frozenset({"true", "1", "yes", "on"})
 FALSE = frozenset({"false", "0", "no", "off"})

@@ -21,6 +21,7 @@ def write_atomically(path: Path, text: str) -> None:
     try:
         with os.fdopen(handle, "w", encoding="utf-8") as file:
             file.write(text)
+            _keep_owner(file.fileno(), target)
             file.flush()
             os.fsync(file.fileno())
         crashpoints.reach("config_rename")
@@ -30,6 +31,13 @@ def write_atomically(path: Path, text: str) -> None:
             temporary.unlink()
         raise
     _sync(target.parent)
+
+
+def _keep_owner(descriptor: int, target: Path) -> None:
+    """What root changes for another user must stay that user's to read."""
+    if os.geteuid() == 0 and target.exists():
+        owner = target.stat()
+        os.fchown(descriptor, owner.st_uid, owner.st_gid)
 
 
 def _sync(folder: Path) -> None:

@@ -104,8 +104,8 @@ def test_the_version_is_the_packages() -> None:
 
 def test_without_a_command_the_help_is_shown() -> None:
     shown = CliRunner().invoke(root, [])
-    assert "Commands:" in shown.output
-    assert shown.exit_code == 2
+    assert "Commands:" in shown.stdout
+    assert shown.exit_code == 0
 
 
 def test_an_unknown_command_is_a_mistake_of_usage() -> None:

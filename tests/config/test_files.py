@@ -53,3 +53,12 @@ def test_a_kill_before_the_rename_leaves_the_old_file(tmp_path: Path) -> None:
     ended = subprocess.run([sys.executable, "-c", program, path], env=environ, check=False)
     assert ended.returncode == -9
     assert path.read_text() == "old"
+
+
+def test_root_leaves_the_file_to_its_owner(tmp_path: Path) -> None:
+    path = tmp_path / "config.toml"
+    path.write_text("old")
+    owner = 65_534 if os.geteuid() == 0 else os.geteuid()
+    os.chown(path, owner, -1)
+    write_atomically(path, "new")
+    assert path.stat().st_uid == owner

@@ -192,9 +192,16 @@ def test_what_sounds_like_a_secret_is_one() -> None:
 def test_a_configuration_never_changes(tmp_path: Path) -> None:
     configuration = loaded("", tmp_path)
     with pytest.raises(ValueError, match="frozen"):
-        configuration.queue.mode = "collect"  # type: ignore[misc]
+        configuration.queue.mode = "collect"
 
 
 def test_a_table_where_a_value_should_be_is_refused_even_under_a_variable(tmp_path: Path) -> None:
     with pytest.raises(ConfigInvalid, match="queue: must be a table"):
         loaded("queue = 3", tmp_path, OPENCRAW_QUEUE_MODE="steer")
+
+
+def test_the_page_about_configuration_names_every_variable() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "configuration.md").read_text(encoding="utf-8")
+    borrowed = {setting.borrowed for setting in KNOWN if setting.borrowed}
+    names = {f"OPENCRAW_{name}" for name in FLAT} | OTHER | borrowed
+    assert {name for name in names if f"`{name}`" not in page} == set()

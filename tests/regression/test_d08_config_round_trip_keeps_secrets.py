@@ -45,7 +45,7 @@ def test_d08_config_round_trip_keeps_secrets(tmp_path: Path) -> None:
     # `init` finds a document and leaves every byte of it, the secret included.
     environ = os.environ | {"ANTHROPIC_API_KEY": "sk-of-somebody-else"}
     for _ in range(2):
-        command = [sys.executable, "-m", "opencraw", "--config", path, "init"]
+        command = [sys.executable, "-m", "opencraw", "--config", str(path), "init"]
         subprocess.run(command, env=environ, check=True, capture_output=True)
     assert path.read_text(encoding="utf-8") == OLD
     assert private(path)
@@ -77,7 +77,7 @@ def private(path: Path) -> bool:
 
 def killed_at_the_rename(path: Path) -> None:
     environ = os.environ | {"OPENCRAW_CRASHPOINT": "config_rename"}
-    command = [sys.executable, "-c", WRITER, path]
+    command = [sys.executable, "-c", WRITER, str(path)]
     ended = subprocess.run(
         command, env=environ, input=OLD, text=True, stdout=subprocess.DEVNULL, check=False
     )
@@ -85,7 +85,7 @@ def killed_at_the_rename(path: Path) -> None:
 
 
 def killed_while_writing(path: Path, *, after_seconds: float) -> None:
-    command = [sys.executable, "-c", WRITER, path]
+    command = [sys.executable, "-c", WRITER, str(path)]
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as writer:
