@@ -7,7 +7,7 @@ import contextlib
 import re
 from collections.abc import Iterator, Sequence
 
-from aiohttp import WSCloseCode, web
+from aiohttp import web
 
 from channels.webchat import assets
 from channels.webchat.connection import Connection
@@ -152,9 +152,11 @@ class WebChat:
         await socket.prepare(request)
         with opened.serving(), opened.conversation(chat, self._renderer) as conversation:
             await Connection(socket, conversation, opened.gateway).serve()
-        if socket.close_code == WSCloseCode.ABNORMAL_CLOSURE and request.transport is not None:
-            # It never took our goodbye: what is still to be written would be kept for it for ever.
-            request.transport.abort()
+        if request.transport is not None:
+            # Otherwise a reader who never takes our goodbye would be kept, with all that was
+            # written to it before, for as long as it likes.
+            loop = asyncio.get_running_loop()
+            loop.call_later(GOODBYE_SECONDS, request.transport.abort)
         return socket
 
     def _conversation(self, address: Address) -> Conversation | None:

@@ -82,7 +82,8 @@ class Conversation:
         """Announce what the transcript gains, until cancelled."""
         while True:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._changed.wait(), SLOW_POLL_SECONDS)
+                async with asyncio.timeout(SLOW_POLL_SECONDS):
+                    await self._changed.wait()
             self._changed.clear()
             try:
                 await self._refresh()

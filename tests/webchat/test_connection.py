@@ -1,13 +1,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from typing import cast
 from uuid import uuid4
 
 import pytest
 from aiohttp import ClientWebSocketResponse, WSMsgType, web
 from aiohttp.test_utils import TestClient, TestServer
 
+from channels.webchat import channel as module
 from channels.webchat.channel import WebChat
 from channels.webchat.connection import IN_FLIGHT
 from opencraw.contract import Channel, Rights, Streams, Waiting, Webhook
@@ -38,6 +41,13 @@ class Served:
             application.router.add_route(route.method, route.path, route.handler)
         self.client = TestClient(TestServer(application))
         self.running: asyncio.Task[None]
+
+    @property
+    def connections(self) -> Sequence[object]:
+        """The connections that the server still keeps."""
+        server = self.client.server.handler
+        assert server is not None
+        return list(server.connections)
 
     async def open(self, chat: str = "main") -> ClientWebSocketResponse:
         socket = await self.client.ws_connect(f"/ws?chat={chat}", protocols=("opencraw.v1",))
@@ -254,7 +264,9 @@ async def test_a_socket_opened_while_the_database_is_away_is_sent_away(served: S
     assert socket.close_code == 1013
 
 
-async def test_a_reader_who_never_reads_is_sent_away_and_holds_nobody_up(served: Served) -> None:
+@asynccontextmanager
+async def deaf(served: Served) -> AsyncIterator[asyncio.StreamReader]:
+    """A client that opens a socket and then reads nothing until it leaves."""
     port = served.client.server.port
     reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=1 << 26)
     writer.write(
@@ -262,19 +274,55 @@ async def test_a_reader_who_never_reads_is_sent_away_and_holds_nobody_up(served:
         b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
     )
     await reader.readuntil(b"hello")
-    # Once its buffer is full, asyncio stops reading and so does the kernel.
-    writer.transport.pause_reading()  # type: ignore[attr-defined]
-    other = await served.open()
-    for seq in range(1, 160):
-        await served.channel.send(delivery(served.gateway.add(seq, "reply", f"{seq} " * 40_000)))
-        (frame,) = await receive(other, 1)
-        assert frame["seq"] == seq
-    writer.transport.resume_reading()  # type: ignore[attr-defined]
-    async with asyncio.timeout(10):
-        rest = await reader.read(-1)
-    close_frame = b"\x88\x02" + (1013).to_bytes(2)
-    assert rest.endswith(close_frame)
+    transport = cast("asyncio.Transport", writer.transport)
+    transport.pause_reading()
+    yield reader
+    transport.resume_reading()
+    # The caller reads the rest inside the context; an aborted socket has none.
     writer.close()
+
+
+async def reply_at_length(served: Served, replies: int) -> None:
+    for seq in range(1, replies + 1):
+        await served.channel.send(delivery(served.gateway.add(seq, "reply", f"{seq} " * 40_000)))
+
+
+async def test_a_reader_who_falls_behind_is_sent_away_and_holds_nobody_up(served: Served) -> None:
+    other = await served.open()
+    reading = asyncio.create_task(receive(other, 160))
+    async with deaf(served) as reader:
+        await reply_at_length(served, 160)
+        assert [frame["seq"] for frame in await reading] == list(range(1, 161))
+        cast("asyncio.Transport", reader._transport).resume_reading()  # type: ignore[attr-defined]
+        async with asyncio.timeout(10):
+            rest = await reader.read(-1)
+    assert rest.endswith(b"\x88\x02" + (1013).to_bytes(2))
+
+
+async def test_a_reader_who_never_comes_back_is_forgotten(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "GOODBYE_SECONDS", 0.1)
+    async with deaf(served):
+        await reply_at_length(served, 160)
+        await until(lambda: not served.connections)
+
+
+async def test_a_closed_socket_leaves_nothing_behind(served: Served) -> None:
+    before = len(asyncio.all_tasks())
+    sockets = [await served.open() for _ in range(3)]
+    await sockets[0].send_json(message(1))
+    await receive(sockets[0], 1)
+    for socket in sockets:
+        await socket.close()
+    await until(lambda: len(asyncio.all_tasks()) <= before)
+    assert not served.connections
+
+
+async def until(condition: Callable[[], object]) -> None:
+    async with asyncio.timeout(5):
+        while not condition():
+            await asyncio.sleep(0.01)
 
 
 @pytest.mark.parametrize("chat", ["", "Main", "a" * 65, "a/b", "..", "%00"])

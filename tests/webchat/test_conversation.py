@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from channels.webchat import conversation as module
 from channels.webchat.conversation import Conversation, Listener
 from channels.webchat.outgoing import Outgoing
-from opencraw.contract import Draft, Waiting
+from opencraw.contract import Draft, Line, Waiting
 from opencraw.errors import Unavailable
 from opencraw.events import DraftGrew, QueueChanged, TurnEnded, TurnStarted
 from tests.webchat.memory_gateway import MAIN, NOW, MemoryGateway
@@ -135,6 +135,21 @@ async def test_a_line_comes_once_by_whichever_road(
     assert socket.lines() == [1, 2]
 
 
+async def test_a_reply_sent_twice_is_rendered_once(gateway: MemoryGateway) -> None:
+    rendered: list[str] = []
+
+    async def note(text: str) -> str:
+        rendered.append(text)
+        return text
+
+    conversation = Conversation(MAIN, gateway, note)
+    await Socket(conversation).open()
+    reply = gateway.add(1, "reply")
+    await conversation.deliver(reply)
+    await conversation.deliver(reply)
+    assert rendered == ["reply 1"]
+
+
 async def test_a_reply_sent_after_a_later_line_was_said_still_comes_before_it(
     conversation: Conversation, gateway: MemoryGateway
 ) -> None:
@@ -198,6 +213,35 @@ async def test_resume_of_a_long_absence_is_complete_and_in_order(
     await conversation.resume(socket.listener, 3)
     await settle()
     assert socket.lines() == list(range(4, 3 * module.PAGE + 7))
+
+
+async def test_a_line_said_during_a_replay_comes_after_it(
+    conversation: Conversation, gateway: MemoryGateway
+) -> None:
+    for seq in range(1, 2 * module.PAGE):
+        gateway.add(seq)
+    socket = await Socket(conversation).open()
+    replay = asyncio.create_task(conversation.resume(socket.listener, 0))
+    await asyncio.sleep(0)
+    last = gateway.add(2 * module.PAGE, "reply")
+    await conversation.deliver(last)
+    assert not replay.done()
+    await replay
+    await settle()
+    assert socket.lines() == list(range(1, 2 * module.PAGE + 1))
+
+
+async def test_a_second_resume_goes_on_where_the_first_began(
+    conversation: Conversation, gateway: MemoryGateway
+) -> None:
+    for seq in range(1, 6):
+        gateway.add(seq)
+    socket = await Socket(conversation).open()
+    await conversation.deliver(gateway.add(6, "reply"))
+    for last_seq in (6, 3, 1):
+        await conversation.resume(socket.listener, last_seq)
+    await settle()
+    assert socket.lines() == [6, 4, 5, 2, 3]
 
 
 async def test_resume_ends_with_the_draft_of_a_running_turn(
@@ -312,37 +356,60 @@ def test_a_client_that_comes_and_goes_gets_every_line_once_and_in_order(steps: l
 async def _come_and_go(steps: list[str]) -> None:
     gateway = MemoryGateway()
     async with talk(gateway) as conversation:
-        client = Client(conversation)
-        undelivered = []
-        tasks: list[asyncio.Task[None]] = []
-        seq = 0
+        story = Story(conversation, gateway)
         for step in steps:
-            if step in ("said", "reply"):
-                seq += 1
-                line = gateway.add(seq, step)
-                if step == "reply":
-                    undelivered.append(line)
-            elif step == "gap":
-                seq += 1
-            elif step == "deliver" and undelivered:
-                # The outbox may send in any order, and again after a doubt.
-                line = undelivered.pop()
-                tasks += [asyncio.create_task(conversation.deliver(line)) for _ in range(2)]
-            elif step == "event":
-                conversation.show(QueueChanged())
-            elif step == "connect" and client.socket is None:
-                await client.connect()
-            elif step == "drop":
-                client.disconnect()
-            elif step == "turn":
+            await story.take(step)
+        await story.end()
+        assert story.client.received == [line.seq for line in gateway.lines]
+
+
+class Story:
+    """What may happen to a conversation, and in which order nobody knows."""
+
+    def __init__(self, conversation: Conversation, gateway: MemoryGateway) -> None:
+        self.conversation = conversation
+        self.gateway = gateway
+        self.client = Client(conversation)
+        self.seq = 0
+        self.undelivered: list[Line] = []
+        self.tasks: list[asyncio.Task[None]] = []
+
+    async def take(self, step: str) -> None:
+        match step:
+            case "said" | "reply":
+                self.add(step)
+            case "gap":
+                self.seq += 1
+            case "deliver":
+                self.deliver()
+            case "event":
+                self.conversation.show(QueueChanged())
+            case "connect" if self.client.socket is None:
+                await self.client.connect()
+            case "drop":
+                self.client.disconnect()
+            case "turn":
                 await asyncio.sleep(0)
-            elif step == "run":
+            case "run":
                 await settle()
-        client.disconnect()
-        await client.connect()
-        conversation.show(QueueChanged())
-        await asyncio.gather(*tasks)
+
+    def add(self, kind: str) -> None:
+        self.seq += 1
+        line = self.gateway.add(self.seq, kind)
+        if kind == "reply":
+            self.undelivered.append(line)
+
+    def deliver(self) -> None:
+        """The outbox may send in any order, and again after a doubt."""
+        if self.undelivered:
+            line = self.undelivered.pop()
+            for _ in range(2):
+                self.tasks.append(asyncio.create_task(self.conversation.deliver(line)))
+
+    async def end(self) -> None:
+        self.client.disconnect()
+        await self.client.connect()
+        self.conversation.show(QueueChanged())
+        await asyncio.gather(*self.tasks)
         await settle()
-        client.take()
-        assert client.received == [line.seq for line in gateway.lines]
-        client.disconnect()
+        self.client.disconnect()

@@ -94,7 +94,9 @@ def test_a_message_needs_text_of_a_bearable_length(content: str) -> None:
     assert (refused.code, refused.client_message_id) == ("INVALID_FIELD", "m-1")
 
 
-@pytest.mark.parametrize("content", ["half an emoji \ud83d", "\udc00", "a nul \x00 byte", "\U0001f600"])
+@pytest.mark.parametrize(
+    "content", ["half an emoji \ud83d", "\udc00", "a nul \x00 byte", "\U0001f600"]
+)
 def test_text_that_the_gateway_will_clean_is_taken(content: str) -> None:
     frame = frames.decode(json.dumps({"type": "message", "content": content}))
     assert frame == frames.Message(content=content)

@@ -49,8 +49,8 @@ async def until(condition: Callable[[], bool]) -> None:
 class Typist:
     """Grows a draft and tells `Outgoing` so."""
 
-    def __init__(self, outgoing: Outgoing) -> None:
-        self.outgoing = outgoing
+    def __init__(self) -> None:
+        self.outgoing = Outgoing(self.snapshot)
         self.text = ""
         self.attempt = 1
 
@@ -71,8 +71,7 @@ async def reader() -> Reader:
 
 @pytest.fixture
 async def typist(reader: Reader) -> Typist:
-    typist = Typist(Outgoing(lambda: typist.snapshot()))
-    return typist
+    return Typist()
 
 
 def writing(typist: Typist, reader: Reader) -> asyncio.Task[None]:
@@ -117,6 +116,16 @@ async def test_a_delta_is_not_joined_across_another_frame_or_attempt(
     task = writing(typist, reader)
     await until(lambda: len(reader.frames) == 4)
     assert reader.draft() == "again"
+    task.cancel()
+
+
+async def test_a_delta_that_cuts_the_draft_is_not_joined(typist: Typist, reader: Reader) -> None:
+    typist.type("a thought")
+    typist.text = "a "
+    typist.type("better one")
+    task = writing(typist, reader)
+    await until(lambda: len(reader.frames) == 2)
+    assert reader.draft() == "a better one"
     task.cancel()
 
 

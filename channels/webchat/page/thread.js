@@ -5,7 +5,7 @@ import { Draft } from "./draft.js";
 import { saidLine, spokenLine } from "./lines.js";
 import { dayOf } from "./make.js";
 
-const NEAR = 60;
+const NEAR = 40;
 
 export class Thread {
   oldest = Infinity;
@@ -14,6 +14,7 @@ export class Thread {
   #drafts = new Map();
   #finished = new Set();
   #following = true;
+  #top = 0;
 
   constructor({ scroller, lines, drafts, jump }) {
     this.scroller = scroller;
@@ -132,9 +133,14 @@ export class Thread {
     else element.dataset.day = date;
   }
 
+  // Whoever moves up wants to read there; whoever comes down to the end wants to follow again. What
+  // grows by itself, or is on its way to the end, changes nothing.
   #look() {
     const { scrollHeight, scrollTop, clientHeight } = this.scroller;
-    this.#following = scrollHeight - scrollTop - clientHeight < NEAR;
+    const left = scrollHeight - scrollTop - clientHeight;
+    if (scrollTop >= this.#top) this.#following ||= left < NEAR;
+    else if (left > 2) this.#following = false;
+    this.#top = scrollTop;
     this.#offerJump();
   }
 
