@@ -150,6 +150,8 @@ CREATE TABLE outbox (
     state          text NOT NULL CHECK (state IN ('pending', 'sending', 'sent', 'dead')),
     -- Counted before each send: a crash in between leaves the trace that one may have arrived.
     attempts       integer NOT NULL DEFAULT 0,
+    -- Of these, how many may have arrived: the platform took the request and said nothing.
+    unknown        integer NOT NULL DEFAULT 0 CHECK (unknown <= attempts),
     owner          uuid,
     not_before     timestamptz,
     failure        text,
