@@ -26,18 +26,23 @@ class GiveUp:
     reason: str
 
 
-def after_failure(failure: DeliveryFailure, attempt: int, *, idempotent: bool) -> Again | GiveUp:
-    """Decide what follows when attempt number `attempt` (from 1) failed."""
+def after_failure(
+    failure: DeliveryFailure, attempt: int, unknown: int, *, idempotent: bool
+) -> Again | GiveUp:
+    """Decide what follows when attempt number `attempt` (from 1) failed.
+
+    `unknown` of the attempts, this one included, may have arrived.
+    """
     if isinstance(failure, NeverSendable):
         return GiveUp(str(failure))
-    if isinstance(failure, MaybeSent) and not idempotent and attempt >= MOST_UNKNOWN:
-        return GiveUp(f"outcome unknown after {attempt} attempts: {failure}")
+    if isinstance(failure, MaybeSent) and not may_repeat(unknown, idempotent=idempotent):
+        return GiveUp(f"outcome unknown {unknown} times: {failure}")
     if attempt >= MOST_ATTEMPTS:
         return GiveUp(f"not sent in {attempt} attempts: {failure}")
     wish = failure.retry_after if isinstance(failure, NotSent) else None
     return Again(wish if wish is not None else min(2.0 ** (attempt - 1), LONGEST_PAUSE))
 
 
-def may_repeat(attempts: int, *, idempotent: bool) -> bool:
-    """Whether a delivery whose last attempt was cut off may be sent once more."""
-    return idempotent or attempts < MOST_UNKNOWN
+def may_repeat(unknown: int, *, idempotent: bool) -> bool:
+    """Whether a delivery of which `unknown` attempts may have arrived may be sent once more."""
+    return idempotent or unknown < MOST_UNKNOWN

@@ -1,13 +1,14 @@
 -- name: begin_attempt
 -- Group commit. The attempt is on record before the send: whoever finds the row later knows that
--- one copy more may exist. `attempt` is the one that begins.
+-- one copy more may exist. `attempt` is the one that begins; `unknown` of those before it may have
+-- arrived.
 WITH given AS (
     SELECT *
-      FROM unnest($1::uuid[], $2::uuid[], $3::integer[]) WITH ORDINALITY
-        AS row(delivery_id, owner, attempt, ord)
+      FROM unnest($1::uuid[], $2::uuid[], $3::integer[], $4::integer[]) WITH ORDINALITY
+        AS row(delivery_id, owner, attempt, unknown, ord)
 )
 UPDATE outbox
-   SET state = 'sending', owner = given.owner, attempts = given.attempt
+   SET state = 'sending', owner = given.owner, attempts = given.attempt, unknown = given.unknown
   FROM given
  WHERE outbox.delivery_id = given.delivery_id
    AND outbox.state IN ('pending', 'sending')
@@ -16,34 +17,39 @@ UPDATE outbox
 RETURNING given.ord;
 
 -- name: end_attempt
--- Group commit. `state` is sent, pending (again after `pause` seconds) or dead (with a failure).
+-- Group commit. `state` is sent, pending (again after `pause` seconds) or dead (with a failure). An
+-- attempt of a dead node has no other end than the one that its heir gives it.
 WITH given AS (
     SELECT *
-      FROM unnest($1::uuid[], $2::uuid[], $3::integer[], $4::text[], $5::float8[], $6::text[])
+      FROM unnest($1::uuid[], $2::uuid[], $3::integer[], $4::integer[], $5::text[], $6::float8[],
+                  $7::text[])
            WITH ORDINALITY
-        AS row(delivery_id, owner, attempt, state, pause, failure, ord)
+        AS row(delivery_id, owner, attempt, unknown, state, pause, failure, ord)
 )
 UPDATE outbox
-   SET state = given.state, failure = given.failure,
+   SET state = given.state, failure = given.failure, unknown = given.unknown,
        not_before = CASE WHEN given.state = 'pending'
                          THEN now() + make_interval(secs => given.pause) END
   FROM given
  WHERE outbox.delivery_id = given.delivery_id
-   AND outbox.attempts = given.attempt AND outbox.owner = given.owner
+   AND outbox.attempts = given.attempt
+   AND (outbox.owner = given.owner
+        OR NOT EXISTS (SELECT FROM node WHERE node.id = outbox.owner AND node.lease_until >= now()))
    AND outbox.state <> 'dead'
 RETURNING given.ord;
 
 -- name: open_deliveries
--- What has to go out and is in nobody's hands: `held` are in ours.
+-- What has to go out and is in nobody's hands: `held` are in ours. What has to pause comes too: its
+-- younger neighbours must not overtake it.
 SELECT outbox.delivery_id, outbox.channel, outbox.account, outbox.chat, outbox.thread, outbox.seq,
        outbox.kind, outbox.text, outbox.created_at, outbox.turn_id, outbox.tools,
-       outbox.interrupted, outbox.attempts, outbox.state
+       outbox.interrupted, outbox.attempts, outbox.unknown, outbox.state,
+       greatest(extract(epoch FROM outbox.not_before - now()), 0)::float8 AS pause
   FROM outbox
   LEFT JOIN node ON node.id = outbox.owner
  WHERE outbox.state IN ('pending', 'sending')
    AND outbox.delivery_id <> ALL($2::uuid[])
    AND outbox.channel = ANY($3::text[])
    AND (outbox.owner IS NULL OR outbox.owner = $1 OR node.id IS NULL OR node.lease_until < now())
-   AND (outbox.not_before IS NULL OR outbox.not_before <= now())
  ORDER BY outbox.id
  LIMIT $4;

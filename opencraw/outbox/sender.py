@@ -9,12 +9,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from uuid import UUID
 
+import msgspec
+
 from opencraw import crashpoints
 from opencraw.contract import Address, Channel, Delivery, Line
-from opencraw.errors import DeliveryFailure, MaybeSent
+from opencraw.errors import DeliveryFailure, MaybeSent, Unavailable
 from opencraw.outbox.attempts import Again, after_failure, may_repeat
 from opencraw.store.database import Database, Record
 from opencraw.store.queries import load
+from opencraw.store.text import storable
 
 log = logging.getLogger(__name__)
 
@@ -27,8 +30,10 @@ _BATCH = 500
 class _Outgoing:
     delivery: Delivery
     attempts: int = 0
-    #: The last attempt on record was cut off: it may have arrived.
-    cut_off: bool = False
+    #: Of the attempts, how many may have arrived.
+    unknown: int = 0
+    #: Seconds to wait before the next attempt.
+    pause: float = 0.0
 
 
 class Outbox:
@@ -64,9 +69,13 @@ class Outbox:
 
     async def _poll(self) -> None:
         while True:
-            found = await self._database.fetch(
-                SQL.open_deliveries, self._node, list(self._held), list(self._channels), _BATCH
-            )
+            try:
+                found = await self._database.fetch(
+                    SQL.open_deliveries, self._node, list(self._held), list(self._channels), _BATCH
+                )
+            except Unavailable as error:
+                log.warning("looking for deliveries: %s", error)
+                found = []
             for record in found:
                 self._hold(_outgoing(record))
             await asyncio.sleep(POLL_SECONDS)
@@ -98,50 +107,63 @@ class Outbox:
 
     async def _send(self, outgoing: _Outgoing) -> None:
         """Bring one delivery to its end: sent, or a dead letter."""
-        delivery = outgoing.delivery
-        channel = self._channels[delivery.address.channel]
-        if outgoing.cut_off and not may_repeat(outgoing.attempts, idempotent=channel.idempotent):
-            await self._end(outgoing, "dead", failure="outcome unknown: the process died twice")
+        channel = self._channels[outgoing.delivery.address.channel]
+        if not may_repeat(outgoing.unknown, idempotent=channel.idempotent):
+            reason = f"outcome unknown {outgoing.unknown} times: the process died while sending"
+            await self._end(outgoing, "dead", failure=reason)
             return
-        while True:
-            outgoing.attempts += 1
-            if not await self._begin(outgoing):
-                log.warning("delivery %s is in other hands", delivery.delivery_id)
-                return
+        await asyncio.sleep(outgoing.pause)
+        while await self._begin(outgoing):
             crashpoints.reach("before_send")
-            try:
-                await channel.send(
-                    Delivery(delivery.delivery_id, delivery.address, delivery.line,
-                             recovered=outgoing.cut_off and not channel.idempotent)
-                )  # fmt: skip
-            except DeliveryFailure as failure:
-                outgoing.cut_off |= isinstance(failure, MaybeSent)
-                verdict = after_failure(failure, outgoing.attempts, idempotent=channel.idempotent)
-                if not isinstance(verdict, Again):
-                    log.error("delivery %s is dead: %s", delivery.delivery_id, verdict.reason)
-                    await self._end(outgoing, "dead", failure=verdict.reason)
-                    return
-                await self._end(outgoing, "pending", pause=verdict.pause)
-                await asyncio.sleep(verdict.pause)
-                continue
-            crashpoints.reach("deliver_before_ack")
-            await self._end(outgoing, "sent")
-            return
+            failure = await self._attempt(outgoing, channel)
+            if failure is None:
+                crashpoints.reach("deliver_before_ack")
+                await self._end(outgoing, "sent")
+                return
+            outgoing.unknown += isinstance(failure, MaybeSent)
+            verdict = after_failure(
+                failure, outgoing.attempts, outgoing.unknown, idempotent=channel.idempotent
+            )
+            if not isinstance(verdict, Again):
+                await self._end(outgoing, "dead", failure=verdict.reason)
+                return
+            await self._end(outgoing, "pending", pause=verdict.pause)
+            await asyncio.sleep(verdict.pause)
+        log.warning("delivery %s is in other hands", outgoing.delivery.delivery_id)
+
+    async def _attempt(self, outgoing: _Outgoing, channel: Channel) -> DeliveryFailure | None:
+        recovered = outgoing.unknown > 0 and not channel.idempotent
+        delivery = msgspec.structs.replace(outgoing.delivery, recovered=recovered)
+        try:
+            await channel.send(delivery)
+        except DeliveryFailure as failure:
+            return failure
+        except Exception as error:
+            # A defect of the channel. Nobody knows how far it came before it met it.
+            log.exception("delivery %s", delivery.delivery_id)
+            return MaybeSent(f"{type(error).__name__}: {error}")
+        return None
 
     async def _begin(self, outgoing: _Outgoing) -> bool:
-        row = (outgoing.delivery.delivery_id, self._node, outgoing.attempts)
+        outgoing.attempts += 1
+        row = (
+            outgoing.delivery.delivery_id, self._node, outgoing.attempts, outgoing.unknown
+        )  # fmt: skip
         return await self._database.commit(SQL.begin_attempt, row) is not None
 
     async def _end(
         self, outgoing: _Outgoing, state: str, *, pause: float = 0.0, failure: str | None = None
     ) -> None:
+        if failure is not None:
+            log.error("delivery %s is dead: %s", outgoing.delivery.delivery_id, failure)
         row = (
             outgoing.delivery.delivery_id,
             self._node,
             outgoing.attempts,
+            outgoing.unknown,
             state,
             pause,
-            failure,
+            failure and storable(failure),
         )
         await self._database.commit(SQL.end_attempt, row)
 
@@ -161,5 +183,7 @@ def _outgoing(record: Record) -> _Outgoing:
     return _Outgoing(
         Delivery(record["delivery_id"], address, line),
         attempts=record["attempts"],
-        cut_off=record["state"] == "sending",
+        # An attempt without an end was cut off.
+        unknown=record["unknown"] + (record["state"] == "sending"),
+        pause=record["pause"] or 0.0,
     )

@@ -29,10 +29,14 @@ WITH given AS (
         ON CONFLICT (channel, account, dedupe_key) DO NOTHING
     RETURNING message_id, channel, account, dedupe_key
 )
-SELECT given.ord, coalesce(stored.message_id, known.message_id) AS message_id
+SELECT given.ord,
+       coalesce(stored.message_id,
+                (SELECT known.message_id
+                   FROM inbox AS known
+                  WHERE known.channel = given.channel AND known.account = given.account
+                    AND known.dedupe_key = given.dedupe_key)) AS message_id
   FROM given
-  LEFT JOIN stored USING (channel, account, dedupe_key)
-  LEFT JOIN inbox AS known USING (channel, account, dedupe_key);
+  LEFT JOIN stored USING (channel, account, dedupe_key);
 
 -- name: lanes_with_work
 -- The truth behind every wake-up that got lost: lanes where somebody waits and nothing runs.

@@ -17,7 +17,7 @@ from typing import Protocol
 
 from opencraw import crashpoints
 from opencraw.context.notes import note
-from opencraw.context.window import OpenCall
+from opencraw.context.window import OpenCall, shorten
 from opencraw.errors import FailureKind, ModelFailure
 from opencraw.model import (
     AssistantMessage,
@@ -31,6 +31,7 @@ from opencraw.model import (
     UserMessage,
 )
 from opencraw.runtime.retries import pause_before_retry
+from opencraw.store.text import storable
 from opencraw.tools.registry import ArgumentsInvalid, Risk, Tool, Toolbox
 
 
@@ -67,8 +68,8 @@ RuntimeEvent = StepBegins | TextDelta | StepEnds | ToolBegins | ToolEnds
 class Ears(Protocol):
     """What was said to a turn while it runs."""
 
-    def hearing(self) -> bool:
-        """Somebody spoke. A hint that costs nothing."""
+    async def hearing(self) -> bool:
+        """Whether somebody spoke whom this turn may hear."""
         ...
 
     async def hear(self) -> Sequence[UserMessage]:
@@ -82,6 +83,7 @@ class LoopLimits:
 
     tool_loops_max: int
     tool_max_runtime_seconds: float
+    max_tool_chars: int
 
 
 class Loop:
@@ -110,9 +112,9 @@ class Loop:
         while True:
             async for event in self._answer(calls, ears, rounds):
                 if isinstance(event, ToolEnds):
-                    messages.append(event.result)
+                    messages.append(self._as_shown(event.result))
                 yield event
-            if ears.hearing():
+            if await ears.hearing():
                 messages.extend(await ears.hear())
             reply: ModelReply | None = None
             async for step in self._ask(Prompt(system, tuple(messages), self._toolbox.specs)):
@@ -128,6 +130,11 @@ class Loop:
                 raise ModelFailure(
                     FailureKind.FORMAT, "the model kept calling tools instead of answering"
                 )
+
+    def _as_shown(self, result: ToolMessage) -> ToolMessage:
+        """A result as the model sees it now, which is how the window will show it later."""
+        text = shorten(result.text, self._limits.max_tool_chars)
+        return ToolMessage(result.call_id, result.name, text, result.failed)
 
     async def _ask(self, prompt: Prompt) -> AsyncGenerator[RuntimeEvent]:
         """One step of the model, tried again where that helps."""
@@ -164,7 +171,7 @@ class Loop:
                 yield _not_run(call, "tool_unknown")
             elif rounds > self._limits.tool_loops_max:
                 yield _not_run(call, "tool_limit")
-            elif ears.hearing():
+            elif await ears.hearing():
                 yield _not_run(call, "tool_skipped")
             else:
                 yield ToolBegins(call)
@@ -173,16 +180,26 @@ class Loop:
     async def _run_tool(self, tool: Tool, call: ToolCall) -> ToolMessage:
         """A tool's failure is a result that the model reads, never an error of the turn."""
         seconds = self._limits.tool_max_runtime_seconds
+        limit = asyncio.timeout(seconds)
+        failed = True
         try:
-            async with asyncio.timeout(seconds):
-                return ToolMessage(call.id, call.name, await tool.run(call.arguments))
+            async with limit:
+                text = await tool.run(call.arguments)
+            failed = False
         except ArgumentsInvalid as error:
             text = note("tool_arguments", problem=error)
-        except TimeoutError:
-            text = note("tool_timeout", seconds=f"{seconds:g}")
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
+            text = note("tool_failed", problem="it cancelled itself")
         except Exception as error:  # noqa: BLE001 - a tool may raise anything; the model is told
-            text = note("tool_failed", problem=f"{type(error).__name__}: {error}")
-        return ToolMessage(call.id, call.name, text, failed=True)
+            text = (
+                note("tool_timeout", seconds=f"{seconds:g}")
+                if limit.expired()
+                else note("tool_failed", problem=f"{type(error).__name__}: {error}")
+            )
+        return ToolMessage(call.id, call.name, storable(text), failed)
 
 
 def _not_run(call: ToolCall, reason: str) -> ToolEnds:

@@ -1,15 +1,16 @@
 -- name: transcript
--- The newest lines that a prompt may need, newest first. Texts are cut to $4 characters: no window
--- can show more of one.
-SELECT seq, kind, left(text, $4) AS text, length(text) > $4 AS cut, turn_id, disposition,
-       tool_calls::text AS tool_calls, thinking::text AS thinking, call_id, tool_name, failed,
-       interrupted
-  FROM entry
- WHERE session_id = $1
-   AND seq > (SELECT reset_seq FROM session WHERE id = $1)
-   AND kind <> 'notice'
-   AND seq > $2
- ORDER BY seq DESC
+-- The newest lines after $2 that a prompt may need, newest first. Texts are cut to $4 characters:
+-- no window can show more of one. Every row tells where prompts begin now.
+SELECT entry.seq, entry.kind, left(entry.text, $4) AS text, length(entry.text) > $4 AS cut,
+       entry.turn_id, entry.disposition, entry.tool_calls::text AS tool_calls,
+       entry.thinking::text AS thinking, entry.call_id, entry.tool_name, entry.failed,
+       entry.interrupted, session.reset_seq
+  FROM session
+  JOIN entry ON entry.session_id = session.id
+            AND entry.seq > greatest($2, session.reset_seq)
+ WHERE session.id = $1
+   AND entry.kind <> 'notice'
+ ORDER BY entry.seq DESC
  LIMIT $3;
 
 -- name: lines

@@ -71,17 +71,61 @@ class Change:
     model: str | None = None
 
 
+class _Remembered:
+    """Entries of the conversations that were read last, within a budget of characters."""
+
+    BUDGET = 16_000_000
+    #: What an entry weighs beside its texts.
+    WEIGHT = 500
+
+    def __init__(self) -> None:
+        self._entries: dict[UUID, tuple[Sequence[Entry], int]] = {}
+        self._size = 0
+
+    def take(self, session: UUID) -> Sequence[Entry]:
+        """Give and forget: two readers at once would otherwise put back what the other outdated."""
+        entries, size = self._entries.pop(session, ((), 0))
+        self._size -= size
+        return entries
+
+    def put(self, session: UUID, entries: Sequence[Entry]) -> None:
+        self.take(session)
+        size = sum(len(entry.text) + self.WEIGHT for entry in entries)
+        self._entries[session] = (entries, size)
+        self._size += size
+        while self._size > self.BUDGET and self._entries:
+            self.take(next(iter(self._entries)))
+
+
 class Sessions:
     """Conversations, read back and changed outside of turns."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._read = _Remembered()
 
-    async def transcript(
-        self, session: UUID, *, longest: int, limit: int, after: int = 0
-    ) -> Sequence[Entry]:
-        """The newest `limit` entries after the last reset, oldest first, each cut to `longest`."""
+    async def transcript(self, session: UUID, *, longest: int, limit: int) -> Sequence[Entry]:
+        """The newest `limit` entries after the last reset, oldest first, each cut to `longest`.
+
+        `longest` and `limit` are the same at every call. What was read before is remembered for a
+        while: lines never change and are numbered in the order of their commits, so only newer ones
+        have to be asked for.
+        """
+        known = self._read.take(session)
+        after = known[-1].seq if known else 0
         records = await self._database.fetch(SQL.transcript, session, after, limit, longest)
+        fresh = [_entry(record) for record in reversed(records)]
+        if not records:
+            # Nothing new, and so no word about a reset: what is remembered may be too much.
+            return await self._forgotten(session, longest, limit) if known else []
+        if len(records) < limit:
+            begin = records[0]["reset_seq"]
+            fresh = [*(entry for entry in known if entry.seq > begin), *fresh][-limit:]
+        self._read.put(session, fresh)
+        return fresh
+
+    async def _forgotten(self, session: UUID, longest: int, limit: int) -> Sequence[Entry]:
+        records = await self._database.fetch(SQL.transcript, session, 0, limit, longest)
         return [_entry(record) for record in reversed(records)]
 
     async def lines(

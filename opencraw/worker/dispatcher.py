@@ -15,6 +15,7 @@ from uuid import UUID, uuid4
 
 from opencraw import crashpoints
 from opencraw.contract import Draft
+from opencraw.errors import Unavailable
 from opencraw.events import QueueChanged
 from opencraw.queue.modes import Arrival, Start, Wait, next_turn
 from opencraw.queue.rules import QueueRules
@@ -25,6 +26,7 @@ from opencraw.worker.running import Running, Workshop
 log = logging.getLogger(__name__)
 
 POLL_SECONDS = 1.0
+_MOST_ABANDONED = 500
 
 
 class Dispatcher:
@@ -50,6 +52,8 @@ class Dispatcher:
         #: abandoned turns never finds one that is just being started.
         self._active: dict[UUID, Running | None] = {}
         self._starting: dict[UUID, UUID] = {}
+        #: Turns that nobody works on, as the poll saw them last, oldest first.
+        self._abandoned: list[Turn] = []
         #: What reached a lane while it was being claimed.
         self._arrived_late: set[UUID] = set()
         self._stopped_early: set[UUID] = set()
@@ -87,7 +91,10 @@ class Dispatcher:
 
     def withdrawn(self, session: UUID) -> None:
         """A waiting message of this session was taken back."""
-        self._waiting[session] = max(0, self._waiting.get(session, 0) - 1)
+        self._took(session, 1)
+
+    def _took(self, session: UUID, count: int) -> None:
+        self._waiting[session] = max(0, self._waiting.get(session, 0) - count)
 
     def mode_changed(self, session: UUID, mode: Mode) -> None:
         running = self._active.get(session)
@@ -118,22 +125,33 @@ class Dispatcher:
     async def run(self) -> None:
         """Dispatch until cancelled. Running turns are then handed over, not ended."""
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._poll(tasks))
+            tasks.create_task(self._poll())
             while True:
                 await self._wake.wait()
                 self._wake.clear()
                 while await self._claim(tasks):
                     pass
 
-    async def _poll(self, tasks: asyncio.TaskGroup) -> None:
+    async def _poll(self) -> None:
         while True:
-            await self._take_over(tasks)
-            found = await self._turns.lanes_with_work()
-            for session, count in found.items():
-                self._waiting.setdefault(session, count)
-                if session not in self._aside:
-                    self._look_at(session)
+            try:
+                await self._look_for_work()
+            except Unavailable as error:
+                log.warning("looking for work: %s", error)
             await asyncio.sleep(POLL_SECONDS)
+
+    async def _look_for_work(self) -> None:
+        ours = [each.turn.id for each in self._active.values() if each is not None]
+        self._abandoned = list(
+            await self._turns.abandoned([*ours, *self._starting.values()], _MOST_ABANDONED)
+        )
+        if self._abandoned:
+            self._wake.set()
+        found = await self._turns.lanes_with_work()
+        for session, count in found.items():
+            self._waiting.setdefault(session, count)
+            if session not in self._aside:
+                self._look_at(session)
 
     def _look_at(self, session: UUID) -> None:
         handle = self._aside.pop(session, None)
@@ -145,6 +163,7 @@ class Dispatcher:
 
     async def _claim(self, tasks: asyncio.TaskGroup) -> bool:
         """Start what may start now; True when there may be more to do at once."""
+        await self._take_over(tasks)
         free = self._budget - len(self._active)
         if free <= 0 or not self._line or self._closing:
             return False
@@ -152,7 +171,13 @@ class Dispatcher:
         for session in sessions:
             del self._line[session]
             self._active[session] = None
-        lanes = {lane.session_id: lane for lane in await self._turns.waiting(sessions)}
+        try:
+            lanes = {lane.session_id: lane for lane in await self._turns.waiting(sessions)}
+        except Unavailable as error:
+            log.warning("looking at lanes, the poll will do it again: %s", error)
+            for session in sessions:
+                self._let_go(session)
+            return False
         starts = []
         for session in sessions:
             lane = lanes.get(session)
@@ -220,12 +245,14 @@ class Dispatcher:
         if session in self._stopped_early:
             self._stopped_early.discard(session)
             turn.stop_requested = True
-        running = Running(self._workshop, turn, mode)
+        running = Running(self._workshop, turn, mode, lambda count: self._took(session, count))
         self._active[session] = running
-        if session in self._arrived_late:
+        late = session in self._arrived_late
+        if late:
             self._arrived_late.discard(session)
             self._waiting[session] = self._waiting.get(session, 0) + 1
-        if self._waiting.get(session):
+        # What waited already when this turn was decided on may be heard, but interrupts nothing.
+        if late or (mode == "steer" and self._waiting.get(session)):
             running.spoken_to()
         tasks.create_task(self._bring_to_end(running), name=f"turn {turn.id}")
 
@@ -245,29 +272,26 @@ class Dispatcher:
             self._look_at(session)
         else:
             self._waiting.pop(session, None)
-        if self._line:
+        if self._line or self._abandoned:
             self._wake.set()
 
     async def _take_over(self, tasks: asyncio.TaskGroup) -> None:
-        """Go on with turns that nobody works on."""
-        while not self._closing and (free := self._budget - len(self._active)) > 0:
-            ours = [each.turn.id for each in self._active.values() if each is not None]
-            found = await self._turns.abandoned([*ours, *self._starting.values()], free)
-            taken = 0
-            for turn in found:
-                if turn.session_id in self._active:
-                    continue
-                self._active[turn.session_id] = None
-                self._line.pop(turn.session_id, None)
-                if not await self._turns.take_over(turn):
-                    self._let_go(turn.session_id)
-                    continue
-                crashpoints.reach("recovery_step")
-                log.info("turn %s goes on: attempt %d", turn.id, turn.attempt)
-                lanes = await self._turns.waiting([turn.session_id])
-                self._waiting[turn.session_id] = len(lanes[0].messages) if lanes else 0
-                chosen = lanes[0].mode if lanes else None
-                self._launch(tasks, turn, self.rules.mode(turn.address.channel, chosen))
-                taken += 1
-            if not taken:
-                return
+        """Go on with turns that nobody works on, before any new one: they block their lanes."""
+        while self._abandoned and len(self._active) < self._budget and not self._closing:
+            turn = self._abandoned.pop(0)
+            if turn.session_id in self._active:
+                continue
+            self._active[turn.session_id] = None
+            self._line.pop(turn.session_id, None)
+            try:
+                session = await self._workshop.sessions.session(turn.session_id)
+            except Unavailable as error:
+                log.warning("turn %s stays where it is for now: %s", turn.id, error)
+                session = None
+            if session is None or not await self._turns.take_over(turn):
+                self._let_go(turn.session_id)
+                continue
+            crashpoints.reach("recovery_step")
+            log.info("turn %s goes on: attempt %d", turn.id, turn.attempt)
+            self._waiting[turn.session_id] = session.waiting
+            self._launch(tasks, turn, self.rules.mode(turn.address.channel, session.mode))

@@ -27,6 +27,7 @@ from opencraw.model import (
 )
 from opencraw.queue.modes import Arrival, Meeting, heard, meets_running_turn
 from opencraw.queue.turns import Lane, Settlement, TranscriptLine, Turn, Turns
+from opencraw.queue.turns import Message as Incoming
 from opencraw.runtime.loop import Ears, RuntimeEvent, StepBegins, StepEnds, ToolBegins, ToolEnds
 from opencraw.sessions.transcript import Entry, Sessions
 from opencraw.settings import Mode
@@ -67,10 +68,14 @@ class Workshop:
 class Running:
     """A turn in our hands. `run` brings it to its end; `stop` ends it early."""
 
-    def __init__(self, workshop: Workshop, turn: Turn, mode: Mode) -> None:
+    def __init__(
+        self, workshop: Workshop, turn: Turn, mode: Mode, took: Callable[[int], None]
+    ) -> None:
         self.turn = turn
         self.mode = mode
         self._workshop = workshop
+        #: Is told how many waiting messages this turn took up on its way.
+        self._took = took
         self._draft = LiveDraft(turn.id, turn.attempt)
         self._open_calls: dict[str, ToolCall] = {}
         self._tools: list[str] = []
@@ -99,22 +104,33 @@ class Running:
             case Meeting.WAIT:
                 pass
 
-    def hearing(self) -> bool:
+    async def hearing(self) -> bool:
+        """Whether somebody spoke whom this turn may hear."""
+        if self._spoken_to:
+            self._spoken_to = False
+            audible = await self._audible()
+            self._spoken_to |= bool(audible)
         return self._spoken_to
 
     async def hear(self) -> Sequence[UserMessage]:
         """Take up what was said meanwhile, as far as this turn may."""
         self._spoken_to = False
+        audible = await self._audible()
+        if not audible:
+            return ()
+        wanted = [each.id for each in audible]
+        taken = set(await self._workshop.turns.advance(self.turn, (), hears=wanted))
+        self._took(len(taken))
+        self._show(QueueChanged())
+        return [UserMessage(each.text) for each in audible if each.id in taken]
+
+    async def _audible(self) -> Sequence[Incoming]:
         lane = await self._lane()
         if lane is None:
             return ()
         arrivals = tuple(Arrival(each.id, each.rights, each.age) for each in lane.messages)
         wanted = heard(self.mode, self.turn.rights, arrivals)
-        if not wanted:
-            return ()
-        taken = set(await self._workshop.turns.advance(self.turn, (), hears=wanted))
-        self._show(QueueChanged())
-        return [UserMessage(each.text) for each in lane.messages if each.id in taken]
+        return [each for each in lane.messages if each.id in wanted]
 
     async def run(self) -> None:
         """Bring the turn to its end. Cancelling hands it over: it goes on elsewhere or later."""
@@ -206,7 +222,8 @@ class Running:
         """The process died between an interrupting message and the end of the turn it ended."""
         if meets_running_turn(self.mode) is not Meeting.INTERRUPT:
             return False
-        return await self._lane() is not None
+        lane = await self._lane()
+        return lane is not None and any(each.rights == self.turn.rights for each in lane.messages)
 
     async def _lane(self) -> Lane | None:
         lanes = await self._workshop.turns.waiting([self.turn.session_id])
@@ -255,10 +272,11 @@ class Running:
     def _cut_short(self) -> Settlement:
         """The turn ends because a person said so."""
         lines = self._closed_calls()
-        if self._draft.step:
+        text = self._draft.text
+        if text.strip():
+            # Also when it was cut between two steps: what is delivered has a line of its own.
             partial = AssistantMessage(self._draft.step)
             lines.append(TranscriptLine.of(partial, interrupted=True))
-        text = self._draft.text
         return Settlement("interrupted", tuple(lines), text.strip() and text, "reply",
                           tuple(self._tools))  # fmt: skip
 

@@ -21,7 +21,8 @@ import opencraw
 
 ROOT = Path(__file__).parents[2]
 
-pytestmark = pytest.mark.xdist_group("wheel")
+# Making an environment is quick on a quiet machine only.
+pytestmark = [pytest.mark.xdist_group("wheel"), pytest.mark.timeout(300)]
 
 
 @pytest.fixture(scope="module")
@@ -139,7 +140,7 @@ async def talk(url: str, token: str, text: str) -> list[dict[str, Any]]:
 
 def call(*command: str | Path, cwd: Path) -> str:
     done = subprocess.run(
-        command, cwd=cwd, check=False, capture_output=True, text=True, timeout=100
+        command, cwd=cwd, check=False, capture_output=True, text=True, timeout=200
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout

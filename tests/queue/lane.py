@@ -1,0 +1,79 @@
+"""One lane and the verbs that tests speak to it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from uuid import UUID, uuid4
+
+from opencraw.contract import Receipt, Rights
+from opencraw.queue.modes import Start
+from opencraw.queue.turns import Lane, Message, Turn, Turns
+from opencraw.store.database import Database, Record
+from tests.fixtures.core import MODEL, address, envelope, session_of
+
+
+async def say(turns: Turns, *texts: str, chat: str = "a") -> list[Receipt]:
+    return [await turns.accept(envelope(text, chat), patience=10.0) for text in texts]
+
+
+async def lane_of(turns: Turns, chat: str = "a") -> Lane:
+    [lane] = await turns.waiting([session_of(chat)])
+    return lane
+
+
+def turn_for(turns: Turns, chat: str = "a") -> Turn:
+    return Turn(
+        id=uuid4(),
+        session_id=session_of(chat),
+        address=address(chat),
+        owner=turns.node,
+        model=MODEL,
+        correlation_id=uuid4(),
+        rights=Rights.OWNER,
+    )
+
+
+async def begin(turns: Turns, *texts: str, chat: str = "a") -> Turn:
+    """Say these texts and start a turn that takes what waits."""
+    await say(turns, *texts, chat=chat)
+    lane = await lane_of(turns, chat)
+    turn = turn_for(turns, chat)
+    assert await turns.start(turn, lane, Start(takes=ids(lane.messages)))
+    return turn
+
+
+def ids(messages: Sequence[Message]) -> tuple[int, ...]:
+    return tuple(message.id for message in messages)
+
+
+async def one(database: Database, sql: str, *arguments: object) -> Record:
+    [row] = await database.fetch(sql, *arguments)
+    return row
+
+
+async def lines(database: Database, chat: str = "a") -> list[tuple[int, str, str]]:
+    rows = await database.fetch(
+        "SELECT seq, kind, text FROM entry WHERE session_id = $1 ORDER BY seq", session_of(chat)
+    )
+    return [(row["seq"], row["kind"], row["text"]) for row in rows]
+
+
+async def states(database: Database) -> list[tuple[str, str, str | None]]:
+    rows = await database.fetch("SELECT text, state, outcome FROM inbox ORDER BY id")
+    return [(row["text"], row["state"], row["outcome"]) for row in rows]
+
+
+async def count(database: Database, table: str) -> int:
+    row = await one(database, f"SELECT count(*) AS many FROM {table}")
+    return int(row["many"])
+
+
+def same_turn(turn: Turn, **changes: object) -> Turn:
+    """The turn as somebody else holds it."""
+    copy = Turn(**{name: getattr(turn, name) for name in Turn.__slots__ if name != "pending"})
+    for name, value in changes.items():
+        setattr(copy, name, value)
+    return copy
+
+
+NOBODY = UUID(int=0)
