@@ -39,6 +39,9 @@ lock: .venv/installed-dev  ## write requirements/*.txt anew (ARGS=--upgrade: new
 	@command -v uv >/dev/null || $(PY) -m pip install --quiet uv
 	@PATH="$$PATH:.venv/bin" $(PY) scripts/lock.py $(ARGS)
 
+example: .venv/installed-dev  ## write config.example.toml anew, from the settings
+	@$(PY) -m opencraw.config.example > config.example.toml
+
 clean:  ## remove what was set up or built; data and configuration stay
 	@rm -rf .venv dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
@@ -48,4 +51,4 @@ clean:  ## remove what was set up or built; data and configuration stay
 
 extras: $(EXTRAS:%=.venv/installed-%)
 
-.PHONY: help run test check bench soak lock clean extras
+.PHONY: help run test check bench soak lock example clean extras

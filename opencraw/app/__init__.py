@@ -107,7 +107,7 @@ async def _database_url(
     """The database's address, once it is there: the operator's server, or our own."""
     ready: asyncio.Future[str] = asyncio.get_running_loop().create_future()
     if configuration.database.url:
-        ready.set_result(configuration.database.url)
+        ready.set_result(configuration.database.url.get_secret_value())
         yield ready
         return
     postgres = EmbeddedPostgres(data_dir, configuration.database)

@@ -59,8 +59,8 @@ def is_command(text: str) -> bool:
 
 def answer(text: str, situation: Situation) -> Answer:
     """Answer the command in `text`. An unknown one gets the list of those there are."""
-    name, _, argument = text.strip().removeprefix("/").partition(" ")
-    argument = argument.strip()
+    name, *rest = text.strip().removeprefix("/").split(maxsplit=1) or [""]
+    argument = rest[0] if rest else ""
     command = COMMANDS.get(name.casefold())
     if command is None:
         return Answer(f"There is no command `/{name[:40]}`.\n\n{_list()}")
@@ -146,7 +146,7 @@ def _queue(situation: Situation, argument: str) -> Answer:
         return Answer("This conversation follows the configured queue again.", change="queue")
     mode: Mode | None = situation.session.mode
     debounce_ms = situation.session.debounce_ms
-    for word in argument.split():
+    for word in argument.casefold().split():
         if word in get_args(Mode):
             mode = word  # type: ignore[assignment]
         elif word.startswith("debounce:") and (parsed := _milliseconds(word[9:])) is not None:

@@ -33,6 +33,8 @@ from opencraw.store.text import storable
 
 LONGEST_TEXT = 1_000_000
 LONGEST_KEY = 512
+#: In bytes; an address has so many in all its parts together.
+LONGEST_NAME = 512
 #: A channel is told to come back rather than kept waiting for longer than this.
 PATIENCE_SECONDS = 10.0
 
@@ -115,6 +117,8 @@ class Door:
     async def _message(self, envelope: Envelope) -> Receipt:
         session = session_id(envelope.address, envelope.tenant)
         if self._lanes.waiting(session) >= self._rules.lane_buffer:
+            if known := await self._turns.known(envelope, patience=PATIENCE_SECONDS):
+                return Receipt(known, duplicate=True)
             raise Refused(
                 f"{self._rules.lane_buffer} messages of this conversation wait already; this one "
                 "was not taken. Send it again when some are answered, or /stop to take them back.",
@@ -186,6 +190,7 @@ class Door:
             )
         if not text.strip() or len(text) > LONGEST_TEXT:
             raise Refused(f"A message has 1 to {LONGEST_TEXT:,} characters.", code="INVALID_FIELD")
+        _check_names(address, tenant)
         session = await self._opened(address, tenant)
         line = await self._sessions.post(session.id, storable(text), patience=PATIENCE_SECONDS)
         self._outlets.deliver(Delivery(line.message_id, address, line))
@@ -226,10 +231,25 @@ def _check(envelope: Envelope) -> None:
             "taken. Send it in parts.",
             code="INVALID_FIELD",
         )
-    if not 0 < len(envelope.dedupe_key) <= LONGEST_KEY:
+    key = envelope.dedupe_key
+    if not 0 < len(key) <= LONGEST_KEY or not _is_storable(key, LONGEST_KEY):
         raise Refused(
-            f"A message's own id has 1 to {LONGEST_KEY} characters.",
+            f"A message's own id has 1 to {LONGEST_KEY} characters, and none that cannot be kept.",
             code="INVALID_IDEMPOTENCY_KEY",
         )
+    _check_names(envelope.address, envelope.tenant)
+    if not _is_storable(envelope.sender.id, LONGEST_NAME):
+        raise Refused("The sender's id cannot be kept.", code="INVALID_FIELD")
     if envelope.trigger_type is Trigger.COMMAND and not commands.is_command(envelope.text):
         raise Refused("This is not a command.", code="INVALID_FIELD")
+
+
+def _check_names(address: Address, tenant: str) -> None:
+    """Refuse an address that no index can hold, however its platform came by it."""
+    names = (address.channel, address.account, address.chat, address.thread, tenant)
+    if not _is_storable("".join(names), LONGEST_NAME):
+        raise Refused("The address of this conversation cannot be kept.", code="INVALID_FIELD")
+
+
+def _is_storable(name: str, longest: int) -> bool:
+    return storable(name) == name and len(name.encode()) <= longest

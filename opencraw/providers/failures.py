@@ -44,6 +44,9 @@ class Complaint:
     status: int | None = None
 
 
+NOTHING_SAID = Complaint(frozenset(), "")
+
+
 @dataclass(frozen=True)
 class Signs:
     """By what one kind of failure is known. Phrases are lower case."""
@@ -99,12 +102,12 @@ def read_complaint(body: bytes) -> Complaint:
     if isinstance(told, list) and told:  # Google's endpoint wraps its error in a list
         told = told[0]
     if not isinstance(told, dict):
-        return Complaint(frozenset(), "")
+        return NOTHING_SAID
     error = told.get("error", told)
     if isinstance(error, str):
         return Complaint(frozenset(), error)
     if not isinstance(error, dict):
-        return Complaint(frozenset(), "")
+        return NOTHING_SAID
     details = error.get("details")
     named = [error.get("code"), error.get("type")]
     if isinstance(details, dict):

@@ -21,6 +21,7 @@ from opencraw.errors import FailureKind, ModelFailure
 from opencraw.model import ModelEvent, ModelReply, Prompt
 from opencraw.providers.dialect import Body, Dialect
 from opencraw.providers.failures import (
+    NOTHING_SAID,
     broken,
     classify,
     cut,
@@ -120,7 +121,8 @@ class HttpProvider:
                 FailureKind.FORMAT, f"{label}: {problem}; set base_url to the final address"
             )
         complaint = read_complaint(await _beginning(response))
-        if response.status == 200 and not (complaint.codes or complaint.status):
+        explained = response.content_type == "application/json" and complaint != NOTHING_SAID
+        if response.status == 200 and not explained:
             raise broken(
                 label,
                 f"{response.content_type} came instead of an event stream; check base_url, "

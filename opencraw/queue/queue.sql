@@ -38,6 +38,9 @@ SELECT given.ord,
   FROM given
   LEFT JOIN stored USING (channel, account, dedupe_key);
 
+-- name: known
+SELECT message_id FROM inbox WHERE channel = $1 AND account = $2 AND dedupe_key = $3;
+
 -- name: lanes_with_work
 -- The truth behind every wake-up that got lost: lanes where somebody waits and nothing runs.
 SELECT session_id, count(*) AS waiting

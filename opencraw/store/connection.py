@@ -85,6 +85,7 @@ FAILURES = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.Inte
 
 _TRANSIENT_ERRORS = (
     OSError,  # includes TimeoutError
+    asyncpg.InternalClientError,  # its connection broke at a moment that asyncpg did not foresee
     asyncpg.InvalidCachedStatementError,
     asyncpg.OutdatedSchemaCacheError,
     asyncpg.TargetServerAttributeNotMatched,

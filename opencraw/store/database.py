@@ -123,7 +123,7 @@ class Database:
                 if connection.is_closed():
                     raise ConnectionResetError(str(error)) from error
                 raise
-            except (TimeoutError, asyncio.CancelledError):
+            except (TimeoutError, asyncio.CancelledError, asyncpg.InternalClientError):
                 # Handing it back in good order would wait for a server that may be silent.
                 connection.terminate()
                 raise

@@ -10,12 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import SecretStr
 from click.testing import CliRunner
 
 from opencraw.cli import root
 from opencraw.cli.doctor.finding import State
 from opencraw.cli.doctor.services import database
 from opencraw.config.starter import starter
+from opencraw.store.placement import data_dir_mode
 from opencraw.store.settings import DatabaseSettings
 from tests.cli.daemons import announce, answering
 
@@ -87,7 +89,7 @@ def test_a_model_without_its_key_is_a_problem(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("path", "check", "mode"),
     [
-        ("data", "data folder", 0o700),
+        ("data", "data folder", data_dir_mode()),
         ("data/access-token", "access token", 0o600),
         ("config.toml", "configuration file", 0o600),
     ],
@@ -171,7 +173,7 @@ def test_a_daemon_that_died_is_a_warning(tmp_path: Path) -> None:
 
 
 def test_a_database_server_that_does_not_answer_is_a_problem(tmp_path: Path) -> None:
-    settings = DatabaseSettings(url="postgres://me:hunter2@127.0.0.1:1/x")
+    settings = DatabaseSettings(url=SecretStr("postgres://me:hunter2@127.0.0.1:1/x"))
     (finding,) = database(settings, tmp_path)
     assert finding.state is State.PROBLEM
     assert "127.0.0.1:1" in finding.detail

@@ -13,8 +13,9 @@ import pytest
 from click.testing import CliRunner
 
 from opencraw.cli import root
+from opencraw.store.placement import data_dir_mode
 
-MODES = {"config.toml": 0o600, "data": 0o700}
+MODES = {"config.toml": 0o600, "data": data_dir_mode()}
 
 
 @pytest.fixture(autouse=True)

@@ -46,8 +46,8 @@ async def ask(
 ) -> tuple[aiohttp.ClientResponse, str]:
     """Send a request; return the answer and, where it is a failure, its code."""
     path = route.path.replace("{name}", "index.html")
-    body = {"json": {}} if route.method == "POST" else {}
-    async with served.client.request(route.method, path, headers=headers, **body) as response:
+    body: dict[str, str] | None = {} if route.method == "POST" else None
+    async with served.client.request(route.method, path, headers=headers, json=body) as response:
         code = ""
         if response.status >= 400 and response.status != 503:
             code = await code_of(response)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import socket
 
@@ -142,3 +143,30 @@ async def test_idle_connections_do_not_hold_up_a_stop() -> None:
         assert await reader.read() == b""
         writer.close()
         await writer.wait_closed()
+
+
+async def test_those_who_debug_see_requests_but_no_query_strings(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with caplog.at_level(logging.DEBUG, "aiohttp.access"):
+        async with serving() as served:
+            async with served.client.get("/health?chat=private%0aforged") as response:
+                assert response.status == 200
+            async with served.client.get("/a%0aforged") as response:
+                assert response.status == 404
+    shown = [each.getMessage() for each in caplog.records if each.name == "aiohttp.access"]
+    assert [line.rsplit(" in ", 1)[0] for line in shown] == [
+        "GET /health 200",
+        "GET /a%0Aforged 404",
+    ]
+
+
+async def test_a_refusal_is_logged_without_what_was_shown(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO):
+        async with serving() as served:
+            wrong = {"Authorization": "Bearer guessed-by-somebody"}
+            async with served.client.get("/ready?chat=private", headers=wrong) as response:
+                correlation_id = (await response.json())["error"]["correlation_id"]
+    (record,) = [each for each in caplog.records if each.name == "opencraw.control.guard"]
+    assert record.getMessage() == "GET /ready refused: invalid_bearer_token"
+    assert record.__dict__["correlation_id"] == correlation_id

@@ -31,7 +31,8 @@ async def test_connections_are_used_again(
     monkeypatch.setattr(aiohttp.TCPConnector, "_create_connection", counted)
     provider = connect("anthropic")
     for _ in range(5):
-        await reply(provider, says("hello"))
+        # The end comes later than the answer.
+        await reply(provider, says("hello [[delay 0.005]]"))
     assert len(opened) == 1
 
 
@@ -102,6 +103,34 @@ async def test_a_key_that_a_server_repeats_is_not_shown(connect: Connect) -> Non
     assert raised.kind == FailureKind.AUTH
     assert "Incorrect API key provided: [key]" in str(raised)
     assert "sk-very-secret" not in f"{raised!r} {raised.__cause__!r}"
+
+
+async def test_an_error_that_comes_as_success_is_an_error(connect: Connect) -> None:
+    runner = await answering("all channels are busy", 200)
+    try:
+        raised = await failure(connect, f"http://127.0.0.1:{runner.addresses[0][1]}/v1")
+    finally:
+        await runner.cleanup()
+    assert raised.kind == FailureKind.OVERLOADED
+    assert "all channels are busy" in str(raised)
+
+
+async def test_silence_too_meets_the_deadline(server: ModelServer, connect: Connect) -> None:
+    provider = connect("openai", total_timeout_seconds=0.2)
+    with pytest.raises(ModelFailure, match=r"not complete after 0\.2 s"):
+        await events(provider, says("[[words 9]] [[stall]]"))
+
+
+async def test_a_slow_listener_does_not_move_the_deadline(connect: Connect) -> None:
+    """There is always something to read, so the client itself never waits and never looks."""
+    provider = connect("openai", total_timeout_seconds=0.2)
+
+    async def listen() -> None:
+        async for _ in provider.stream(says("[[endless]] [[delay 0.001]]")):
+            await asyncio.sleep(0.004)
+
+    with pytest.raises(ModelFailure, match="not complete"):
+        await asyncio.wait_for(listen(), 5)
 
 
 async def test_a_huge_request_is_sent(server: ModelServer, connect: Connect) -> None:

@@ -10,7 +10,7 @@ from tests.fixtures.ledgers import UNCERTAIN
 from tests.fixtures.webchat_client import Tab
 from tests.scenarios.world import World
 
-pytestmark = pytest.mark.timeout(60)
+pytestmark = pytest.mark.timeout(120)
 
 #: In the order in which a message meets them. Which of them a killed daemon passes on its way to
 #: recovery is another story, below.

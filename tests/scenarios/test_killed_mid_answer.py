@@ -8,7 +8,7 @@ from tests.fixtures.daemon import Daemon
 from tests.fixtures.webchat_client import Tab
 from tests.scenarios.world import World
 
-pytestmark = pytest.mark.timeout(60)
+pytestmark = pytest.mark.timeout(120)
 
 LONG = "[[words 200]] [[delay 0.003]]"
 

@@ -9,7 +9,7 @@ from tests.fixtures.webchat_client import Tab
 from tests.scenarios.at_rest import connected
 from tests.scenarios.world import World
 
-pytestmark = pytest.mark.timeout(60)
+pytestmark = pytest.mark.timeout(120)
 
 
 async def killed_with_five_waiting(world: World, mode: Mode) -> tuple[Tab, str, list[str]]:

@@ -465,6 +465,8 @@ def test_programs_can_be_copied_to_where_everybody_may_run_them(folder: Path) ->
     assert copy == copy_binaries(find_binaries(), folder), "one copy is enough"
     assert copy.folder.is_relative_to(folder)
     in_a_process(partial(_run_as_an_ordinary_user, copy.postgres))
+    # It needs libraries that lie beside the installation.
+    in_a_process(partial(_run_as_an_ordinary_user, copy.folder / "initdb"))
     assert not list(folder.glob("new-*"))
 
 

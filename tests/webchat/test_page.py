@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -339,4 +340,6 @@ async def test_the_view_stays_where_somebody_reads(daemon: Daemon, visit: NewVis
     await page.keyboard.press("Escape")
     await expect(page.locator(".mark")).to_be_visible()
     at_end = "(e) => e.scrollHeight - e.scrollTop - e.clientHeight < 2"
-    assert await scroller.evaluate(at_end)
+    async with asyncio.timeout(5):
+        while not await scroller.evaluate(at_end):
+            await asyncio.sleep(0.05)

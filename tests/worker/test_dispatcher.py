@@ -1,11 +1,265 @@
 from __future__ import annotations
 
-from tests.fixtures.core import is_whole, running
+import asyncio
+from collections.abc import AsyncIterator
+from uuid import uuid4
+
+import asyncpg
+import pytest
+
+from opencraw.events import TurnStarted
+from opencraw.model import ModelEvent, ModelReply, Prompt, TextDelta
+from opencraw.queue.nodes import Node
+from opencraw.queue.turns import Turns
+from tests.fixtures.core import (
+    Core,
+    Held,
+    Script,
+    address,
+    envelope,
+    is_whole,
+    last_words,
+    running,
+    session_of,
+    until,
+)
+from tests.queue.lane import begin
 
 
-async def test_a_message_is_answered(database_url: str) -> None:
-    async with running(database_url, "Hello to you.") as core:
-        line = await core.asked("Hello")
-        assert (line.kind, line.text) == ("reply", "Hello to you.")
-        await core.settled()
-        await is_whole(core.database)
+class Busy:
+    """A model that takes a few rounds of the event loop and counts how many ask it at once."""
+
+    def __init__(self) -> None:
+        self.now = self.most = 0
+
+    async def stream(self, prompt: Prompt) -> AsyncIterator[ModelEvent]:
+        self.now += 1
+        self.most = max(self.most, self.now)
+        for _ in range(20):
+            await asyncio.sleep(0.001)
+        self.now -= 1
+        words = f"echo {last_words(prompt)}"
+        yield TextDelta(words)
+        yield ModelReply(words)
+
+    async def close(self) -> None:
+        pass
+
+
+def order(core: Core) -> list[str]:
+    """The chats whose turns began, in that order."""
+    return [turn.address.chat for turn, event in core.shown if isinstance(event, TurnStarted)]
+
+
+async def whole(core: Core) -> None:
+    await core.settled()
+    await is_whole(core.database)
+
+
+async def test_a_flooded_lane_never_makes_the_others_wait(database_url: str) -> None:
+    """Counted in turns: with one slot, every other lane comes before the flood's next turn."""
+    held = Held()
+    async with running(database_url, held, mode="followup", max_concurrency=1) as core:
+        await core.say("first", "flooded")
+        await held.reached.wait()
+        await asyncio.gather(*(core.say(f"more {number}", "flooded") for number in range(30)))
+        for chat in ("b", "c", "d"):
+            await core.say("hello", chat)
+        held.release()
+        await whole(core)
+        assert order(core)[:5] == ["flooded", "b", "c", "d", "flooded"]
+        assert core.channel.texts("flooded")[1:] == [f"echo more {number}" for number in range(30)]
+
+
+async def test_two_flooded_lanes_take_turns(database_url: str) -> None:
+    held = Held()
+    async with running(database_url, held, mode="followup", max_concurrency=1) as core:
+        await core.say("first", "other")
+        await held.reached.wait()
+        for number in range(5):
+            await core.say(f"{number}", "a")
+            await core.say(f"{number}", "b")
+        held.release()
+        await whole(core)
+        assert order(core)[1:] == ["a", "b"] * 5
+
+
+async def test_the_budget_is_used_and_never_exceeded(database_url: str) -> None:
+    busy = Busy()
+    async with running(database_url, provider=busy, max_concurrency=3) as core:
+        await asyncio.gather(*(core.say("hello", f"chat {number}") for number in range(20)))
+        await whole(core)
+        assert busy.most == 3
+        assert len(core.channel.got) == 20
+
+
+async def test_one_lane_never_runs_two_turns_at_once(database_url: str) -> None:
+    busy = Busy()
+    async with running(database_url, provider=busy, mode="followup") as core:
+        await asyncio.gather(*(core.say(f"{number}") for number in range(15)))
+        await whole(core)
+        assert busy.most == 1
+        assert core.channel.texts() == [f"echo {number}" for number in range(15)]
+
+
+async def test_a_message_that_nobody_told_of_is_found(database_url: str) -> None:
+    """It was accepted by another node, or by this one just before it died."""
+    async with running(database_url) as core:
+        other = Turns(core.database, uuid4())
+        await other.accept(envelope("hello"), patience=10.0)
+        assert await core.delivered(1) == ["echo hello"]
+        await whole(core)
+
+
+async def test_two_nodes_share_the_work_and_answer_everything_once(database_url: str) -> None:
+    texts = [f"{number}" for number in range(6)]
+    async with (
+        running(database_url, provider=Busy(), mode="followup") as one,
+        running(database_url, provider=Busy(), mode="followup") as two,
+    ):
+        for text in texts:
+            for number in range(4):
+                node = one if number % 2 else two
+                await node.say(text, f"chat {number}")
+        await one.settled()
+        await two.settled()
+        await is_whole(one.database)
+        for number in range(4):
+            chat = f"chat {number}"
+            replies = [*one.channel.texts(chat), *two.channel.texts(chat)]
+            assert sorted(replies) == [f"echo {text}" for text in texts]
+            assert [text for text, _ in await one.outcomes(chat)] == texts
+
+
+async def test_abandoned_turns_come_before_new_ones_however_busy_it_is(database_url: str) -> None:
+    """They block their lanes; a flood must not keep them from their end."""
+    first = Held()
+    async with running(database_url, first, mode="followup", max_concurrency=1) as core:
+        await core.say("first", "flooded")
+        await first.reached.wait()
+        for number in range(5):
+            await core.say(f"more {number}", "flooded")
+        dead = Node(core.database, uuid4())
+        await dead.join()
+        await begin(Turns(core.database, dead.id), "hello", chat="orphan")
+        await dead.leave()
+        await until(lambda: core.dispatcher._abandoned, "the poll sees the orphan")
+        first.release()
+        await whole(core)
+        assert order(core)[:2] == ["flooded", "orphan"]
+        assert core.channel.texts("orphan") == ["echo hello"]
+
+
+# Trouble with the database.
+
+
+async def test_connections_that_break_again_and_again_lose_nothing(
+    database_url: str, administrator: asyncpg.Connection
+) -> None:
+    """Fifty messages flow through ten lanes; every connection is cut several times meanwhile."""
+
+    cuts = 0
+
+    async def cut() -> None:
+        nonlocal cuts
+        while True:
+            rows = await administrator.fetch(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name ="
+                " 'opencraw' AND datname = 'swept'"
+            )
+            cuts += len(rows)
+            await asyncio.sleep(0.07)
+
+    chats = [f"chat {number}" for number in range(10)]
+    async with running(database_url, provider=Busy(), mode="followup") as core:
+        cutting = asyncio.create_task(cut())
+        for number in range(5):
+            await asyncio.gather(*(core.say(f"{number}", chat) for chat in chats))
+        await until(lambda: cuts > 20 and len(core.channel.got) == 50, "50 answers")
+        cutting.cancel()
+        await whole(core)
+        for chat in chats:
+            assert core.channel.texts(chat) == [f"echo {number}" for number in range(5)]
+
+
+async def test_a_read_that_the_server_gives_up_does_not_end_the_dispatcher(
+    database_url: str, administrator: asyncpg.Connection
+) -> None:
+    """A table is locked for so long that statements are cancelled."""
+    locker = await asyncpg.connect(database_url)
+    async with running(database_url) as core:
+        async with locker.transaction():
+            await locker.execute("LOCK TABLE inbox, turn, outbox IN ACCESS EXCLUSIVE MODE")
+
+            async def cancelled() -> bool:
+                rows = await administrator.fetch(
+                    "SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE datname = 'swept'"
+                    " AND wait_event_type = 'Lock'"
+                )
+                return len(rows) >= 2
+
+            await until(cancelled, "the polls wait for the lock")
+        await locker.close()
+        assert (await core.asked("Hello")).text == "echo Hello"
+        await whole(core)
+
+
+async def test_a_turn_whose_settlement_fails_is_taken_up_again(
+    database_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It must not stay 'running' in the name of a process that does not work on it."""
+    locker = await asyncpg.connect(database_url)
+    await locker.execute(
+        "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS"
+        " $$ BEGIN RAISE EXCEPTION 'a defect of ours'; END $$;"
+        "CREATE TRIGGER refuse BEFORE INSERT ON outbox EXECUTE FUNCTION refuse()"
+    )
+    try:
+        async with running(database_url) as core:
+            await core.say("Hello")
+            await until(lambda: "was given up" in caplog.text)
+            await locker.execute("DROP FUNCTION refuse CASCADE")
+            assert await core.delivered(1) == ["echo Hello"]
+            [turn] = await core.fetch("SELECT attempt FROM turn")
+            assert turn["attempt"] == 2
+            await whole(core)
+    finally:
+        await locker.execute("DROP FUNCTION IF EXISTS refuse CASCADE")
+        await locker.close()
+
+
+async def test_the_number_of_waiting_messages_is_told(database_url: str) -> None:
+    held = Held()
+    async with running(database_url, held, mode="followup") as core:
+        await core.say("one")
+        await held.reached.wait()
+        assert core.dispatcher.turns_running == 1
+        await core.say("two")
+        receipt = await core.say("three")
+        assert core.dispatcher.waiting(session_of()) == 2
+        assert core.dispatcher.messages_waiting == 2
+        assert [each.text for each in await core.door.waiting(address())] == ["two", "three"]
+        assert await core.door.withdraw(address(), receipt.message_id)
+        assert core.dispatcher.waiting(session_of()) == 1
+        held.release()
+        await whole(core)
+        assert core.dispatcher.messages_waiting == 0
+        assert core.dispatcher.turns_running == 0
+
+
+async def test_a_closing_dispatcher_starts_nothing_and_drains(database_url: str) -> None:
+    held = Held()
+    async with running(database_url, held, mode="followup") as core:
+        await core.say("one")
+        await held.reached.wait()
+        await core.say("two")
+        core.dispatcher.close()
+        draining = asyncio.create_task(core.dispatcher.drained())
+        await core.say("three", "b")
+        held.release()
+        await draining
+        await core.outbox.drained()
+        assert core.channel.texts() == ["released"]
+        assert isinstance(core.script, Script)
+        assert len(core.script.prompts) == 1
+        assert set(await core.turns.lanes_with_work()) == {session_of("a"), session_of("b")}

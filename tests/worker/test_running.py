@@ -256,21 +256,14 @@ async def test_a_steer_that_comes_too_late_is_a_turn_of_its_own(database_url: st
 
 async def test_a_message_that_was_heard_does_not_count_as_waiting(database_url: str) -> None:
     """A long turn that is spoken to often never fills its lane."""
-    bench = Bench()
-    async with running(
-        database_url, *[calls("work") for _ in range(4)], tools=bench.tools, lane_buffer=2
-    ) as core:
+    steps = [Held(reply=calls("quick")) for _ in range(3)]
+    async with running(database_url, *steps, tools=Bench().tools, lane_buffer=2) as core:
         await core.say("begin")
-        for number in range(3):
-            await bench.begun.wait()
-            bench.begun.clear()
+        for number, step in enumerate(steps):
+            await step.reached.wait()
             await core.say(f"{number} one")
             await core.say(f"{number} two")
-            bench.may_end.set()
-            await until(bench.begun.is_set)
-            bench.may_end.clear()
-            await until(lambda: core.dispatcher.waiting(session_of()) == 0)
-        bench.may_end.set()
+            step.release()
         await core.delivered(1)
         await whole(core)
         assert [outcome for _, outcome in await core.outcomes()] == ["answered"] + 6 * ["injected"]

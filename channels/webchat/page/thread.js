@@ -138,8 +138,8 @@ export class Thread {
   #look() {
     const { scrollHeight, scrollTop, clientHeight } = this.scroller;
     const left = scrollHeight - scrollTop - clientHeight;
-    if (scrollTop >= this.#top) this.#following ||= left < NEAR;
-    else if (left > 2) this.#following = false;
+    if (left <= 2 || (left < NEAR && scrollTop >= this.#top)) this.#following = true;
+    else if (scrollTop < this.#top) this.#following = false;
     this.#top = scrollTop;
     this.#offerJump();
   }

@@ -1,0 +1,214 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from uuid import UUID
+
+import pytest
+
+from opencraw.gateway.commands import COMMANDS, Answer, Situation, answer, is_command
+from opencraw.gateway.models import Models
+from opencraw.sessions.transcript import Session
+from opencraw.settings import Mode
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+MODELS = Models(
+    "openai/gpt-5",
+    {"openai/gpt-5": "main", "local/Qwen3": "home", "openai/mini": "mini", "vllm/mini": "other"},
+)
+SESSION = Session(
+    id=UUID(int=1),
+    key="key",
+    created_at=NOW,
+    last_active_at=NOW,
+    mode=None,
+    debounce_ms=None,
+    model=None,
+    prompt_tokens=12_345,
+    completion_tokens=678,
+    cached_tokens=90,
+    last_seq=4,
+    waiting=0,
+    running=False,
+)
+SITUATION = Situation(SESSION, MODELS, "steer", 250, ("webchat", "telegram"), 90_061.0)
+
+
+def situation(**session: object) -> Situation:
+    return replace(SITUATION, session=replace(SESSION, **session))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("text", "command"),
+    [("/help", True), ("  /help", True), ("\n/x", True), ("/", True), ("a/b", False), ("", False)],
+)
+def test_what_is_meant_for_the_daemon(text: str, command: bool) -> None:
+    assert is_command(text) is command
+
+
+@pytest.mark.parametrize("text", ["/help", "/HELP", "  /Help \n"])
+def test_help_lists_every_command_once(text: str) -> None:
+    said = answer(text, SITUATION).text
+    for name, command in COMMANDS.items():
+        shown = said.count(f"`{command.usage}`")
+        assert shown == 1, name
+
+
+@pytest.mark.parametrize("text", ["/nonsense", "/", "/ help", "/stopp now", "/usr/bin/env is gone"])
+def test_an_unknown_command_gets_the_list(text: str) -> None:
+    said = answer(text, SITUATION)
+    assert said.text.startswith("There is no command") or text == "/ help"
+    assert "`/stop`" in said.text
+    assert said.change == ""
+
+
+def test_a_very_long_unknown_command_is_not_repeated_in_full() -> None:
+    assert len(answer("/" + "x" * 100_000, SITUATION).text) < 2_000
+
+
+@pytest.mark.parametrize("name", [name for name, each in COMMANDS.items() if not each.takes_argument])
+@pytest.mark.parametrize("gap", [" ", "\n", "\t"])
+def test_a_command_without_arguments_refuses_them_and_does_nothing(name: str, gap: str) -> None:
+    said = answer(f"/{name}{gap}everything", SITUATION)
+    assert said == Answer(
+        f"`/{COMMANDS[name].name}` takes nothing behind it. Usage: `{COMMANDS[name].usage}`"
+    )
+
+
+@pytest.mark.parametrize("name", ["new", "nuke"])
+def test_new_begins_anew(name: str) -> None:
+    assert answer(f"/{name}", SITUATION).change == "reset"
+
+
+@pytest.mark.parametrize(
+    ("waiting", "running", "words"),
+    [
+        (0, False, "There was nothing to stop."),
+        (2, False, "Stopped: 2 waiting taken back."),
+        (0, True, "Stopped: the running answer ends."),
+        (3, True, "Stopped: the running answer ends and 3 waiting taken back."),
+    ],
+)
+def test_stop_says_what_it_stopped(waiting: int, running: bool, words: str) -> None:
+    said = answer("/stop", situation(waiting=waiting, running=running))
+    assert said == Answer(words, change="stop")
+
+
+def test_status() -> None:
+    said = answer("/status", situation(model="local/Qwen3", waiting=2, running=True)).text
+    for line in (
+        "- model: local/Qwen3",
+        "- default model: openai/gpt-5",
+        "- channels: webchat, telegram",
+        "- running: an answer",
+        "- waiting: 2",
+        "- queue: steer, debounce 250 ms",
+        "- up for: 1 d 1 h 1 min 1 s",
+    ):
+        assert line in said.splitlines()
+
+
+def test_usage() -> None:
+    said = answer("/usage", SITUATION).text
+    assert "prompt: 12,345 (of these cached: 90)" in said
+    assert "completion: 678" in said
+
+
+@pytest.mark.parametrize(
+    ("argument", "mode", "debounce_ms"),
+    [
+        ("collect", "collect", None),
+        ("Followup", "followup", None),
+        ("steer debounce:0.5s", "steer", 500),
+        ("debounce:250ms interrupt", "interrupt", 250),
+        ("debounce:0ms", None, 0),
+        ("debounce:60s", None, 60_000),
+        ("debounce:1.5S", None, 1_500),
+        ("collect followup", "followup", None),
+        ("default", None, None),
+        ("reset", None, None),
+    ],
+)
+def test_queue_is_chosen(argument: str, mode: Mode | None, debounce_ms: int | None) -> None:
+    said = answer(f"/queue {argument}", SITUATION)
+    assert (said.change, said.mode, said.debounce_ms) == ("queue", mode, debounce_ms)
+
+
+def test_queue_changes_only_what_is_named() -> None:
+    chosen = situation(mode="collect", debounce_ms=100)
+    assert answer("/queue steer", chosen).debounce_ms == 100
+    assert answer("/queue debounce:1s", chosen).mode == "collect"
+    assert answer("/queue default", chosen).debounce_ms is None
+
+
+@pytest.mark.parametrize(
+    "argument",
+    [
+        "sometimes", "collect please", "debounce", "debounce:", "debounce:5", "debounce:s",
+        "debounce:-1s", "debounce:61s", "debounce:nans", "debounce:infs", "debounce:1h",
+        "default collect",
+    ],
+)  # fmt: skip
+def test_queue_that_is_not_understood_changes_nothing(argument: str) -> None:
+    said = answer(f"/queue {argument}", SITUATION)
+    assert said.change == ""
+    assert COMMANDS["queue"].usage in said.text
+
+
+def test_queue_alone_tells() -> None:
+    said = answer("/queue", SITUATION)
+    assert said.change == ""
+    assert "steer, debounce 250 ms" in said.text
+
+
+@pytest.mark.parametrize(
+    ("wanted", "label"),
+    [
+        ("openai/gpt-5", "openai/gpt-5"),
+        ("OpenAI/GPT-5", "openai/gpt-5"),
+        ("qwen3", "local/Qwen3"),
+        ("home", "local/Qwen3"),
+        ("HOME", "local/Qwen3"),
+        ("gpt-5", "openai/gpt-5"),
+        ("mini", "openai/mini"),  # a profile's name comes before a model's
+        ("gpt", None),
+        ("", None),
+    ],
+)
+def test_how_a_model_is_found(wanted: str, label: str | None) -> None:
+    assert MODELS.find(wanted) == label
+
+
+def test_a_bare_name_that_could_mean_two_models_means_none() -> None:
+    two = Models("a/x", {"a/x": "one", "b/x": "two"})
+    assert two.find("x") is None
+    assert two.find("b/x") == "b/x"
+
+
+@pytest.mark.parametrize("word", ["", "use ", "set "])
+def test_a_model_is_chosen(word: str) -> None:
+    said = answer(f"/model {word}qwen3", SITUATION)
+    assert (said.change, said.model) == ("model", "local/Qwen3")
+
+
+@pytest.mark.parametrize("word", ["clear", "reset", "unset"])
+def test_the_choice_of_a_model_is_taken_back(word: str) -> None:
+    said = answer(f"/model {word}", situation(model="local/Qwen3"))
+    assert (said.change, said.model) == ("model", None)
+    assert "openai/gpt-5" in said.text
+
+
+@pytest.mark.parametrize("text", ["/model", "/model list", "/model use"])
+def test_the_models_are_listed(text: str) -> None:
+    said = answer(text, situation(model="local/Qwen3"))
+    assert said.change == ""
+    assert "Active: `local/Qwen3`. Default: `openai/gpt-5`." in said.text
+    for label in MODELS.labels:
+        assert f"- `{label}`" in said.text
+
+
+def test_an_unknown_model_changes_nothing_and_gets_the_list() -> None:
+    said = answer("/model gpt-17", SITUATION)
+    assert said.change == ""
+    assert "`gpt-17`" in said.text
+    assert "- `local/Qwen3`" in said.text
