@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 import sys
 import tempfile
 from pathlib import Path
@@ -32,7 +31,8 @@ async def run(names: list[str], console: Console) -> bool:
         with tempfile.TemporaryDirectory(prefix="bench-", ignore_cleanup_errors=True) as folder:
             Path(folder).chmod(0o755)  # the database's user must pass when we are root
             figures |= await MEASURES[name](Path(folder))
-    table = Table("what", "measured", "budget", "ratio", "floor", "floor + commit", title="OpenCraw")
+    columns = ("what", "measured", "budget", "ratio", "floor", "floor + commit")
+    table = Table(*columns, title="OpenCraw")
     met = True
     for key, budget in budgets.items():
         if key not in figures:

@@ -32,8 +32,9 @@ from opencraw.events import (
 PAGE = 100
 #: One `history` frame; what does not fit is asked for with the next.
 HISTORY_LIMIT = 2_000_000
-#: Events may be lost on their way. This often the transcript is asked whether one was.
-SLOW_POLL_SECONDS = 30.0
+#: Events may be lost on their way, and those of a turn that runs in another daemon never reach us.
+#: This often the transcript is asked whether there was one.
+SLOW_POLL_SECONDS = 2.0
 #: A reply should follow the end of its turn; if the outbox of another daemon has it, we look.
 REPLY_PATIENCE_SECONDS = 0.25
 

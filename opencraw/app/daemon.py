@@ -123,7 +123,9 @@ class Daemon:
         draft.write_text(json.dumps({"pid": os.getpid(), "url": self._http.base_url}) + "\n")
         draft.replace(address)
         log.info("ready in %.2f s: %s", seconds, self._http.base_url)
-        print(f"OpenCraw is ready. Talk to it at {link(self._http.base_url, self.token)}", flush=True)  # noqa: T201 - the one line a person waits for
+        # The one line that a person waits for.
+        page = link(self._http.base_url, self.token)
+        print(f"OpenCraw is ready. Talk to it at {page}", flush=True)  # noqa: T201
         notify("READY=1")
 
     async def run(self) -> None:

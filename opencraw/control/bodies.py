@@ -15,7 +15,6 @@ from opencraw.errors import Refused
 
 LARGEST_BODY = 1024 * 1024
 _DEEPEST = 64
-_LONGEST_NUMBER = 40
 _LARGEST_INTEGER = 2**63
 _LONE = re.compile("[\ud800-\udfff]")
 _FIELD = re.compile(r"`\$\.?([^`]+)`")
@@ -67,10 +66,11 @@ def _constant(name: str) -> object:
 
 
 def _integer(digits: str) -> int:
-    # Length first: turning very long digits into a number is slow, and refused by Python itself.
-    if len(digits) > _LONGEST_NUMBER or not -_LARGEST_INTEGER <= int(digits) < _LARGEST_INTEGER:
+    # Thousands of digits, which are slow to convert, Python refuses by itself.
+    value = int(digits)
+    if not -_LARGEST_INTEGER <= value < _LARGEST_INTEGER:
         raise Refused("The body has a number beyond 64 bits; send a smaller one.")
-    return int(digits)
+    return value
 
 
 def _float(digits: str) -> float:

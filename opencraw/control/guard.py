@@ -149,8 +149,6 @@ class Guard:
             self._enter(visit)
         if request.headers.get(hdrs.EXPECT, "").lower() == "100-continue":
             await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-            # It is no part of the answer.
-            request.writer.output_size = 0
         return await handler(request)
 
     def _check_origin(self, request: web.Request) -> None:

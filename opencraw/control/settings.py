@@ -80,8 +80,6 @@ class RuntimeSettings(Section):
 class ApiKey(Section):
     """A credential for a program that needs less than everything."""
 
-    model_config = ConfigDict(hide_input_in_errors=True)
-
     token: SecretStr
     """What the program shows; at least 16 characters."""
 

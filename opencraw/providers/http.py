@@ -56,8 +56,6 @@ class HttpProvider:
         profile = self._profile
         reader, decoder = self._dialect.reader(), Decoder()
         body = io.BytesIO(encoded(self._dialect.translate(prompt)))
-        clock = asyncio.get_running_loop().time
-        deadline = clock() + profile.total_timeout_seconds
         left = profile.max_reply_bytes
         with self._failures_named():
             async with self._connected().post(
@@ -71,9 +69,6 @@ class HttpProvider:
                             profile.label,
                             f"it is longer than max_reply_bytes ({profile.max_reply_bytes:,})",
                         )
-                    if clock() > deadline:
-                        # Where data is always there, the client never waits and never looks.
-                        raise TimeoutError
                     for event in reader.read(decoder.feed(chunk)):
                         yield event
                         if isinstance(event, ModelReply):

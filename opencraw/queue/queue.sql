@@ -148,6 +148,9 @@ SELECT turn.id, turn.session_id, turn.owner, turn.attempt, turn.writes, turn.mod
  ORDER BY turn.started_at
  LIMIT $3;
 
+-- name: to_be_stopped
+SELECT session_id FROM turn WHERE id = ANY($1::uuid[]) AND state = 'running' AND stop_requested;
+
 -- name: take_over
 -- Group commit. Whoever still works under the old attempt is fenced from here on.
 WITH given AS (

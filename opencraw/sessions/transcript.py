@@ -134,7 +134,7 @@ class Sessions:
         """What people saw: the newest `limit` lines with `after < seq < before`, oldest first."""
         end = before if before is not None else 2**62
         records = await self._database.fetch(SQL.lines, session, after, end, limit)
-        return [Line(**record) for record in reversed(records)]
+        return [Line(**{**record, "tools": tuple(record["tools"])}) for record in reversed(records)]
 
     async def pending(self, session: UUID) -> Sequence[Waiting]:
         """What no turn has taken up yet, in order."""

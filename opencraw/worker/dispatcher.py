@@ -147,6 +147,8 @@ class Dispatcher:
         )
         if self._abandoned:
             self._wake.set()
+        for session in await self._turns.to_be_stopped(ours):
+            self.stop(session)
         found = await self._turns.lanes_with_work()
         for session, count in found.items():
             self._waiting.setdefault(session, count)
@@ -195,6 +197,8 @@ class Dispatcher:
     def _let_go(self, session: UUID) -> None:
         """The lane is not ours to run at the moment."""
         del self._active[session]
+        if not self._active:
+            self._idle.set()
         self._stopped_early.discard(session)
         if session in self._arrived_late:
             self._arrived_late.discard(session)

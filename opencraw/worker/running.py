@@ -12,7 +12,7 @@ from typing import Protocol
 from opencraw import crashpoints
 from opencraw.context.assembly import MOST_ENTRIES, Assembly
 from opencraw.context.notes import note
-from opencraw.context.window import OpenCall
+from opencraw.context.window import OpenCall, Window
 from opencraw.contract import Delivery, Draft
 from opencraw.errors import Fenced, ModelFailure
 from opencraw.events import Event, QueueChanged, ToolShown, TurnEnded, TurnStarted
@@ -29,7 +29,7 @@ from opencraw.queue.modes import Arrival, Meeting, heard, meets_running_turn
 from opencraw.queue.turns import Lane, Settlement, TranscriptLine, Turn, Turns
 from opencraw.queue.turns import Message as Incoming
 from opencraw.runtime.loop import Ears, RuntimeEvent, StepBegins, StepEnds, ToolBegins, ToolEnds
-from opencraw.sessions.transcript import Entry, Sessions
+from opencraw.sessions.transcript import Sessions
 from opencraw.settings import Mode
 from opencraw.worker.draft import LiveDraft
 
@@ -82,6 +82,7 @@ class Running:
         self._usage = Usage()
         self._spoken_to = False
         self._stopped = turn.stop_requested
+        self._recalled = False
         self._work: asyncio.Task[Settlement] | None = None
 
     @property
@@ -90,9 +91,9 @@ class Running:
 
     def stop(self) -> None:
         """End the turn now: what it has said is kept and flagged, open calls are closed."""
-        self._stopped = True
-        if self._work is not None:
+        if not self._stopped and self._work is not None:
             self._work.cancel()
+        self._stopped = True
 
     def spoken_to(self) -> None:
         """A message reached the lane."""
@@ -140,7 +141,8 @@ class Running:
             if self._stopped:
                 self._work.cancel()
             await asyncio.wait([self._work])
-            settlement = self._cut_short() if self._work.cancelled() else await self._work
+            stopped = self._work.cancelled()
+            settlement = await self._cut_short() if stopped else await self._work
             crashpoints.reach("llm_done_before_commit")
             delivery = await self._workshop.turns.settle(self.turn, settlement)
         except Fenced as lost:
@@ -172,22 +174,17 @@ class Running:
             )
 
     async def _converse(self) -> Settlement:
+        window = await self._recall()
         if self.turn.attempt > MOST_ATTEMPTS:
             return self._failed(
                 "attempts",
                 _apology(f"the process died {MOST_ATTEMPTS} times while I worked on it"),
             )
         if self.turn.attempt > 1 and await self._is_overtaken():
-            return self._cut_short()
-        assembly = self._workshop.assembly
-        entries = await self._workshop.sessions.transcript(
-            self.turn.session_id, longest=assembly.longest_text, limit=MOST_ENTRIES
-        )
-        self._recall(entries)
-        window = assembly.window(entries)
-        self._open_calls = {each.call.id: each.call for each in window.open_calls}
+            return await self._cut_short()
         runtime = self._workshop.runtime(self.turn.model)
-        events = runtime.run(assembly.system, window.messages, window.open_calls, self)
+        system = self._workshop.assembly.system
+        events = runtime.run(system, window.messages, window.open_calls, self)
         async with aclosing(events):
             async for event in events:
                 if isinstance(event, TextDelta):
@@ -199,12 +196,21 @@ class Running:
                     await self._write_down(event)
         raise AssertionError("a runtime ended without a last step")
 
-    def _recall(self, entries: Sequence[Entry]) -> None:
-        """What earlier attempts at this turn had brought to an end still counts."""
+    async def _recall(self) -> Window:
+        """Read the conversation. What earlier attempts at this turn brought to an end counts, and
+        the calls that they left open are ours to close."""
+        assembly = self._workshop.assembly
+        entries = await self._workshop.sessions.transcript(
+            self.turn.session_id, longest=assembly.longest_text, limit=MOST_ENTRIES
+        )
         for entry in entries:
             if entry.turn_id == self.turn.id and entry.kind == "assistant":
                 self._draft.record(entry.text)
                 self._tools.extend(call.name for call in entry.tool_calls)
+        window = assembly.window(entries)
+        self._open_calls = {each.call.id: each.call for each in window.open_calls}
+        self._recalled = True
+        return window
 
     async def _write_down(self, event: RuntimeEvent) -> None:
         """Put a step on record. Only then is the next one taken."""
@@ -269,8 +275,10 @@ class Running:
             )
         return Settlement("done", (line,), text, "reply", tuple(self._tools), reply.usage)
 
-    def _cut_short(self) -> Settlement:
+    async def _cut_short(self) -> Settlement:
         """The turn ends because a person said so."""
+        if not self._recalled:
+            await self._recall()
         lines = self._closed_calls()
         text = self._draft.text
         if text.strip():

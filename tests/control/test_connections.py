@@ -24,8 +24,10 @@ async def test_a_crowd_of_silent_callers_keeps_nobody_out() -> None:
     connections = Connections(most=20)
     async with serving(connections=connections) as served, AsyncExitStack() as stack:
         opened = await served.client.ws_connect("/probe/echo", headers=BEARER)
+        silent, _ = await dial(served, stack, b"GET / HTTP/1.1\r\nHost: ")
         for _ in range(200):
             await dial(served, stack, b"GET / HTTP/1.1\r\nHost: ")
+        assert await hears_nothing(silent)
         for _ in range(5):
             async with served.client.get("/health") as response:
                 assert response.status == 200
@@ -33,6 +35,17 @@ async def test_a_crowd_of_silent_callers_keeps_nobody_out() -> None:
         await opened.send_str("still here")
         assert await opened.receive_str() == "still here"
         assert len(connections) <= 20
+
+
+async def test_whoever_has_been_answered_leaves_for_a_newcomer() -> None:
+    async with serving(connections=Connections(most=2)) as served, AsyncExitStack() as stack:
+        request = f"GET /health HTTP/1.1\r\nHost: {served.authority}\r\n\r\n".encode()
+        readers = []
+        for _ in range(3):
+            reader, _ = await dial(served, stack, request)
+            await reader.readuntil(b'{"status":"ok"}')
+            readers.append(reader)
+        assert await hears_nothing(readers[0])
 
 
 async def test_when_everybody_is_at_work_a_newcomer_is_turned_away() -> None:

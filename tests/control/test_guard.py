@@ -122,11 +122,28 @@ async def test_only_the_whole_token_in_the_right_form_is_good(header: str) -> No
     assert status == (200 if header == f"Bearer {TOKEN} " else 401)
 
 
-async def test_two_tokens_are_none() -> None:
+@pytest.mark.parametrize("tokens", [(TOKEN, "wrong"), ("wrong", TOKEN), (TOKEN, TOKEN)])
+async def test_two_tokens_are_none(tokens: tuple[str, str]) -> None:
     async with serving() as served:
+        with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
+            await served.client.ws_connect(
+                "/probe/echo",
+                headers={"Authorization": f"Bearer {tokens[0]}"},
+                protocols=[f"opencraw.token.{tokens[1]}"],
+            )
+        assert refused.value.status == 401
         raw = f"GET {STATUS} HTTP/1.1\r\nHost: {served.authority}\r\n"
-        raw += "Authorization: Bearer wrong\r\n" + f"Authorization: Bearer {TOKEN}\r\n\r\n"
-        assert await raw_status(served, raw.encode()) == 401
+        raw += "".join(f"Authorization: Bearer {token}\r\n" for token in tokens)
+        assert await raw_status(served, f"{raw}\r\n".encode()) in (400, 401)
+
+
+async def test_two_origins_are_a_foreign_one() -> None:
+    async with serving() as served:
+        raw = f"GET /health HTTP/1.1\r\nHost: {served.authority}\r\n"
+        raw += f"Origin: http://{served.authority}\r\n"
+        assert await raw_status(served, f"{raw}\r\n".encode()) == 200
+        raw += "Origin: https://evil.example\r\n"
+        assert await raw_status(served, f"{raw}\r\n".encode()) == 403
 
 
 async def test_two_hosts_or_none_are_refused() -> None:
@@ -292,6 +309,18 @@ async def test_a_body_that_never_comes_is_given_up() -> None:
         raw = f"POST {SEND} HTTP/1.1\r\nHost: {served.authority}\r\nContent-Length: 100\r\n"
         raw += f"Content-Type: application/json\r\nAuthorization: Bearer {TOKEN}\r\n\r\n{{"
         assert await raw_status(served, raw.encode()) == 504
+
+
+async def test_a_bare_refusal_of_a_handler_gets_the_same_shape() -> None:
+    async def upgrade_first(_request: web.Request) -> web.StreamResponse:
+        return web.Response(status=426, headers={"Upgrade": "websocket"})
+
+    async with (
+        serving(routes=[Route("GET", "/probe/bare", upgrade_first)]) as served,
+        served.client.get("/probe/bare", headers=BEARER) as response,
+    ):
+        assert (response.status, response.headers["Upgrade"]) == (426, "websocket")
+        assert await code_of(response) == "UPGRADE_REQUIRED"
 
 
 async def test_a_failure_in_an_open_websocket_writes_no_http_into_it() -> None:

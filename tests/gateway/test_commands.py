@@ -66,7 +66,9 @@ def test_a_very_long_unknown_command_is_not_repeated_in_full() -> None:
     assert len(answer("/" + "x" * 100_000, SITUATION).text) < 2_000
 
 
-@pytest.mark.parametrize("name", [name for name, each in COMMANDS.items() if not each.takes_argument])
+@pytest.mark.parametrize(
+    "name", [name for name, each in COMMANDS.items() if not each.takes_argument]
+)
 @pytest.mark.parametrize("gap", [" ", "\n", "\t"])
 def test_a_command_without_arguments_refuses_them_and_does_nothing(name: str, gap: str) -> None:
     said = answer(f"/{name}{gap}everything", SITUATION)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from uuid import UUID, uuid4
@@ -153,12 +154,15 @@ async def test_a_conversation_keeps_its_order_whatever_fails(office: Office) -> 
 
 async def test_a_pause_outlives_the_process_and_so_does_the_order(office: Office) -> None:
     await office.written("one", "two")
+    began = time.monotonic()
     await office.database.fetch(
-        "UPDATE outbox SET attempts = 1, owner = $1, not_before = now() + interval '0.3 seconds'"
+        "UPDATE outbox SET attempts = 1, owner = $1, not_before = now() + interval '0.4 seconds'"
         " WHERE text = 'one'",
         office.node.id,
     )
     async with working(office):
+        await until(lambda: office.mailbox.got)
+        assert time.monotonic() - began >= 0.4
         await office.rest(("sent", 2, 0), ("sent", 1, 0))
     assert office.mailbox.texts() == ["one", "two"]
 

@@ -1,8 +1,6 @@
 from __future__ import annotations
 
 import asyncio
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from uuid import uuid4
 
 import pytest
@@ -15,7 +13,7 @@ from opencraw.queue.turns import Turns, session_id, session_key
 from opencraw.store.database import Database
 from tests.fixtures.core import envelope
 from tests.queue.lane import count, lane_of, say
-from tests.store.proxy import Proxy, socket_folder
+from tests.store.proxy import Proxy
 
 
 @pytest.fixture
@@ -59,34 +57,28 @@ async def test_the_same_id_from_another_account_is_another_message(
 
 
 async def test_a_message_whose_receipt_was_lost_is_stored_once(
-    database: Database, database_url: str
+    database: Database, proxy: Proxy, unlucky: Database
 ) -> None:
-    with TemporaryDirectory(prefix="oc-", dir="/tmp") as folder:
-        async with Proxy(Path(folder), socket_folder(database_url)) as proxy:
-            async with await Database.open(proxy.url_of(database_url)) as unlucky:
-                turns = Turns(unlucky, uuid4())
-                await say(turns, "first")
-                proxy.cut_at_next_answer = True
-                [receipt] = await say(turns, "second")
+    turns = Turns(unlucky, uuid4())
+    await say(turns, "first")
+    proxy.cut_at_next_answer = True
+    [receipt] = await say(turns, "second")
     assert proxy.cuts == 1
     assert not receipt.duplicate, "whoever stored it first is told so, also at the second try"
     assert await count(database, "inbox") == 2
 
 
 async def test_a_channel_is_not_kept_waiting_for_a_database_that_is_away(
-    database_url: str, database: Database
+    database: Database, proxy: Proxy, unlucky: Database
 ) -> None:
-    with TemporaryDirectory(prefix="oc-", dir="/tmp") as folder:
-        async with Proxy(Path(folder), socket_folder(database_url)) as proxy:
-            async with await Database.open(proxy.url_of(database_url)) as unlucky:
-                turns = Turns(unlucky, uuid4())
-                await say(turns, "first")
-                proxy.flowing.clear()
-                again = envelope("second")
-                with pytest.raises(Unavailable):
-                    await turns.accept(again, patience=0.05)
-                proxy.flowing.set()
-                await turns.accept(again, patience=10.0)
+    turns = Turns(unlucky, uuid4())
+    await say(turns, "first")
+    proxy.flowing.clear()
+    again = envelope("second")
+    with pytest.raises(Unavailable):
+        await turns.accept(again, patience=0.05)
+    proxy.flowing.set()
+    await turns.accept(again, patience=10.0)
     assert await count(database, "inbox") == 2, "offering it again made it no second message"
 
 

@@ -122,53 +122,62 @@ happenings = st.lists(
 )
 
 
+class Played:
+    """A lane that is played by the decisions alone."""
+
+    def __init__(self, mode: Mode, window: float) -> None:
+        self.mode = mode
+        self.window = window
+        self.now = 0.0
+        self.waiting: dict[int, tuple[str, float]] = {}
+        self.running: str | None = None
+        self.accepted = 0
+        self.taken: list[int] = []
+
+    def happens(self, happening: str | float) -> None:
+        if isinstance(happening, float):
+            self.now += happening
+        elif happening == "end":
+            self.running = None
+        elif happening == "boundary":
+            if self.running is not None:
+                self._take(heard(self.mode, self.running, self._arrivals()))
+        else:
+            self.accepted += 1
+            self.waiting[self.accepted] = (happening, self.now)
+        if self.running is None:
+            self._dispatch()
+
+    def _arrivals(self) -> tuple[Arrival, ...]:
+        return tuple(
+            Arrival(id_, rights, self.now - at) for id_, (rights, at) in self.waiting.items()
+        )
+
+    def _dispatch(self) -> None:
+        decision = next_turn(self.mode, self.window, self._arrivals())
+        if isinstance(decision, Start):
+            self.running = self.waiting[decision.takes[-1]][0]
+            self._take(decision.takes + decision.supersedes)
+        elif isinstance(decision, Wait):
+            assert 0 < decision.seconds <= self.window
+
+    def _take(self, ids: tuple[int, ...]) -> None:
+        for id_ in sorted(ids):
+            rights, _ = self.waiting.pop(id_)
+            assert rights == self.running, "a turn acts for one kind of sender only"
+            self.taken.append(id_)
+
+
 @given(mode=st.sampled_from(MODES), window=st.floats(0.0, 1.0), happenings=happenings)
 def test_no_message_is_lost_or_taken_twice_or_overtaken(
     mode: Mode, window: float, happenings: list[str | float]
 ) -> None:
-    """A lane is played by the decisions alone until it is empty."""
-    now, accepted = 0.0, 0
-    waiting: dict[int, tuple[str, float]] = {}
-    running: str | None = None
-    rights_of: dict[int, str] = {}
-    taken: list[int] = []
-
-    def arrivals() -> tuple[Arrival, ...]:
-        return tuple(Arrival(id_, rights, now - at) for id_, (rights, at) in waiting.items())
-
-    def take(ids: tuple[int, ...], rights: str) -> None:
-        for id_ in sorted(ids):
-            assert rights_of[id_] == rights, "a turn acts for one kind of sender only"
-            del waiting[id_]
-            taken.append(id_)
-
-    def dispatch() -> None:
-        nonlocal running, now
-        if running is not None:
-            return
-        decision = next_turn(mode, window, arrivals())
-        if isinstance(decision, Start):
-            running = rights_of[decision.takes[-1]]
-            take(decision.takes + decision.supersedes, running)
-        elif isinstance(decision, Wait):
-            assert 0 < decision.seconds <= window
-
+    lane = Played(mode, window)
     for happening in happenings:
-        if isinstance(happening, float):
-            now += happening
-        elif happening == "end":
-            running = None
-        elif happening == "boundary":
-            if running is not None:
-                take(heard(mode, running, arrivals()), running)
-        else:
-            accepted += 1
-            waiting[accepted] = (happening, now)
-            rights_of[accepted] = happening
-        dispatch()
-    while waiting:
-        now, running = now + 2.0, None
-        before = len(waiting)
-        dispatch()
-        assert len(waiting) < before, "a lane whose window is over always goes on"
-    assert taken == list(range(1, accepted + 1))
+        lane.happens(happening)
+    while lane.waiting:
+        before = len(lane.waiting)
+        lane.happens(2.0)
+        lane.happens("end")
+        assert len(lane.waiting) < before, "a lane whose window is over always goes on"
+    assert lane.taken == list(range(1, lane.accepted + 1))

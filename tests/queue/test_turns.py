@@ -2,8 +2,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from uuid import uuid4
 
 import asyncpg
@@ -14,8 +12,9 @@ from opencraw.model import AssistantMessage, Thinking, ToolCall, Usage
 from opencraw.queue.modes import Start
 from opencraw.queue.nodes import Node
 from opencraw.queue.turns import Settlement, TranscriptLine, Turn, Turns
+from opencraw.sessions.transcript import Sessions
 from opencraw.store.database import Database
-from tests.fixtures.core import envelope, is_whole, session_of
+from tests.fixtures.core import envelope, is_whole, session_of, until
 from tests.queue.lane import (
     begin,
     count,
@@ -28,7 +27,7 @@ from tests.queue.lane import (
     states,
     turn_for,
 )
-from tests.store.proxy import Proxy, socket_folder
+from tests.store.proxy import Proxy
 
 STEP = TranscriptLine("assistant", "thinking aloud", (ToolCall("c1", "calculate", "{}"),))
 RESULT = TranscriptLine("tool_result", "42", call_id="c1", tool_name="calculate")
@@ -110,6 +109,34 @@ async def test_a_turn_starts_with_all_of_its_messages_or_not_at_all(
     assert await count(database, "turn") == await count(database, "entry") == 0
 
 
+async def test_a_message_that_is_taken_back_at_this_very_moment_is_not_answered(
+    database: Database, database_url: str, turns: Turns
+) -> None:
+    """Another node is about to commit that; whoever starts a turn has to wait and look again."""
+    await say(turns, "one")
+    lane = await lane_of(turns)
+    other = await asyncpg.connect(database_url)
+    async with other.transaction():
+        await other.execute("UPDATE inbox SET state = 'done', outcome = 'withdrawn'")
+        starting = asyncio.create_task(
+            turns.start(turn_for(turns), lane, Start(takes=ids(lane.messages)))
+        )
+
+        async def waits() -> bool:
+            return bool(
+                await database.fetch(
+                    "SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+                    "   AND datname = current_database()"
+                )
+            )
+
+        await until(waits, "the start waits for the other node")
+    await other.close()
+    assert not await starting
+    assert await states(database) == [("one", "done", "withdrawn")]
+    assert await count(database, "turn") == await count(database, "entry") == 0
+
+
 async def test_a_lane_in_which_a_turn_runs_starts_no_other(
     database: Database, turns: Turns
 ) -> None:
@@ -141,9 +168,9 @@ async def test_the_database_itself_refuses_a_second_running_turn(
         "UPDATE inbox SET state = 'done'",  # done, but how?
         "UPDATE session SET reset_seq = last_seq + 1",
         "UPDATE entry SET disposition = NULL WHERE kind = 'user'",
-        "INSERT INTO outbox (delivery_id, session_id, seq, channel, account, chat, thread, kind,"
-        " text, state) SELECT gen_random_uuid(), id, 1, '', '', '', '', 'reply', '', 'dead'"
-        " FROM session",
+        """INSERT INTO outbox (delivery_id, session_id, seq, channel, account, chat, thread, kind,
+                               text, state)
+           SELECT gen_random_uuid(), id, 1, '', '', '', '', 'reply', '', 'dead' FROM session""",
     ],
 )
 async def test_the_database_refuses_what_makes_no_sense(
@@ -188,8 +215,6 @@ async def test_what_a_model_said_comes_back_verbatim(database: Database, turns: 
     await turns.advance(turn, [TranscriptLine.of(said)])
     row = await one(database, "SELECT * FROM entry WHERE kind = 'assistant'")
     assert row["text"] == said.text
-    from opencraw.sessions.transcript import Sessions
-
     [_, entry] = await Sessions(database).transcript(session_of(), longest=1000, limit=10)
     assert (entry.text, entry.tool_calls, entry.thinking) == (
         said.text, said.tool_calls, said.thinking
@@ -260,13 +285,11 @@ async def _write(turns: Turns, turn: Turn, verb: str) -> object:
     return await turns.advance(turn, [STEP], usage=Usage(9, 8, 7), hears=hears)
 
 
-async def test_every_verb_survives_a_lost_answer(database: Database, database_url: str) -> None:
+async def test_every_verb_survives_a_lost_answer(
+    database: Database, proxy: Proxy, unlucky: Database
+) -> None:
     """The commit arrived, its answer did not: the verb is repeated and has its effect once."""
-    with TemporaryDirectory(prefix="oc-", dir="/tmp") as folder:
-        async with Proxy(Path(folder), socket_folder(database_url)) as proxy:
-            async with await Database.open(proxy.url_of(database_url)) as unlucky:
-                turns = Turns(unlucky, uuid4())
-                await _story(turns, proxy)
+    await _story(Turns(unlucky, uuid4()), proxy)
     assert proxy.cuts == 6
     await _is_the_story(database)
 

@@ -16,11 +16,13 @@ def durable(tab: Tab, since: int) -> list[int]:
 
 async def test_d12_webchat_resume_replays_once(daemon: Daemon) -> None:
     async with Tab(daemon) as here, Tab(daemon) as away:
-        await here.ask("before")
+        await here.ask("count to 1")
         await away.until(lambda: len(away.lines) == 2)
         await away.leave()
-        missed = [here.say("one"), here.say("two"), here.say("/status"), here.say("three")]
-        await here.answered(missed[0], missed[1], missed[3])
+        missed = [here.say(f"count to {number}") for number in (2, 3, 4)]
+        here.say("/status")
+        await here.answered(*missed)
+        await here.until(lambda: any(line.get("kind") == "notice" for line in here.history()))
         had, known = len(away.frames), sorted(away.lines)
 
         await away.open()
@@ -38,13 +40,13 @@ async def test_d12_webchat_resume_replays_once(daemon: Daemon) -> None:
         # A frame that nobody understands costs nobody the socket.
         await away.send("{malformed")
         await away.until(lambda: len(away.errors) == 2)
-        await away.ask("after")
+        await away.ask("count to 5")
         assert away.sockets == 2
 
         # The position and the token outlive the daemon.
         await daemon.kill()
         await daemon.start()
         await here.until(lambda: here.sockets == 2 and here.connected)
-        await here.ask("later")
+        await here.ask("count to 6")
         assert here.faults == []
         assert away.faults == []

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import count
 from typing import Literal
 from uuid import UUID
 
@@ -62,53 +61,63 @@ limits = st.builds(
 conversations = st.lists(turns, min_size=1, max_size=5)
 
 
-def transcript(told: list[Told]) -> list[Entry]:
-    """The entries that these turns leave behind. The last one runs still, or again."""
-    seqs = count(1)
-    return [entry for number, each in enumerate(told) for entry in _turn(number, each, seqs)]
+class Scribe:
+    """Writes down what turns leave behind."""
 
+    def __init__(self) -> None:
+        self.entries: list[Entry] = []
+        self.turn = UUID(int=0)
 
-def _turn(number: int, told: Told, seqs: Iterator[int]) -> Iterator[Entry]:
-    turn = UUID(int=number + 1)
+    def take_down(self, told: Told) -> None:
+        self.turn = UUID(int=self.turn.int + 1)
+        for _ in range(told.superseded):
+            self._said(told.said, "superseded")
+        self._said(told.said, "asked")
+        for place, step in enumerate(told.steps):
+            newest = place == len(told.steps) - 1
+            if self._step(told, step, told.open_calls if newest else 0):
+                return
+            for _ in range(step.steers):
+                self._said(told.said, "injected")
+        if told.end in ("done", "interrupted"):
+            self._spoke(told.last_words, cut=told.end == "interrupted")
 
-    def said(size: int, disposition: Literal["asked", "superseded", "injected"]) -> Entry:
-        seq = next(seqs)
-        return Entry(seq, "user", f"said {seq} " + "x" * size, turn, disposition=disposition)
-
-    def spoke(size: int, asked: tuple[ToolCall, ...] = (), *, cut: bool = False) -> Entry:
-        seq = next(seqs)
-        text = f"spoke {seq} " + "y" * size if size else ""
-        return Entry(seq, "assistant", text, turn, tool_calls=asked, interrupted=cut)
-
-    def result(call: ToolCall, size: int) -> Entry:
-        return Entry(next(seqs), "tool_result", "r" * size, turn, call_id=call.id, failed=not size)
-
-    def started(call: ToolCall) -> Entry:
-        return Entry(next(seqs), "tool_started", "", turn, call_id=call.id)
-
-    for _ in range(told.superseded):
-        yield said(told.said, "superseded")
-    yield said(told.said, "asked")
-    for place, step in enumerate(told.steps):
+    def _step(self, told: Told, step: Step, open_calls: int) -> bool:
+        """A step and the results of its calls; True when some of them have none."""
         # Some vendors count their calls from nought in every step.
         asked = tuple(ToolCall(f"call-{n}", "tool", "{}") for n in range(len(step.results)))
-        yield spoke(step.text, asked)
-        last = place == len(told.steps) - 1
-        answered = len(asked) - (min(told.open_calls, len(asked)) if last else 0)
+        self._spoke(step.text, asked)
+        answered = max(0, len(asked) - open_calls)
         for call, size in zip(asked[:answered], step.results, strict=False):
-            yield started(call)
-            yield result(call, size)
-        if answered < len(asked):
-            if told.started:
-                yield started(asked[answered])
-            if told.end == "interrupted":
-                for call in asked[answered:]:
-                    yield result(call, 0)
-            return
-        for _ in range(step.steers):
-            yield said(told.said, "injected")
-    if told.end in ("done", "interrupted"):
-        yield spoke(told.last_words, cut=told.end == "interrupted")
+            self._write("tool_started", call_id=call.id)
+            self._write("tool_result", "r" * size, call_id=call.id, failed=not size)
+        left = asked[answered:]
+        if left and told.started:
+            self._write("tool_started", call_id=left[0].id)
+        if told.end == "interrupted":
+            for call in left:
+                self._write("tool_result", call_id=call.id, failed=True)
+        return bool(left)
+
+    def _said(self, size: int, disposition: str) -> None:
+        text = f"said {len(self.entries)} " + "x" * size
+        self._write("user", text, disposition=disposition)
+
+    def _spoke(self, size: int, asked: tuple[ToolCall, ...] = (), *, cut: bool = False) -> None:
+        text = f"spoke {len(self.entries)} " + "y" * size if size else ""
+        self._write("assistant", text, tool_calls=asked, interrupted=cut)
+
+    def _write(self, kind: str, text: str = "", **more: object) -> None:
+        place = len(self.entries) + 1
+        self.entries.append(Entry(place, kind, text, self.turn, **more))  # type: ignore[arg-type]
+
+
+def transcript(told: list[Told]) -> list[Entry]:
+    """The entries that these turns leave behind. The last one runs still, or again."""
+    scribe = Scribe()
+    for each in told:
+        scribe.take_down(each)
+    return scribe.entries
 
 
 def complete(shown: Window) -> list[Message]:

@@ -20,7 +20,6 @@ from opencraw.model import (
     ToolMessage,
     UserMessage,
 )
-from opencraw.runtime import loop as loop_module
 from opencraw.runtime.loop import (
     Loop,
     LoopLimits,
@@ -35,6 +34,7 @@ from opencraw.tools.registry import Risk, Tool, Toolbox, tool
 from tests.fixtures.core import Script, calls
 
 HELLO = (UserMessage("hello"),)
+LIMITS = LoopLimits(tool_loops_max=3, tool_max_runtime_seconds=5.0, max_tool_chars=1_000)
 
 
 class Deaf:
@@ -126,7 +126,7 @@ async def play(
     history: Sequence[Message] = HELLO,
     open_calls: Sequence[OpenCall] = (),
     ears: Deaf | None = None,
-    limits: LoopLimits = LoopLimits(3, 5.0, 1_000),
+    limits: LoopLimits = LIMITS,
     at: Callable[[RuntimeEvent], None] = lambda _: None,
 ) -> list[RuntimeEvent]:
     """Run the loop to its end; `at` is called with each event when it is written down."""
@@ -200,7 +200,7 @@ async def test_calls_of_one_step_run_in_order_and_each_is_announced(world: World
 async def test_a_call_has_its_effect_only_after_it_was_written_down(world: World) -> None:
     """Whoever stops at the announcement of a call stops before its effect."""
     script = Script(calls(("write", '{"what": "a"}')))
-    loop = Loop(script, Toolbox(world.tools()), LoopLimits(3, 5.0, 1_000))
+    loop = Loop(script, Toolbox(world.tools()), LIMITS)
     async with aclosing(loop.run("", HELLO, (), Deaf())) as events:
         async for event in events:
             if isinstance(event, ToolBegins):
@@ -396,7 +396,7 @@ def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     async def sleep(seconds: float) -> None:
         made.append(seconds)
 
-    monkeypatch.setattr(loop_module.asyncio, "sleep", sleep)
+    monkeypatch.setattr(asyncio, "sleep", sleep)
     return made
 
 
@@ -466,7 +466,7 @@ async def test_a_turn_that_is_let_go_lets_go_of_its_model(world: World) -> None:
         finally:
             closed.set()
 
-    loop = Loop(Script(endless), Toolbox(()), LoopLimits(3, 5.0, 1_000))
+    loop = Loop(Script(endless), Toolbox(()), LIMITS)
 
     async def listen() -> None:
         async with aclosing(loop.run("", HELLO, (), Deaf())) as events:

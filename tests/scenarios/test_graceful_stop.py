@@ -8,7 +8,7 @@ import pytest
 
 from tests.fixtures.daemon import Daemon
 from tests.fixtures.webchat_client import Tab
-from tests.scenarios.world import World
+from tests.scenarios.world import World, until
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -101,7 +101,7 @@ async def test_a_tool_with_an_effect_that_is_cut_off_is_not_repeated(world: Worl
     await daemon.start()
     tab = await world.tab()
     world.say(tab, '[[tool append_line {"line": "once", "seconds": 3600}]]')
-    await tab.until(lambda: world.effects()["append_line once"])
+    await until(lambda: world.effects()["append_line once"])
     assert await daemon.stop() == 0
     await daemon.start()
     await world.all_is_well()

@@ -80,7 +80,7 @@ async def test_steer_answers_the_newest_of_a_burst_and_shows_the_model_all(world
     [answer] = await tab.answered(four[-1])
     assert f"<<{four[0]}>>" in answer["content"]
     assert tab.answer(first) is None
-    await world.all_is_well(newest_counts=True)
+    await world.all_is_well(newest_counts={tab.chat})
     assert set(four) <= set(world.model_calls()[-1].names)
     async with connected(world.database_url) as database:
         found = await database.fetch("SELECT outcome FROM inbox ORDER BY id")
@@ -105,7 +105,7 @@ async def test_interrupt_answers_the_newest_and_flags_what_it_interrupted(world:
     [answer] = await tab.answered(five[-1])
     assert not answer["interrupted"]
     assert f"<<{five[-1]}>>" in answer["content"]
-    await world.all_is_well(newest_counts=True)
+    await world.all_is_well(newest_counts={tab.chat})
 
 
 async def test_an_interrupting_message_still_interrupts_after_a_death(world: World) -> None:
@@ -121,6 +121,6 @@ async def test_an_interrupting_message_still_interrupts_after_a_death(world: Wor
     [answer] = await tab.answered(second)
     assert f"<<{second}>>" in answer["content"]
     assert tab.answer(first) is None
-    await world.all_is_well(newest_counts=True)
+    await world.all_is_well(newest_counts={tab.chat})
     asked = [call.names[-1] for call in world.model_calls()]
     assert asked == [first, second]

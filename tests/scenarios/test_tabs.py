@@ -67,9 +67,13 @@ async def test_a_message_that_waits_can_be_taken_back_in_another_tab(world: Worl
     running = world.say(one, "[[stall]]")
     await one.drafting()
     waiting = one.say("never mind", "withdrawn")
-    await two.until(lambda: two.waiting)
-    await two.send({"type": "withdraw", "message_id": two.waiting[0]["message_id"]})
-    await one.until(lambda: waiting in one.acks and not one.waiting)
+    await one.acknowledged(waiting)
+    withdrawn = one.acks[waiting]["message_id"]
+    await two.send({"type": "withdraw", "message_id": withdrawn})
+    answer = await two.until(
+        lambda: next((frame for frame in two.frames if frame["type"] == "withdrawn"), None)
+    )
+    assert (answer["message_id"], answer["ok"]) == (withdrawn, True)
     await daemon.kill()
     await daemon.start()
     await one.answered(running)

@@ -8,8 +8,7 @@ import signal
 import pytest
 
 from tests.fixtures.daemon import Daemon
-from tests.fixtures.webchat_client import PATIENCE
-from tests.scenarios.world import World, postmaster
+from tests.scenarios.world import World, postmaster, until
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -76,9 +75,7 @@ async def test_a_daemon_that_slept_through_its_lease_writes_nothing(world: World
         await awake.answered(name)
     finally:
         one.process.send_signal(signal.SIGCONT)
-    async with asyncio.timeout(PATIENCE):
-        while "is not ours any more" not in one.log.read_text():
-            await asyncio.sleep(0.05)
+    await until(lambda: "is not ours any more" in one.log.read_text())
     await sleeper.answered(name)
     world.say(sleeper)
     await world.all_is_well(paused=True)

@@ -8,7 +8,7 @@ import os
 import signal
 import sys
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +23,7 @@ from tests.fixtures.ledgers import (
     Damage,
     ModelCall,
     count,
+    is_question,
     name_of,
     read_effects,
     read_model_calls,
@@ -138,11 +139,14 @@ class World:
         await tab.open()
         return tab
 
+    def next_name(self, tab: Tab) -> str:
+        """What the next message of this tab's chat will be called."""
+        return name_of(tab.chat, self._numbers[tab.chat])
+
     def say(self, tab: Tab, words: str = "") -> str:
         """Say the chat's next message: its nonce and `words`. Returns its name."""
-        number = self._numbers[tab.chat]
+        name = self.next_name(tab)
         self._numbers[tab.chat] += 1
-        name = name_of(tab.chat, number)
         return tab.say(f"<<{name}>> {words}".strip(), name)
 
     # Witnesses.
@@ -157,26 +161,20 @@ class World:
     def model_calls(self) -> list[ModelCall]:
         return read_model_calls(self.model.ledger, self.prefix)
 
-    async def until_model_hears(self, name: str) -> ModelCall:
-        """Wait until the model is asked about this message."""
-        async with asyncio.timeout(PATIENCE):
-            while True:
-                for call in self.model_calls():
-                    if name in call.names:
-                        return call
-                await asyncio.sleep(0.01)
-
-    async def all_is_well(self, *, newest_counts: bool = False, paused: bool = False) -> Damage:
+    async def all_is_well(
+        self, *, newest_counts: Collection[str] = (), paused: bool = False
+    ) -> Damage:
         """Wait for all answers and for rest, then count: nothing lost, nothing doubled.
 
-        `newest_counts`: interrupted messages need no answer. `paused`: a daemon was stopped in the
-        middle of a model call, which then overlapped with the one of its successor.
+        `newest_counts`: in these chats, messages that were interrupted need no answer. `paused`: a
+        daemon was stopped in the middle of a model call, which then overlapped with the one of its
+        successor.
         """
         for tab in self.tabs:
             names = [name for name in tab.typed if name not in tab.refused]
             await tab.acknowledged(*names)
-            if not newest_counts:
-                await tab.answered(*names)
+            if tab.chat not in newest_counts:
+                await tab.answered(*filter(is_question, names))
         await at_rest(self.database_url)
         for tab in self.tabs:
             await self._has_seen_all(tab)
@@ -202,6 +200,13 @@ class World:
             for daemon in self.daemons
             if daemon.log.exists()
         )
+
+
+async def until(look: Callable[[], object]) -> None:
+    """Wait until a witness that cannot call us has something to tell."""
+    async with asyncio.timeout(PATIENCE):
+        while not look():
+            await asyncio.sleep(0.01)
 
 
 async def readiness(daemon: Daemon) -> tuple[int, Frame]:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from uuid import uuid4
 
 import asyncpg
@@ -11,6 +12,7 @@ from opencraw.events import TurnStarted
 from opencraw.model import ModelEvent, ModelReply, Prompt, TextDelta
 from opencraw.queue.nodes import Node
 from opencraw.queue.turns import Turns
+from opencraw.store.database import Database
 from tests.fixtures.core import (
     Core,
     Held,
@@ -191,12 +193,15 @@ async def test_a_read_that_the_server_gives_up_does_not_end_the_dispatcher(
         async with locker.transaction():
             await locker.execute("LOCK TABLE inbox, turn, outbox IN ACCESS EXCLUSIVE MODE")
 
+            seen: set[bool] = set()
+
             async def cancelled() -> bool:
                 rows = await administrator.fetch(
-                    "SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE datname = 'swept'"
-                    " AND wait_event_type = 'Lock'"
+                    "SELECT query LIKE '%outbox%' AS outbox, pg_cancel_backend(pid)"
+                    "  FROM pg_stat_activity WHERE datname = 'swept' AND wait_event_type = 'Lock'"
                 )
-                return len(rows) >= 2
+                seen.update(row["outbox"] for row in rows)
+                return seen == {True, False}
 
             await until(cancelled, "the polls wait for the lock")
         await locker.close()
@@ -228,6 +233,50 @@ async def test_a_turn_whose_settlement_fails_is_taken_up_again(
         await locker.close()
 
 
+@asynccontextmanager
+async def starting(core: Core, url: str, text: str) -> AsyncIterator[None]:
+    """While the block runs, the turn that answers `text` is claimed and not yet begun."""
+    locker = await asyncpg.connect(url)
+    async with locker.transaction():
+        await locker.execute("LOCK TABLE turn IN SHARE MODE")
+        await core.say(text)
+
+        async def blocked() -> bool:
+            return bool(
+                await core.fetch(
+                    "SELECT FROM pg_stat_activity WHERE datname = current_database()"
+                    "   AND wait_event_type = 'Lock' AND query LIKE '%supersedes%'"
+                )
+            )
+
+        await until(blocked, "the turn is about to begin")
+        yield
+    await locker.close()
+
+
+async def test_a_message_that_meets_a_turn_at_its_birth_interrupts_it(database_url: str) -> None:
+    async with (
+        running(database_url, Held(), mode="interrupt") as core,
+        await Database.open(database_url) as elsewhere,
+    ):
+        async with starting(core, database_url, "one"):
+            await Turns(elsewhere, uuid4()).accept(envelope("two"), patience=10.0)
+            core.dispatcher.arrived(session_of())
+        assert (await core.delivered(1))[-1] == "echo two"
+        await whole(core)
+        assert await core.outcomes() == [("one", "interrupted"), ("two", "answered")]
+
+
+async def test_a_turn_that_is_stopped_at_its_birth_asks_no_model(database_url: str) -> None:
+    async with running(database_url) as core:
+        async with starting(core, database_url, "one"):
+            core.dispatcher.stop(session_of())
+        await whole(core)
+        assert await core.outcomes() == [("one", "interrupted")]
+        assert isinstance(core.script, Script)
+        assert core.script.prompts == []
+
+
 async def test_the_number_of_waiting_messages_is_told(database_url: str) -> None:
     held = Held()
     async with running(database_url, held, mode="followup") as core:
@@ -245,6 +294,19 @@ async def test_the_number_of_waiting_messages_is_told(database_url: str) -> None
         await whole(core)
         assert core.dispatcher.messages_waiting == 0
         assert core.dispatcher.turns_running == 0
+
+
+async def test_a_lane_that_was_only_looked_at_does_not_keep_a_daemon_from_stopping(
+    database_url: str,
+) -> None:
+    async with running(database_url, debounce_ms=60_000) as core:
+        await core.say("one")
+        await core.say("two")
+        core.dispatcher.arrived(session_of())
+        await until(lambda: core.dispatcher.turns_running == 1, "the lane is being claimed")
+        core.dispatcher.close()
+        async with asyncio.timeout(5):
+            await core.dispatcher.drained()
 
 
 async def test_a_closing_dispatcher_starts_nothing_and_drains(database_url: str) -> None:

@@ -12,6 +12,7 @@ from opencraw.events import TurnStarted
 from opencraw.model import ToolMessage
 from opencraw.settings import Mode
 from opencraw.tools.registry import Risk, Tool, tool
+from opencraw.worker import dispatcher
 from opencraw.worker.running import MOST_ATTEMPTS
 from tests.fixtures.core import Core, Held, Script, calls, is_whole, running, session_of
 
@@ -71,12 +72,15 @@ async def test_what_waited_behind_a_turn_is_answered_too_and_in_order(
         await whole(after)
 
 
-async def test_more_turns_than_slots_are_all_recovered(database_url: str, home: UUID) -> None:
+async def test_more_turns_than_slots_are_all_recovered_at_one_look(
+    database_url: str, home: UUID, monkeypatch: pytest.MonkeyPatch
+) -> None:
     steps = [Held() for _ in range(6)]
     async with running(database_url, *steps, home=home, max_concurrency=6) as before:
         for number, step in enumerate(steps):
             await before.say("hello", f"chat {number}")
             await step.reached.wait()
+    monkeypatch.setattr(dispatcher, "POLL_SECONDS", 3600.0)
     async with running(database_url, home=home, max_concurrency=2) as after:
         await whole(after)
         assert len(after.channel.got) == 6
@@ -161,6 +165,29 @@ async def test_a_stop_outlives_the_process_that_should_have_heard_it(
         assert (await after.outcomes())[0] == ("Hello", "interrupted")
 
 
+async def test_a_stop_that_comes_after_death_keeps_what_was_said_and_closes_what_was_open(
+    database_url: str, home: UUID
+) -> None:
+    begun = asyncio.Event()
+    tools = [stuck_tool(Risk.EFFECT, begun, [])]
+    async with running(
+        database_url, calls("act", "act", text="I begin."), home=home, tools=tools
+    ) as before:
+        await before.say("Hello")
+        await begun.wait()
+    async with running(database_url, home=home, start=False) as between:
+        await between.say("/stop")
+    async with running(database_url, home=home, tools=tools) as after:
+        await whole(after)
+        assert "I begin." in after.channel.texts()
+        assert [line.interrupted for line in after.channel.lines() if line.kind == "reply"] == [
+            True
+        ]
+        kinds = [entry.kind for entry in await after.transcript()]
+        assert kinds.count("tool_result") == 2
+        await after.asked("go on")
+
+
 async def test_an_interrupting_message_outlives_the_process_too(
     database_url: str, home: UUID
 ) -> None:
@@ -226,12 +253,11 @@ async def test_a_node_whose_lease_ended_is_replaced_although_it_lives(database_u
         await one.say("Hello")
         await held.reached.wait()
         async with running(database_url) as two:
-            await asyncio.sleep(0)
             assert await two.turns.abandoned([], 10) == []
+            keeping_the_lease = one.running.pop(0)
+            keeping_the_lease.cancel()
             await one.node.leave()
-            one.running[0].cancel()
             assert await two.delivered(1) == ["echo Hello"]
             held.release()
             await whole(two)
             assert one.channel.got == []
-        one.running.pop(0)

@@ -496,6 +496,19 @@ async def test_stop_at_any_moment_leaves_nothing_half_done(database_url: str, mo
         await core.asked("still there?", "chat 0")
 
 
+async def test_a_stop_that_nobody_told_of_is_heard_all_the_same(database_url: str) -> None:
+    """It was accepted by another node, or its commit took longer than its sender's patience."""
+    held = Held("Once upon ")
+    async with running(database_url, held) as core:
+        await core.say("a story")
+        await held.reached.wait()
+        async with running(database_url, start=False) as other:
+            await other.say("/stop")
+        await until(lambda: "Once upon " in core.channel.texts())
+        await whole(core)
+        assert (await core.outcomes())[0] == ("a story", "interrupted")
+
+
 # Fenced.
 
 

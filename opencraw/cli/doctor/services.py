@@ -60,7 +60,9 @@ def model(configuration: Configuration) -> list[Finding]:
 
 def database(settings: DatabaseSettings, data_dir: Path) -> list[Finding]:
     """The operator's server can be reached, or there are programs to run our own."""
-    return _server(settings.url.get_secret_value()) if settings.url else _own_server(settings, data_dir)
+    if settings.url is not None:
+        return _server(settings.url.get_secret_value())
+    return _own_server(settings, data_dir)
 
 
 def port(configuration: Configuration, config: Path) -> list[Finding]:

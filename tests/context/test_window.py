@@ -1,0 +1,184 @@
+"""Cases that a reader wants to see; D15 in tests/regression says what holds for all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from uuid import UUID
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from opencraw.context.assembly import Assembly
+from opencraw.context.notes import note
+from opencraw.context.settings import ContextSettings, GeneralSettings
+from opencraw.context.window import Limits, OpenCall, Window, estimate, shorten, window
+from opencraw.model import AssistantMessage, Thinking, ToolCall, ToolMessage, UserMessage
+from opencraw.sessions.transcript import Entry
+
+LIMITS = Limits(max_prompt_tokens=1_000, min_recent_messages=1, max_tool_chars=1_000)
+CALL, OTHER = ToolCall("c1", "calculate", "{}"), ToolCall("c2", "read", "{}")
+
+
+def said(turn: int, text: str) -> Entry:
+    return Entry(0, "user", text, UUID(int=turn), disposition="asked")
+
+
+def spoke(turn: int, text: str, *calls: ToolCall, interrupted: bool = False) -> Entry:
+    return Entry(0, "assistant", text, UUID(int=turn), tool_calls=calls, interrupted=interrupted)
+
+
+def began(turn: int, call: ToolCall) -> Entry:
+    return Entry(0, "tool_started", "", UUID(int=turn), call_id=call.id, tool_name=call.name)
+
+
+def ended(turn: int, call: ToolCall, text: str, *, failed: bool = False) -> Entry:
+    return Entry(
+        0, "tool_result", text, UUID(int=turn), call_id=call.id, tool_name=call.name, failed=failed
+    )
+
+
+def texts(shown: Window) -> list[str]:
+    return [message.text for message in shown.messages]
+
+
+def test_an_empty_conversation_has_an_empty_window() -> None:
+    assert window([], LIMITS) == Window(())
+
+
+def test_an_ordinary_conversation_is_shown_as_it_was() -> None:
+    thought = (Thinking("vendor", "hm", "sig"),)
+    step = Entry(0, "assistant", "Let me see.", UUID(int=1), tool_calls=(CALL,), thinking=thought)
+    entries = [
+        said(1, "6*7?"), step, began(1, CALL), ended(1, CALL, "42"), spoke(1, "It is 42."),
+        said(2, "Thanks."),
+    ]  # fmt: skip
+    assert window(entries, LIMITS).messages == (
+        UserMessage("6*7?"),
+        AssistantMessage("Let me see.", (CALL,), thought),
+        ToolMessage("c1", "calculate", "42"),
+        AssistantMessage("It is 42."),
+        UserMessage("Thanks."),
+    )
+
+
+@pytest.mark.parametrize("started", [True, False])
+def test_open_calls_of_the_newest_step_have_to_be_answered_first(started: bool) -> None:
+    entries = [said(1, "hello"), spoke(1, "", CALL, OTHER), began(1, CALL), ended(1, CALL, "42")]
+    shown = window([*entries, began(1, OTHER)] if started else entries, LIMITS)
+    assert shown.open_calls == (OpenCall(OTHER, started),)
+    assert len(shown.messages) == 3
+
+
+def test_calls_that_an_older_turn_left_open_get_a_note() -> None:
+    entries = [said(1, "hello"), spoke(1, "", CALL), began(1, CALL), said(2, "again")]
+    shown = window(entries, LIMITS)
+    assert shown.messages[2] == ToolMessage("c1", "calculate", note("tool_lost"), failed=True)
+    assert shown.open_calls == ()
+
+
+def test_results_are_in_the_order_of_the_calls() -> None:
+    entries = [said(1, ""), spoke(1, "", CALL, OTHER), ended(1, OTHER, "b"), ended(1, CALL, "a")]
+    assert texts(window(entries, LIMITS))[2:] == ["a", "b"]
+
+
+def test_the_same_id_in_two_steps_is_two_calls() -> None:
+    entries = [
+        said(1, "hello"), spoke(1, "", CALL), ended(1, CALL, "first"), spoke(1, "", CALL),
+        ended(1, CALL, "second", failed=True),
+    ]  # fmt: skip
+    assert texts(window(entries, LIMITS)) == ["hello", "", "first", "", "second"]
+
+
+def test_a_reply_that_was_cut_short_says_so() -> None:
+    entries = [said(1, "a story"), spoke(1, "Once", interrupted=True), said(2, "a joke")]
+    assert texts(window(entries, LIMITS))[1] == f"Once\n{note('interrupted')}"
+    entries = [said(1, "a story"), spoke(1, "", interrupted=True), said(2, "a joke")]
+    assert texts(window(entries, LIMITS))[1] == note("interrupted")
+
+
+def test_a_step_that_said_nothing_is_not_shown() -> None:
+    entries = [said(1, "hello"), spoke(1, " \n"), said(2, "are you there?")]
+    assert texts(window(entries, LIMITS)) == ["hello", "are you there?"]
+
+
+def story(turns: int, size: int) -> Sequence[Entry]:
+    """Each turn is a question and an answer of `size` tokens together."""
+    text = "x" * (size * 4 - 48)
+    return [
+        entry
+        for turn in range(turns)
+        for entry in (said(turn, f"question {turn:3}"), spoke(turn, f"{turn:3} {text}"))
+    ]
+
+
+def test_what_does_not_fit_is_left_out_from_the_old_end() -> None:
+    shown = window(story(30, 100), LIMITS)
+    assert isinstance(shown.messages[0], UserMessage)
+    assert shown.messages[0].text == "question  20"
+    assert len(shown.messages) == 20
+
+
+def test_so_many_recent_messages_are_shown_even_when_they_do_not_fit() -> None:
+    limits = Limits(max_prompt_tokens=10, min_recent_messages=6, max_tool_chars=100)
+    assert len(window(story(30, 100), limits).messages) == 6
+
+
+def test_a_turn_that_is_longer_than_the_window_is_shown_whole() -> None:
+    steps = [
+        entry
+        for number in range(20)
+        for entry in (spoke(9, f"step {number}" + "x" * 400, CALL), ended(9, CALL, "r"))
+    ]
+    shown = window([*story(9, 100), said(9, "the question"), *steps], LIMITS)
+    assert shown.messages[0] == UserMessage("the question")
+    assert len(shown.messages) == 41
+
+
+def test_a_long_result_loses_its_middle() -> None:
+    entries = [said(1, "read it"), spoke(1, "", CALL), ended(1, CALL, "a" * 900 + "z" * 900)]
+    text = texts(window(entries, LIMITS))[-1]
+    assert text.startswith("a" * 600)
+    assert text.endswith("z" * 300)
+    assert "801 characters left out" in text
+
+
+def test_a_conversation_that_was_read_from_the_middle_of_a_turn_says_so() -> None:
+    entries = [ended(1, CALL, "42"), spoke(1, "", OTHER), ended(1, OTHER, "7")]
+    shown = window(entries, LIMITS)
+    assert shown.messages[0] == UserMessage(note("left_out"))
+    assert texts(shown)[1:] == ["", "7"]
+    assert window(entries[:1], LIMITS) == Window((UserMessage(note("left_out")),))
+
+
+@given(text=st.text(), longest=st.integers(100, 200))
+def test_a_shortened_text_is_not_longer_than_asked_but_for_its_note(
+    text: str, longest: int
+) -> None:
+    short = shorten(text, longest)
+    assert len(short) <= longest + 60
+    assert short == text or len(text) > longest
+
+
+def test_tokens_are_estimated_from_bytes() -> None:
+    assert estimate("") == 4
+    assert estimate("a" * 400) == 104
+    assert estimate("ü" * 400) == 204
+    assert estimate("\ud800" * 4) >= 4, "also of what nobody can encode"
+
+
+def test_an_operator_may_say_who_the_assistant_is() -> None:
+    context = ContextSettings()
+    assert Assembly(GeneralSettings(system_prompt=" Be brief. "), context).system == "Be brief."
+    own = Assembly(GeneralSettings(), context)
+    assert len(own.system) > 20
+    assert own.longest_text == context.max_prompt_tokens * 4
+
+
+def test_a_note_is_filled_or_unknown() -> None:
+    assert note("tool_timeout", seconds="5") == (
+        "The tool did not finish within 5 seconds and was stopped."
+    )
+    assert "{" not in note("tool_unknown")
+    with pytest.raises(KeyError):
+        note("no_such_note")

@@ -1,0 +1,79 @@
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+
+from opencraw.queue import nodes
+from opencraw.queue.nodes import Node, home_of
+from opencraw.store.database import Database
+from tests.fixtures.core import until
+
+
+async def alive(database: Database) -> dict[object, bool]:
+    rows = await database.fetch("SELECT id, lease_until > now() AS alive FROM node")
+    return {row["id"]: row["alive"] for row in rows}
+
+
+async def test_a_lease_is_renewed_while_the_process_lives(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(nodes, "LEASE_SECONDS", 0.2)
+    node = Node(database, uuid4())
+    await node.join()
+    [first] = await database.fetch("SELECT lease_until FROM node")
+    keeping = asyncio.create_task(node.keep_lease())
+
+    async def renewed_often() -> bool:
+        [now] = await database.fetch("SELECT lease_until FROM node")
+        return bool((now["lease_until"] - first["lease_until"]).total_seconds() > 0.4)
+
+    await until(renewed_often)
+    assert await alive(database) == {node.id: True}
+    keeping.cancel()
+    with suppress(asyncio.CancelledError):
+        await keeping
+
+    async def over() -> bool:
+        return await alive(database) == {node.id: False}
+
+    await until(over, "the lease is over by itself")
+
+
+async def test_who_leaves_is_dead_at_once(database: Database) -> None:
+    node = Node(database, uuid4())
+    await node.join()
+    await node.leave()
+    assert await alive(database) == {node.id: False}
+
+
+async def test_a_successor_in_the_same_home_is_the_only_one_alive_there(
+    database: Database,
+) -> None:
+    home = uuid4()
+    before, elsewhere, after = Node(database, home), Node(database, uuid4()), Node(database, home)
+    for node in (before, elsewhere, after):
+        await node.join()
+    assert await alive(database) == {before.id: False, elsewhere.id: True, after.id: True}
+
+
+async def test_nodes_that_died_long_ago_are_forgotten(database: Database) -> None:
+    old = Node(database, uuid4())
+    await old.join()
+    await database.fetch("UPDATE node SET lease_until = now() - interval '2 days'")
+    new = Node(database, uuid4())
+    await new.join()
+    assert await alive(database) == {new.id: True}
+
+
+def test_a_data_directory_keeps_its_identity(tmp_path: Path) -> None:
+    home = home_of(tmp_path)
+    assert home_of(tmp_path) == home
+    assert home_of(tmp_path / ".") == home
+    other = tmp_path / "other"
+    other.mkdir()
+    assert home_of(other) != home
+    assert {each.name for each in tmp_path.iterdir()} == {"home", "other"}
