@@ -187,7 +187,8 @@ class Channel(Protocol):
         ...
 
     async def send(self, delivery: Delivery) -> None:
-        """Hand one message to the platform. Raises a `DeliveryFailure` and nothing else."""
+        """Hand one message to the platform. Raises a `DeliveryFailure` and nothing else. Is cut off
+        after two minutes, which counts as `MaybeSent`."""
         ...
 
 

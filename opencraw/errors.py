@@ -6,6 +6,7 @@ OpenCrawError
 │   ├── Forbidden      … whose credential does not reach this far
 │   └── NotFound       … who named something that is not there
 ├── Unavailable        ask the caller to come back; nothing is lost
+│   └── QueueFull      … when there is less to do
 ├── ConfigInvalid      do not start; print every problem at once
 ├── CannotStart        do not start; print the cause and the fix
 ├── Fenced             somebody else owns this work now: stop, leave no trace
@@ -69,6 +70,12 @@ class Unavailable(OpenCrawError):
     def __init__(self, message: str, *, retry_after: float = 1.0) -> None:
         super().__init__(message)
         self.retry_after = retry_after
+
+
+class QueueFull(Unavailable):
+    """As much as may wait is waiting already."""
+
+    code = "QUEUE_FULL"
 
 
 @dataclass(frozen=True)

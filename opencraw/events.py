@@ -29,13 +29,16 @@ class DraftGrew(msgspec.Struct, frozen=True):
     text: str
 
 
+ToolState = Literal["started", "finished", "failed", "cancelled"]
+
+
 class ToolShown(msgspec.Struct, frozen=True):
     """A tool call of a running turn changed its state."""
 
     turn_id: UUID
     call_id: str
     name: str
-    state: Literal["started", "finished", "failed", "cancelled"]
+    state: ToolState
     #: What was asked or answered, shortened for people.
     summary: str
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import Literal, Protocol
 
 import msgspec
@@ -106,8 +106,10 @@ ModelEvent = TextDelta | ThinkingDelta | ModelReply
 class Provider(Protocol):
     """Speaks one vendor's wire format."""
 
-    def stream(self, prompt: Prompt) -> AsyncIterator[ModelEvent]:
+    def stream(self, prompt: Prompt) -> AsyncGenerator[ModelEvent]:
         """Yield deltas as they arrive, then exactly one `ModelReply`.
+
+        Let it run to its end: what follows the reply is the handing back of the connection.
 
         Raises `ModelFailure` and nothing else. A stream that ends without its end marker, that
         stalls or that breaks its protocol is a failure, never a short answer.

@@ -196,7 +196,7 @@ class Daemon:
             {
                 "id": str(record["id"]),
                 "channel_id": record["channel"],
-                "sender_id": record["sender_id"],
+                "sender_id": record["opened_by"],
                 "chat": record["chat"],
                 "created_at": record["created_at"].isoformat(),
                 "last_active": record["last_active_at"].isoformat(),

@@ -27,7 +27,7 @@ class Assembly:
     @property
     def longest_text(self) -> int:
         """No single text needs to be read beyond this: it would not fit anyway."""
-        return self._limits.max_prompt_tokens * 4
+        return self._limits.max_text_chars
 
     def window(self, entries: Sequence[Entry]) -> Window:
         """What a model is shown of a conversation whose newest entries are `entries`."""

@@ -23,6 +23,11 @@ class Limits:
     min_recent_messages: int
     max_tool_chars: int
 
+    @property
+    def max_text_chars(self) -> int:
+        """No single text is shown beyond this: it alone would fill the window."""
+        return max(self.max_prompt_tokens * 4, self.max_tool_chars)
+
 
 @dataclass(frozen=True, slots=True)
 class OpenCall:
@@ -47,24 +52,30 @@ def estimate(text: str) -> int:
     return size // 4 + 4
 
 
-def shorten(text: str, longest: int) -> str:
-    """`text`, with its middle left out when it is longer than `longest` characters."""
-    if len(text) <= longest:
+def shorten(text: str, longest: int, *, tail: str = "", size: int = 0) -> str:
+    """`text`, with its middle left out when it is longer than `longest` characters.
+
+    A text of `size` characters that was not read whole is given as its beginning and its `tail`.
+    """
+    size = size or len(text)
+    if size <= longest:
         return text
-    head, tail = longest * 2 // 3, longest // 3
-    gap = note("cut", characters=len(text) - head - tail)
-    return f"{text[:head]}\n{gap}\n{text[len(text) - tail :]}"
+    end = tail or text
+    head_size, tail_size = longest * 2 // 3, longest // 3
+    gap = note("cut", characters=size - head_size - tail_size)
+    return f"{text[:head_size]}\n{gap}\n{end[len(end) - tail_size :]}"
 
 
 def window(entries: Sequence[Entry], limits: Limits) -> Window:
     """The newest part of `entries` that fits, oldest first, beginning with a user's line.
 
-    The newest turn is always shown whole (long tool results shortened), and so are the newest
-    `min_recent_messages`; of the rest as much as `max_prompt_tokens` allows.
+    The newest turn is always shown, and so are the newest `min_recent_messages`; of the rest as
+    much as `max_prompt_tokens` allows. Of a text that alone would fill the window, and of a long tool
+    result, the middle is left out with a note that says so.
     """
     if not entries:
         return Window(())
-    blocks = list(_blocks(entries, limits.max_tool_chars))
+    blocks = list(_blocks(entries, limits))
     newest_turn = entries[-1].turn_id
     tokens = shown = 0
     first = len(blocks)
@@ -98,13 +109,18 @@ def _is_said(block: _Block) -> bool:
     return isinstance(block.messages[0], UserMessage)
 
 
-def _blocks(entries: Sequence[Entry], max_tool_chars: int) -> Iterable[_Block]:
+def _fit(entry: Entry, longest: int) -> str:
+    return shorten(entry.text, longest, tail=entry.tail, size=entry.size)
+
+
+def _blocks(entries: Sequence[Entry], limits: Limits) -> Iterable[_Block]:
     position = 0
     while position < len(entries):
         entry = entries[position]
         position += 1
         if entry.kind == "user":
-            yield _Block(entry.turn_id, [UserMessage(entry.text)], estimate(entry.text))
+            said = _fit(entry, limits.max_text_chars)
+            yield _Block(entry.turn_id, [UserMessage(said)], estimate(said))
         elif entry.kind == "assistant":
             start = position
             while position < len(entries) and entries[position].kind.startswith("tool_"):
@@ -112,15 +128,15 @@ def _blocks(entries: Sequence[Entry], max_tool_chars: int) -> Iterable[_Block]:
             newest = position == len(entries)
             # A model that answered with nothing: vendors refuse to be shown that.
             if entry.text.strip() or entry.tool_calls or entry.interrupted:
-                yield _step(entry, entries[start:position], max_tool_chars, newest=newest)
+                yield _step(entry, entries[start:position], limits, newest=newest)
         # A result without its step can only be first: the transcript was read from its middle.
 
 
-def _step(entry: Entry, answers: Sequence[Entry], max_tool_chars: int, *, newest: bool) -> _Block:
+def _step(entry: Entry, answers: Sequence[Entry], limits: Limits, *, newest: bool) -> _Block:
     """An assistant's step with the results of its calls, in the order of the calls."""
     started = {answer.call_id for answer in answers if answer.kind == "tool_started"}
     results = {answer.call_id: answer for answer in answers if answer.kind == "tool_result"}
-    text = entry.text
+    text = _fit(entry, limits.max_text_chars)
     if entry.interrupted:
         text = f"{text}\n{note('interrupted')}".strip()
     messages: list[Message] = [AssistantMessage(text, entry.tool_calls, entry.thinking)]
@@ -128,7 +144,7 @@ def _step(entry: Entry, answers: Sequence[Entry], max_tool_chars: int, *, newest
     for call in entry.tool_calls:
         answer = results.get(call.id)
         if answer is not None:
-            shown = shorten(answer.text, max_tool_chars)
+            shown = _fit(answer, limits.max_tool_chars)
             messages.append(ToolMessage(call.id, call.name, shown, answer.failed))
         elif newest:
             open_calls.append(OpenCall(call, call.id in started))

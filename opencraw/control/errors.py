@@ -136,12 +136,6 @@ class MissingScope(Forbidden):
         self.scope = scope
 
 
-class QueueFull(Unavailable):
-    """As many requests are in work as the operator allows."""
-
-    code = "QUEUE_FULL"
-
-
 class TooManyAttempts(OpenCrawError):
     """Somebody guesses tokens and is not listened to for `retry_after` seconds."""
 

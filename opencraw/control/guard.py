@@ -31,13 +31,12 @@ from opencraw.control.credentials import Credential, Keyring
 from opencraw.control.errors import (
     CODES,
     MissingScope,
-    QueueFull,
     TooManyAttempts,
     from_status,
     problem,
 )
 from opencraw.control.origins import Origins
-from opencraw.errors import Forbidden, Unauthorised
+from opencraw.errors import Forbidden, QueueFull, Unauthorised
 from opencraw.telemetry.logs import About
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]

@@ -5,6 +5,7 @@ They are answered at the door: never behind a turn, never by a model.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, get_args
@@ -15,6 +16,7 @@ from opencraw.settings import Mode
 
 Change = Literal["", "reset", "stop", "queue", "model"]
 _LONGEST_DEBOUNCE_MS = 60_000
+_COMMAND = re.compile(r"\s*/[A-Za-z]*(\s|$)")
 
 
 @dataclass(frozen=True)
@@ -53,8 +55,8 @@ class Command:
 
 
 def is_command(text: str) -> bool:
-    """Whether `text` is meant for the daemon rather than for the model."""
-    return text.lstrip().startswith("/")
+    """Whether `text` is meant for the daemon rather than for the model. A path is not."""
+    return _COMMAND.match(text) is not None
 
 
 def answer(text: str, situation: Situation) -> Answer:
@@ -80,7 +82,8 @@ def _help(_situation: Situation, _argument: str) -> Answer:
 
 def _new(_situation: Situation, _argument: str) -> Answer:
     return Answer(
-        "A new conversation begins here; the assistant no longer sees what was said before.",
+        "A new conversation begins here; the assistant no longer sees what was said before. What "
+        "ran or waited here has ended.",
         change="reset",
     )
 

@@ -21,7 +21,7 @@ from opencraw.contract import (
     Trigger,
     Waiting,
 )
-from opencraw.errors import NotFound, Refused, Unavailable
+from opencraw.errors import NotFound, QueueFull, Refused, Unavailable
 from opencraw.events import Event, QueueChanged
 from opencraw.gateway import commands
 from opencraw.gateway.models import Models
@@ -37,13 +37,16 @@ LONGEST_KEY = 512
 LONGEST_NAME = 512
 #: A channel is told to come back rather than kept waiting for longer than this.
 PATIENCE_SECONDS = 10.0
+#: Opened a conversation in which only the daemon has spoken.
+_NOBODY = ""
 
 
 class Lanes(Protocol):
     """Whoever runs the turns. What is told here is a hint; the database has the truth already."""
 
     def waiting(self, session: UUID) -> int: ...
-    def arrived(self, session: UUID) -> None: ...
+    def arrived(self, session: UUID, rights: str) -> None: ...
+    def repeated(self, session: UUID, rights: str) -> None: ...
     def withdrawn(self, session: UUID) -> None: ...
     def mode_changed(self, session: UUID, mode: Mode) -> None: ...
     def stop(self, session: UUID) -> None: ...
@@ -119,14 +122,15 @@ class Door:
         if self._lanes.waiting(session) >= self._rules.lane_buffer:
             if known := await self._turns.known(envelope, patience=PATIENCE_SECONDS):
                 return Receipt(known, duplicate=True)
-            raise Refused(
+            raise QueueFull(
                 f"{self._rules.lane_buffer} messages of this conversation wait already; this one "
-                "was not taken. Send it again when some are answered, or /stop to take them back.",
-                code="QUEUE_FULL",
+                "was not taken. Send it again when some are answered, or /stop to take them back."
             )
         receipt = await self._turns.accept(envelope, patience=PATIENCE_SECONDS)
-        if not receipt.duplicate:
-            self._lanes.arrived(session)
+        if receipt.duplicate:
+            self._lanes.repeated(session, envelope.sender.rights.value)
+        else:
+            self._lanes.arrived(session, envelope.sender.rights.value)
             self._outlets.show(envelope.address, QueueChanged())
         return receipt
 
@@ -140,7 +144,7 @@ class Door:
     async def _answer(self, envelope: Envelope) -> Receipt:
         """Answer a command: what it changes and what it says are one effect."""
         address = envelope.address
-        session = await self._opened(address, envelope.tenant)
+        session = await self._opened(address, envelope.tenant, envelope.sender.id)
         rules = self._rules
         situation = commands.Situation(
             session=session,
@@ -171,11 +175,14 @@ class Door:
             mode = self._rules.mode(address.channel, answer.mode)
             self._lanes.mode_changed(session, mode)
 
-    async def _opened(self, address: Address, tenant: str) -> Session:
+    async def _opened(self, address: Address, tenant: str, opened_by: str) -> Session:
         session = session_id(address, tenant)
         found = await self._sessions.session(session)
         if found is None:
-            await self._sessions.open(session, session_key(address, tenant), address, tenant, AGENT)
+            key = session_key(address, tenant)
+            await self._sessions.open(
+                session, key, address, tenant=tenant, agent=AGENT, opened_by=opened_by
+            )
             found = await self._sessions.session(session)
         if found is None:
             raise Unavailable("the conversation could not be opened; try again")
@@ -191,7 +198,7 @@ class Door:
         if not text.strip() or len(text) > LONGEST_TEXT:
             raise Refused(f"A message has 1 to {LONGEST_TEXT:,} characters.", code="INVALID_FIELD")
         _check_names(address, tenant)
-        session = await self._opened(address, tenant)
+        session = await self._opened(address, tenant, _NOBODY)
         line = await self._sessions.post(session.id, storable(text), patience=PATIENCE_SECONDS)
         self._outlets.deliver(Delivery(line.message_id, address, line))
         return line.message_id

@@ -23,6 +23,8 @@ log = logging.getLogger(__name__)
 
 SQL = load("opencraw.outbox", "outbox.sql")
 POLL_SECONDS = 1.0
+#: A platform that says nothing for so long may or may not have the message.
+SEND_SECONDS = 120.0
 _BATCH = 500
 
 
@@ -135,9 +137,12 @@ class Outbox:
         recovered = outgoing.unknown > 0 and not channel.idempotent
         delivery = msgspec.structs.replace(outgoing.delivery, recovered=recovered)
         try:
-            await channel.send(delivery)
+            async with asyncio.timeout(SEND_SECONDS):
+                await channel.send(delivery)
         except DeliveryFailure as failure:
             return failure
+        except TimeoutError:
+            return MaybeSent(f"no answer within {SEND_SECONDS:.0f} s")
         except Exception as error:
             # A defect of the channel. Nobody knows how far it came before it met it.
             log.exception("delivery %s", delivery.delivery_id)

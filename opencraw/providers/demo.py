@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 
 import msgspec
 
@@ -53,7 +53,7 @@ class DemoProvider:
     def __init__(self, pace: float = PACE) -> None:
         self._pace = pace
 
-    async def stream(self, prompt: Prompt) -> AsyncIterator[ModelEvent]:
+    async def stream(self, prompt: Prompt) -> AsyncGenerator[ModelEvent]:
         """Yield deltas, then the reply. Nothing here can fail."""
         answer = reply(prompt)
         for word in re.findall(r"\S+\s*", answer.text):

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import io
 import json
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 
@@ -48,7 +48,7 @@ class HttpProvider:
         self._dialect = dialect
         self._session: aiohttp.ClientSession | None = None
 
-    async def stream(self, prompt: Prompt) -> AsyncIterator[ModelEvent]:
+    async def stream(self, prompt: Prompt) -> AsyncGenerator[ModelEvent]:
         """Yield deltas as they arrive, then the reply. Raises `ModelFailure` and nothing else.
 
         Deltas that came in one packet are yielded without going back to the event loop.

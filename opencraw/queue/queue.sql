@@ -12,12 +12,12 @@ WITH given AS (
                sender_id, sender_name, rights, text, dedupe_key, correlation_id, origin,
                trigger_type, ord)
 ), opened AS (
-    INSERT INTO session (id, key, tenant, agent, channel, account, chat, thread)
+    INSERT INTO session (id, key, tenant, agent, channel, account, chat, thread, opened_by)
     SELECT DISTINCT ON (session_id)
-           session_id, session_key, tenant, agent, channel, account, chat, thread
+           session_id, session_key, tenant, agent, channel, account, chat, thread, sender_id
       FROM given
      WHERE NOT EXISTS (SELECT FROM session WHERE session.id = given.session_id)
-     ORDER BY session_id
+     ORDER BY session_id, ord
         ON CONFLICT DO NOTHING
 ), stored AS (
     INSERT INTO inbox (message_id, session_id, channel, account, dedupe_key, sender_id, sender_name,
@@ -42,7 +42,7 @@ SELECT given.ord,
 SELECT message_id FROM inbox WHERE channel = $1 AND account = $2 AND dedupe_key = $3;
 
 -- name: lanes_with_work
--- The truth behind every wake-up that got lost: lanes where somebody waits and nothing runs.
+-- The truth behind every wake-up that got lost: lanes where somebody waits.
 SELECT session_id, count(*) AS waiting
   FROM inbox
  WHERE state = 'waiting'
@@ -116,7 +116,8 @@ WITH given AS (
       JOIN begun USING (turn_id)
 ), numbered AS (
     UPDATE session
-       SET last_seq = last_seq + lines.total, last_active_at = greatest(last_active_at, now())
+       SET last_seq = last_seq + lines.total, messages = messages + lines.total,
+           last_active_at = greatest(last_active_at, now())
       FROM lines
      WHERE session.id = lines.session_id AND lines.place = 1
     RETURNING session.id AS session_id, session.last_seq - lines.total AS base
@@ -215,11 +216,13 @@ WITH given AS (
       FROM heard
 ), placed AS (
     SELECT *, row_number() OVER (PARTITION BY session_id ORDER BY place) AS nth,
-           count(*) OVER (PARTITION BY session_id) AS total
+           count(*) OVER (PARTITION BY session_id) AS total,
+           count(*) FILTER (WHERE kind = 'user') OVER (PARTITION BY session_id) AS said
       FROM lines
 ), numbered AS (
     UPDATE session
-       SET last_seq = last_seq + placed.total, last_active_at = greatest(last_active_at, now())
+       SET last_seq = last_seq + placed.total, messages = messages + placed.said,
+           last_active_at = greatest(last_active_at, now())
       FROM placed
      WHERE session.id = placed.session_id AND placed.nth = 1
     RETURNING session.id AS session_id, session.last_seq - placed.total AS base
@@ -305,7 +308,7 @@ WITH given AS (
                         text, tools, interrupted, state)
     SELECT fenced.delivery_id, fenced.session_id, fenced.turn_id, numbered.last_seq,
            numbered.channel, numbered.account, numbered.chat, numbered.thread, fenced.reply_kind,
-           fenced.reply, string_to_array(fenced.tools, ','), fenced.state = 'interrupted', 'pending'
+           fenced.reply, ARRAY(SELECT jsonb_array_elements_text(fenced.tools::jsonb)), fenced.state = 'interrupted', 'pending'
       FROM fenced
       JOIN numbered USING (session_id)
      WHERE fenced.reply <> ''

@@ -130,15 +130,29 @@ _encoder = msgspec.json.Encoder()
 
 
 def _encoded(lines: Sequence[TranscriptLine]) -> str:
-    if not lines:
-        return "[]"
-    try:
-        encoded = _encoder.encode(lines).decode()
-    except UnicodeEncodeError:
-        cleaned = [msgspec.structs.replace(line, text=storable(line.text)) for line in lines]
-        encoded = _encoder.encode(cleaned).decode()
-    # The escape of NUL is valid JSON, and the one thing that jsonb refuses.
-    return encoded.replace("\\u0000", "\\ufffd") if "\\u0000" in encoded else encoded
+    return _encoder.encode([_storable(line) for line in lines]).decode()
+
+
+def _storable(line: TranscriptLine) -> TranscriptLine:
+    """`line` with all that a model or a tool wrote as Postgres takes it."""
+    return TranscriptLine(
+        line.kind,
+        text=storable(line.text),
+        tool_calls=tuple(
+            ToolCall(storable(call.id), storable(call.name), storable(call.arguments))
+            for call in line.tool_calls
+        ),
+        thinking=tuple(
+            msgspec.structs.replace(
+                each, text=storable(each.text), signature=storable(each.signature)
+            )
+            for each in line.thinking
+        ),
+        call_id=line.call_id and storable(line.call_id),
+        tool_name=line.tool_name and storable(line.tool_name),
+        failed=line.failed,
+        interrupted=line.interrupted,
+    )
 
 
 class Turns:
@@ -292,6 +306,7 @@ class Turns:
         """End the turn; returns what has to be delivered. Raises `Fenced`."""
         delivery_id = uuid5(turn.id, "reply")
         reply = storable(settlement.reply)
+        tools = tuple(map(storable, settlement.tools))
         record = await self._write(
             turn,
             SQL.settle,
@@ -306,7 +321,7 @@ class Turns:
                 delivery_id,
                 settlement.reply_kind,
                 reply,
-                ",".join(settlement.tools),
+                _encoder.encode(tools).decode(),
             ),
         )
         if not reply:
@@ -318,13 +333,15 @@ class Turns:
             at=record["created_at"],
             message_id=delivery_id,
             turn_id=turn.id,
-            tools=settlement.tools,
+            tools=tools,
             interrupted=settlement.state == "interrupted",
         )
         return Delivery(delivery_id=delivery_id, address=turn.address, line=line)
 
     async def _write(self, turn: Turn, sql: str, row: tuple[object, ...]) -> Record:
-        if turn.pending is not None:
+        # Between what a caller notes about a write and the write itself nobody may be cancelled, so
+        # there is no pause here unless an earlier caller was.
+        if turn.pending is not None and not turn.pending.done():
             await asyncio.wait([turn.pending])
         turn.pending = asyncio.ensure_future(self._numbered_write(turn, sql, row))
         record = await asyncio.shield(turn.pending)

@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -69,11 +70,11 @@ class Ears(Protocol):
     """What was said to a turn while it runs."""
 
     async def hearing(self) -> bool:
-        """Whether somebody spoke whom this turn may hear."""
+        """Whether somebody spoke whom this turn may hear. Costs nothing while nobody does."""
         ...
 
     async def hear(self) -> Sequence[UserMessage]:
-        """Take up what was said; it is on record when this returns."""
+        """Take up what was said, if anything; it is on record when this returns."""
         ...
 
 
@@ -110,17 +111,19 @@ class Loop:
         calls = open_calls
         rounds = 0
         while True:
-            async for event in self._answer(calls, ears, rounds):
-                if isinstance(event, ToolEnds):
-                    messages.append(self._as_shown(event.result))
-                yield event
-            if await ears.hearing():
-                messages.extend(await ears.hear())
+            async with aclosing(self._answer(calls, ears, rounds)) as results:
+                async for event in results:
+                    if isinstance(event, ToolEnds):
+                        messages.append(self._as_shown(event.result))
+                    yield event
+            messages.extend(await ears.hear())
             reply: ModelReply | None = None
-            async for step in self._ask(Prompt(system, tuple(messages), self._toolbox.specs)):
-                if isinstance(step, StepEnds):
-                    reply = step.reply
-                yield step
+            prompt = Prompt(system, tuple(messages), self._toolbox.specs)
+            async with aclosing(self._ask(prompt)) as steps:
+                async for step in steps:
+                    if isinstance(step, StepEnds):
+                        reply = step.reply
+                    yield step
             if reply is None or not reply.tool_calls:
                 return
             messages.append(AssistantMessage(reply.text, reply.tool_calls, reply.thinking))
@@ -146,11 +149,12 @@ class Loop:
             yield StepBegins()
             crashpoints.reach("before_llm")
             try:
-                async for event in self._provider.stream(prompt):
-                    if isinstance(event, TextDelta):
-                        yield event
-                    elif isinstance(event, ModelReply):
-                        yield StepEnds(event)
+                async with aclosing(self._provider.stream(prompt)) as events:
+                    async for event in events:
+                        if isinstance(event, TextDelta):
+                            yield event
+                        elif isinstance(event, ModelReply):
+                            yield StepEnds(event)
                 return
             except ModelFailure as failure:
                 pause = pause_before_retry(failure, tries, clock() - began, random.random())  # noqa: S311 - spreads load, guards nothing

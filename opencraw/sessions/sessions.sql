@@ -1,8 +1,10 @@
 -- name: transcript
--- The newest lines after $2 that a prompt may need, newest first. Texts are cut to $4 characters:
--- no window can show more of one. Every row tells where prompts begin now.
-SELECT entry.seq, entry.kind, left(entry.text, $4) AS text, length(entry.text) > $4 AS cut,
-       entry.turn_id, entry.disposition, entry.tool_calls::text AS tool_calls,
+-- The newest lines after $2 that a prompt may need, newest first. Of a text longer than $4
+-- characters only so much of its beginning and its end is read: no window shows more. Every row
+-- tells where prompts begin now.
+SELECT entry.seq, entry.kind, left(entry.text, $4) AS text,
+       CASE WHEN length(entry.text) > $4 THEN right(entry.text, $4) ELSE '' END AS tail,
+       length(entry.text) AS size, entry.turn_id, entry.disposition, entry.tool_calls::text AS tool_calls,
        entry.thinking::text AS thinking, entry.call_id, entry.tool_name, entry.failed,
        entry.interrupted, session.reset_seq
   FROM session
@@ -51,15 +53,12 @@ SELECT session.id, session.key, session.created_at, session.last_active_at, sess
 -- name: sessions
 SELECT session.id, session.channel, session.account, session.chat, session.thread,
        session.created_at, session.last_active_at, session.mode, session.model,
-       session.prompt_tokens, session.completion_tokens, session.cached_tokens,
-       (SELECT count(*) FROM entry
-         WHERE entry.session_id = session.id AND entry.kind = 'user') AS messages,
+       session.prompt_tokens, session.completion_tokens, session.cached_tokens, session.messages,
+       session.opened_by,
        (SELECT count(*) FROM inbox
          WHERE inbox.session_id = session.id AND inbox.state = 'waiting') AS waiting,
        EXISTS (SELECT FROM turn
-                WHERE turn.session_id = session.id AND turn.state = 'running') AS running,
-       (SELECT sender_id FROM inbox WHERE inbox.session_id = session.id
-         ORDER BY inbox.id LIMIT 1) AS sender_id
+                WHERE turn.session_id = session.id AND turn.state = 'running') AS running
   FROM session
  ORDER BY session.last_active_at DESC
  LIMIT $1;
@@ -69,15 +68,16 @@ SELECT session.id, session.channel, session.account, session.chat, session.threa
 WITH given AS (
     SELECT *
       FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[],
-                  $8::text[])
+                  $8::text[], $9::text[])
            WITH ORDINALITY
-        AS row(session_id, session_key, tenant, agent, channel, account, chat, thread, ord)
+        AS row(session_id, session_key, tenant, agent, channel, account, chat, thread, opened_by,
+               ord)
 ), opened AS (
-    INSERT INTO session (id, key, tenant, agent, channel, account, chat, thread)
+    INSERT INTO session (id, key, tenant, agent, channel, account, chat, thread, opened_by)
     SELECT DISTINCT ON (session_id)
-           session_id, session_key, tenant, agent, channel, account, chat, thread
+           session_id, session_key, tenant, agent, channel, account, chat, thread, opened_by
       FROM given
-     ORDER BY session_id
+     ORDER BY session_id, ord
         ON CONFLICT DO NOTHING
 )
 SELECT ord FROM given;

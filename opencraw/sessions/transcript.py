@@ -31,8 +31,9 @@ class Entry(msgspec.Struct, frozen=True):
     kind: Literal["user", "assistant", "tool_started", "tool_result"]
     text: str
     turn_id: UUID
-    #: `text` is only the beginning.
-    cut: bool = False
+    #: Of a text that is too long to be read whole: its end, and how long it is altogether.
+    tail: str = ""
+    size: int = 0
     disposition: Literal["asked", "injected", "superseded"] | None = None
     tool_calls: tuple[ToolCall, ...] = ()
     thinking: tuple[Thinking, ...] = ()
@@ -74,7 +75,7 @@ class Change:
 class _Remembered:
     """Entries of the conversations that were read last, within a budget of characters."""
 
-    BUDGET = 16_000_000
+    BUDGET = 8_000_000
     #: What an entry weighs beside its texts.
     WEIGHT = 500
 
@@ -90,11 +91,17 @@ class _Remembered:
 
     def put(self, session: UUID, entries: Sequence[Entry]) -> None:
         self.take(session)
-        size = sum(len(entry.text) + self.WEIGHT for entry in entries)
+        size = sum(self._weight(entry) for entry in entries)
         self._entries[session] = (entries, size)
         self._size += size
         while self._size > self.BUDGET and self._entries:
             self.take(next(iter(self._entries)))
+
+    def _weight(self, entry: Entry) -> int:
+        texts = len(entry.text) + len(entry.tail)
+        calls = sum(len(call.arguments) for call in entry.tool_calls)
+        thinking = sum(len(each.text) + len(each.signature) for each in entry.thinking)
+        return texts + calls + thinking + self.WEIGHT
 
 
 class Sessions:
@@ -105,7 +112,8 @@ class Sessions:
         self._read = _Remembered()
 
     async def transcript(self, session: UUID, *, longest: int, limit: int) -> Sequence[Entry]:
-        """The newest `limit` entries after the last reset, oldest first, each cut to `longest`.
+        """The newest `limit` entries after the last reset, oldest first. Of a text longer than
+        `longest` characters only its beginning and its end are read.
 
         `longest` and `limit` are the same at every call. What was read before is remembered for a
         while: lines never change and are numbered in the order of their commits, so only newer ones
@@ -151,11 +159,18 @@ class Sessions:
         return await self._database.fetch(SQL.sessions, limit)
 
     async def open(
-        self, session: UUID, key: str, address: Address, tenant: str, agent: str
+        self,
+        session: UUID,
+        key: str,
+        address: Address,
+        *,
+        tenant: str,
+        agent: str,
+        opened_by: str,
     ) -> None:
         """Make the session unless it is there."""
         row = (session, key, tenant, agent, address.channel, address.account, address.chat,
-               address.thread)  # fmt: skip
+               address.thread, opened_by)  # fmt: skip
         await self._database.commit(SQL.open_session, row)
 
     async def answer_command(
@@ -213,7 +228,8 @@ def _entry(record: Record) -> Entry:
         kind=record["kind"],
         text=record["text"],
         turn_id=record["turn_id"],
-        cut=record["cut"],
+        tail=record["tail"],
+        size=record["size"],
         disposition=record["disposition"],
         tool_calls=_tool_calls.decode(calls) if calls else (),
         thinking=_thinking.decode(thinking) if thinking else (),

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
+from itertools import islice
 from uuid import UUID, uuid4
 
 from opencraw import crashpoints
@@ -55,7 +56,7 @@ class Dispatcher:
         #: Turns that nobody works on, as the poll saw them last, oldest first.
         self._abandoned: list[Turn] = []
         #: What reached a lane while it was being claimed.
-        self._arrived_late: set[UUID] = set()
+        self._arrived_late: dict[UUID, set[str]] = {}
         self._stopped_early: set[UUID] = set()
         self._wake = asyncio.Event()
         self._idle = asyncio.Event()
@@ -79,14 +80,19 @@ class Dispatcher:
         running = self._active.get(session)
         return running.draft if running is not None else None
 
-    def arrived(self, session: UUID) -> None:
-        """A message of this session was committed."""
+    def arrived(self, session: UUID, rights: str) -> None:
+        """A message of somebody with these rights was committed in this session."""
         self._waiting[session] = self._waiting.get(session, 0) + 1
+        self.repeated(session, rights)
+
+    def repeated(self, session: UUID, rights: str) -> None:
+        """A message was offered again. It may wait unknown to us, if the first offer ended without
+        an answer."""
         running = self._active.get(session)
         if running is not None:
-            running.spoken_to()
+            running.spoken_to(rights)
         elif session in self._active:
-            self._arrived_late.add(session)
+            self._arrived_late.setdefault(session, set()).add(rights)
         self._look_at(session)
 
     def withdrawn(self, session: UUID) -> None:
@@ -169,7 +175,7 @@ class Dispatcher:
         free = self._budget - len(self._active)
         if free <= 0 or not self._line or self._closing:
             return False
-        sessions = list(self._line)[:free]
+        sessions = list(islice(self._line, free))
         for session in sessions:
             del self._line[session]
             self._active[session] = None
@@ -200,8 +206,7 @@ class Dispatcher:
         if not self._active:
             self._idle.set()
         self._stopped_early.discard(session)
-        if session in self._arrived_late:
-            self._arrived_late.discard(session)
+        if self._arrived_late.pop(session, None):
             self._waiting[session] = self._waiting.get(session, 0) + 1
             self._look_at(session)
         elif not self._waiting.get(session):
@@ -251,13 +256,14 @@ class Dispatcher:
             turn.stop_requested = True
         running = Running(self._workshop, turn, mode, lambda count: self._took(session, count))
         self._active[session] = running
-        late = session in self._arrived_late
-        if late:
-            self._arrived_late.discard(session)
-            self._waiting[session] = self._waiting.get(session, 0) + 1
         # What waited already when this turn was decided on may be heard, but interrupts nothing.
-        if late or (mode == "steer" and self._waiting.get(session)):
-            running.spoken_to()
+        if mode == "steer" and self._waiting.get(session):
+            running.spoken_to(turn.rights)
+        late = self._arrived_late.pop(session, ())
+        if late:
+            self._waiting[session] = self._waiting.get(session, 0) + 1
+        for rights in late:
+            running.spoken_to(rights)
         tasks.create_task(self._bring_to_end(running), name=f"turn {turn.id}")
 
     async def _bring_to_end(self, running: Running) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from uuid import UUID
 
 from opencraw.events import DraftGrew, utf16_length
+from opencraw.store.text import storable
 
 BETWEEN_STEPS = "\n\n"
 
@@ -35,6 +36,7 @@ class LiveDraft:
         self._units = self._recorded_units
 
     def grow(self, text: str) -> DraftGrew:
+        text = storable(text)
         if not self._step and self._recorded:
             text = BETWEEN_STEPS + text
         grown = DraftGrew(self.turn_id, self.attempt, self._units, text)

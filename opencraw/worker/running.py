@@ -14,15 +14,21 @@ from opencraw.context.assembly import MOST_ENTRIES, Assembly
 from opencraw.context.notes import note
 from opencraw.context.window import OpenCall, Window
 from opencraw.contract import Delivery, Draft
-from opencraw.errors import Fenced, ModelFailure
-from opencraw.events import Event, QueueChanged, ToolShown, TurnEnded, TurnStarted
+from opencraw.errors import Fenced, ModelFailure, Unavailable
+from opencraw.events import (
+    Event,
+    QueueChanged,
+    ToolShown,
+    ToolState,
+    TurnEnded,
+    TurnStarted,
+)
 from opencraw.model import (
     AssistantMessage,
     Message,
     ModelReply,
     TextDelta,
     ToolCall,
-    Usage,
     UserMessage,
 )
 from opencraw.queue.modes import Arrival, Meeting, heard, meets_running_turn
@@ -79,7 +85,6 @@ class Running:
         self._draft = LiveDraft(turn.id, turn.attempt)
         self._open_calls: dict[str, ToolCall] = {}
         self._tools: list[str] = []
-        self._usage = Usage()
         self._spoken_to = False
         self._stopped = turn.stop_requested
         self._recalled = False
@@ -95,14 +100,14 @@ class Running:
             self._work.cancel()
         self._stopped = True
 
-    def spoken_to(self) -> None:
-        """A message reached the lane."""
+    def spoken_to(self, rights: str) -> None:
+        """A message of somebody with these rights reached the lane."""
         match meets_running_turn(self.mode):
             case Meeting.STEER:
                 self._spoken_to = True
-            case Meeting.INTERRUPT:
+            case Meeting.INTERRUPT if rights == self.turn.rights:
                 self.stop()
-            case Meeting.WAIT:
+            case _:
                 pass
 
     async def hearing(self) -> bool:
@@ -115,6 +120,8 @@ class Running:
 
     async def hear(self) -> Sequence[UserMessage]:
         """Take up what was said meanwhile, as far as this turn may."""
+        if not self._spoken_to:
+            return ()
         self._spoken_to = False
         audible = await self._audible()
         if not audible:
@@ -141,8 +148,7 @@ class Running:
             if self._stopped:
                 self._work.cancel()
             await asyncio.wait([self._work])
-            stopped = self._work.cancelled()
-            settlement = await self._cut_short() if stopped else await self._work
+            settlement = await self._settlement(self._work)
             crashpoints.reach("llm_done_before_commit")
             delivery = await self._workshop.turns.settle(self.turn, settlement)
         except Fenced as lost:
@@ -157,14 +163,23 @@ class Running:
         if delivery is not None:
             self._workshop.deliver(delivery)
 
+    async def _settlement(self, work: asyncio.Task[Settlement]) -> Settlement:
+        if not work.cancelled():
+            return await work
+        if self._stopped:
+            return await self._cut_short()
+        # Nobody asked for it: something below cancelled itself.
+        return self._failed("internal: cancelled", _apology("the work on it broke off"))
+
     async def _work_it(self) -> Settlement:
-        """The turn's own work. Whatever goes wrong in it becomes words for the person."""
+        """The turn's own work. Whatever goes wrong in it becomes words for the person, except what
+        only means that it has to be done again, here or elsewhere."""
         try:
             return await self._converse()
         except ModelFailure as failure:
             log.warning("turn %s: %s: %s", self.turn.id, failure.kind, failure)
             return self._failed(f"{failure.kind}: {failure}", _apology(str(failure)))
-        except Fenced:
+        except (Fenced, Unavailable):
             raise
         except Exception as error:
             log.exception("turn %s failed", self.turn.id)
@@ -184,17 +199,19 @@ class Running:
             return await self._cut_short()
         runtime = self._workshop.runtime(self.turn.model)
         system = self._workshop.assembly.system
-        events = runtime.run(system, window.messages, window.open_calls, self)
-        async with aclosing(events):
+        last: ModelReply | None = None
+        run = runtime.run(system, window.messages, window.open_calls, self)
+        async with aclosing(run) as events:
             async for event in events:
                 if isinstance(event, TextDelta):
                     self._show(self._draft.grow(event.text))
                     crashpoints.reach("mid_stream")
                 elif isinstance(event, StepEnds) and not event.reply.tool_calls:
-                    return self._done(event.reply)
+                    last = event.reply
                 else:
                     await self._write_down(event)
-        raise AssertionError("a runtime ended without a last step")
+        assert last is not None, "a runtime ended without a last step"
+        return self._done(last)
 
     async def _recall(self) -> Window:
         """Read the conversation. What earlier attempts at this turn brought to an end counts, and
@@ -309,10 +326,10 @@ class Running:
     def _show(self, event: Event) -> None:
         self._workshop.show(self.turn, event)
 
-    def _show_tool(self, call: ToolCall, state: str, summary: str) -> None:
+    def _show_tool(self, call: ToolCall, state: ToolState, summary: str) -> None:
         if len(summary) > _SUMMARY:
             summary = summary[:_SUMMARY] + "…"
-        self._show(ToolShown(self.turn.id, call.id, call.name, state, summary))  # type: ignore[arg-type]
+        self._show(ToolShown(self.turn.id, call.id, call.name, state, summary))
 
 
 def _apology(cause: str) -> str:

@@ -120,7 +120,7 @@ def test_what_does_not_fit_is_left_out_from_the_old_end() -> None:
 
 
 def test_so_many_recent_messages_are_shown_even_when_they_do_not_fit() -> None:
-    limits = Limits(max_prompt_tokens=10, min_recent_messages=6, max_tool_chars=100)
+    limits = Limits(max_prompt_tokens=100, min_recent_messages=6, max_tool_chars=100)
     assert len(window(story(30, 100), limits).messages) == 6
 
 
@@ -141,6 +141,19 @@ def test_a_long_result_loses_its_middle() -> None:
     assert text.startswith("a" * 600)
     assert text.endswith("z" * 300)
     assert "801 characters left out" in text
+
+
+@pytest.mark.parametrize("read_whole", [True, False])
+def test_a_text_that_alone_would_fill_the_window_loses_its_middle(read_whole: bool) -> None:
+    text = "a" * 10_000 + "z" * 10_000
+    longest = LIMITS.max_text_chars
+    entry = said(1, text)
+    if not read_whole:
+        entry = Entry(0, "user", text[:longest], UUID(int=1), tail=text[-longest:], size=len(text))
+    [shown] = texts(window([entry], LIMITS))
+    assert shown.startswith("a" * (longest * 2 // 3))
+    assert shown.endswith("z" * (longest // 3))
+    assert f"{len(text) - longest * 2 // 3 - longest // 3} characters left out" in shown
 
 
 def test_a_conversation_that_was_read_from_the_middle_of_a_turn_says_so() -> None:

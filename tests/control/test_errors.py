@@ -13,7 +13,6 @@ from opencraw.control.errors import (
     BadField,
     Category,
     MissingScope,
-    QueueFull,
     problem,
     table,
 )
@@ -23,6 +22,7 @@ from opencraw.errors import (
     NotFound,
     NotSent,
     OpenCrawError,
+    QueueFull,
     Refused,
     Unauthorised,
     Unavailable,

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from opencraw.contract import Address, Envelope, Gateway, Sender, Trigger
-from opencraw.errors import NotFound, Refused, Unavailable
+from opencraw.errors import NotFound, QueueFull, Refused, Unavailable
 from opencraw.gateway.door import LONGEST_KEY, LONGEST_TEXT
 from tests.fixtures.core import (
     MODEL,
@@ -133,7 +133,7 @@ async def test_a_repeat_of_what_was_accepted_gets_its_receipt_although_the_lane_
         again = await core.door.accept(waits)
         assert again.message_id == first.message_id
         assert again.duplicate
-        with pytest.raises(Refused, match="1 messages of this conversation wait"):
+        with pytest.raises(QueueFull, match="1 messages of this conversation wait"):
             await core.say("three")
         held.release()
         await whole(core)

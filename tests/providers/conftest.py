@@ -49,7 +49,7 @@ def says(*texts: str) -> Prompt:
 
 async def events(provider: Provider, prompt: Prompt) -> list[ModelEvent]:
     """All that a provider answers."""
-    async with aclosing(provider.stream(prompt)) as stream:  # type: ignore[type-var]
+    async with aclosing(provider.stream(prompt)) as stream:
         return [event async for event in stream]
 
 

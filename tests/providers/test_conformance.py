@@ -275,7 +275,7 @@ async def test_cancelling_closes_the_connection(
     heard = asyncio.Event()
 
     async def listen() -> None:
-        async with aclosing(connect(name).stream(says("[[words 30]] [[stall]]"))) as stream:  # type: ignore[type-var]
+        async with aclosing(connect(name).stream(says("[[words 30]] [[stall]]"))) as stream:
             async for event in stream:
                 if isinstance(event, TextDelta):
                     heard.set()
@@ -295,7 +295,7 @@ async def test_a_stream_that_is_closed_early_closes_the_connection(
 ) -> None:
     stream = connect(name).stream(says("[[words 30]] [[stall]]"))
     await anext(stream)
-    await stream.aclose()  # type: ignore[attr-defined]
+    await stream.aclose()
     await gone(server)
     assert list(server.outcomes) == ["disconnected"]
 

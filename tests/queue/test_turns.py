@@ -349,8 +349,24 @@ async def test_a_caller_that_is_cancelled_leaves_no_hole_in_the_numbers(
     assert [kind for _, kind, _ in await lines(database)] == ["user", "assistant", "assistant"]
 
 
-async def _advance(turns: Turns, turn: Turn) -> None:
+async def test_a_write_has_begun_before_its_caller_can_be_cancelled(
+    database: Database, turns: Turns
+) -> None:
+    turn = await begin(turns, "one")
     await turns.advance(turn, [STEP])
+    result = asyncio.create_task(_advance(turns, turn, RESULT))
+    await asyncio.sleep(0)
+    result.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await result
+    assert await turns.settle(turn, DONE)
+    assert [kind for _, kind, _ in await lines(database)] == [
+        "user", "assistant", "tool_result", "assistant",
+    ]  # fmt: skip
+
+
+async def _advance(turns: Turns, turn: Turn, line: TranscriptLine = STEP) -> None:
+    await turns.advance(turn, [line])
 
 
 async def test_many_turns_at_once_leave_no_gap_in_any_transcript(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from opencraw.errors import Refused
+from opencraw.errors import QueueFull
 from tests.fixtures.core import Held, is_whole, running, session_of
 
 BUFFER = 5
@@ -17,7 +17,7 @@ async def test_d02_full_lane_never_blocks_dispatch(swept_database_url: str) -> N
         await held.reached.wait()
         for number in range(BUFFER):
             await core.say(f"waiting {number}", "full")
-        with pytest.raises(Refused, match="wait already") as refused:
+        with pytest.raises(QueueFull, match="wait already") as refused:
             await core.say("one too many", "full")
         assert refused.value.code == "QUEUE_FULL"
         assert core.dispatcher.waiting(session_of("full")) == BUFFER

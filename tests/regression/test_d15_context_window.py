@@ -54,7 +54,7 @@ turns = st.builds(
     last_words=sizes,
 )
 limits = st.builds(
-    Limits, st.sampled_from([50, 300, 2000]), st.integers(1, 8), st.sampled_from([100, 200])
+    Limits, st.sampled_from([150, 300, 2000]), st.integers(1, 8), st.sampled_from([100, 200])
 )
 
 

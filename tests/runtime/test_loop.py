@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 
 import pytest
@@ -433,7 +433,7 @@ async def test_each_step_has_its_own_tries(world: World, pauses: list[float]) ->
 
 
 async def test_the_text_of_a_failed_try_is_void(world: World, pauses: list[float]) -> None:
-    async def breaks_off(_: Prompt) -> AsyncIterator[ModelEvent]:
+    async def breaks_off(_: Prompt) -> AsyncGenerator[ModelEvent]:
         yield ThinkingDelta("hm")
         yield TextDelta("Half an ")
         raise ModelFailure(FailureKind.UNREACHABLE, "reset")
@@ -447,7 +447,7 @@ async def test_the_text_of_a_failed_try_is_void(world: World, pauses: list[float
 async def test_calls_of_a_stream_that_breaks_are_never_run(
     world: World, pauses: list[float]
 ) -> None:
-    async def breaks_off(_: Prompt) -> AsyncIterator[ModelEvent]:
+    async def breaks_off(_: Prompt) -> AsyncGenerator[ModelEvent]:
         yield TextDelta("I will write. ")
         raise ModelFailure(FailureKind.UNREACHABLE, "reset in the middle of the arguments")
 
@@ -458,7 +458,7 @@ async def test_calls_of_a_stream_that_breaks_are_never_run(
 async def test_a_turn_that_is_let_go_lets_go_of_its_model(world: World) -> None:
     closed = asyncio.Event()
 
-    async def endless(_: Prompt) -> AsyncIterator[ModelEvent]:
+    async def endless(_: Prompt) -> AsyncGenerator[ModelEvent]:
         try:
             while True:
                 yield TextDelta("and ")

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import asynccontextmanager
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import asyncpg
 
@@ -83,12 +83,14 @@ async def connected(url: str) -> AsyncIterator[asyncpg.Connection]:
 async def at_rest(url: str) -> None:
     """Wait until nothing waits, runs or is on its way; then look for what must never be."""
     async with connected(url) as connection:
+        busy: dict[str, int] = {}
         try:
             async with asyncio.timeout(PATIENCE):
-                while any((busy := await connection.fetchrow(_BUSY)).values()):
-                    await asyncio.sleep(0.02)
+                while not busy or any(busy.values()):
+                    [row] = await connection.fetch(_BUSY)
+                    busy = dict(row)
         except TimeoutError:
-            raise AssertionError(f"after {PATIENCE:.0f} s there are still {dict(busy)}") from None
+            raise AssertionError(f"after {PATIENCE:.0f} s there are still {busy}") from None
         for what, sql in _NEVER.items():
             found = await connection.fetch(sql)
             assert not found, f"{what}: {found}"

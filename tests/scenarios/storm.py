@@ -54,7 +54,7 @@ class Report:
 async def storm(
     world: World, *, seed: int, seconds: float, kills: int = 0, chats: int = 10
 ) -> Report:
-    """Talk and kill for `seconds`, and until there were `kills`; then let it come to rest and count.
+    """Talk and kill for `seconds`, and until there were `kills`; then wait for rest, and count.
 
     Raises with the seed in its words when anything was lost, doubled or out of order.
     """
@@ -103,7 +103,7 @@ async def _talk(
 async def _kill(
     daemon: Daemon, dice: random.Random, report: Report, *, until: float, kills: int
 ) -> None:
-    """Death by SIGKILL at random moments: mostly of a working daemon, sometimes of one that starts."""
+    """Death at random moments: mostly of a working daemon, sometimes of one that starts."""
     while time.monotonic() < until or report.kills < kills:
         await asyncio.sleep(dice.uniform(0.2, 0.7))
         await daemon.kill()

@@ -41,7 +41,7 @@ async def busy_daemon(world: World) -> Daemon:
         tab = await world.tab(f"chat{number}")
         line = f"{world.prefix}-{number}"
         world.say(tab, BUSY.format(line=line))
-    for number, tab in enumerate(world.tabs):
+    for tab in world.tabs:
         await tab.until(lambda tab=tab: _tool_runs(tab.frames))  # type: ignore[misc]
     return daemon
 
@@ -178,9 +178,8 @@ async def test_a_full_disk_is_waited_for(embedded_world: World, passable_folder:
 
 
 async def health(daemon: Daemon) -> int:
-    async with aiohttp.ClientSession() as session:
-        async with session.get(f"{daemon.url}/health") as response:
-            return response.status
+    async with aiohttp.request("GET", f"{daemon.url}/health") as response:
+        return response.status
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Five messages wait behind a running turn when the daemon is killed: docs/queue.md, in each mode."""
+"""Messages wait behind a running turn when the daemon is killed: docs/queue.md, in each mode."""
 
 from __future__ import annotations
 

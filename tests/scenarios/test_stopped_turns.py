@@ -45,10 +45,8 @@ async def test_what_was_said_between_two_steps_is_kept(world: World) -> None:
     daemon = world.daemon()
     await daemon.start()
     tab = await world.tab()
-    name = world.say(
-        tab,
-        '[[say I begin.]] [[text-too]] [[tool calculate {"expression": "6*7"}]] [[next]] [[silent]]',
-    )
+    first_step = '[[say I begin.]] [[text-too]] [[tool calculate {"expression": "6*7"}]]'
+    name = world.say(tab, f"{first_step} [[next]] [[silent]]")
     await until(lambda: len(world.model_calls()) == 2)
     await tab.send({"type": "stop"})
     [answer] = await tab.answered(name)

@@ -1,4 +1,4 @@
-"""The world of one scenario: daemons that die, a model and tools that witness it, people in tabs."""
+"""The world of one scenario: daemons that die, a model and tools as witnesses, people in tabs."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 from urllib.parse import quote
 from uuid import uuid4
 
@@ -83,7 +84,7 @@ class World:
         self._numbers: Counter[str] = Counter()
         self._opened = AsyncExitStack()
 
-    async def __aenter__(self) -> World:
+    async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -117,7 +118,7 @@ class World:
         given = {
             "OPENAI_API_KEY": "sk-of-a-test",
             "ANTHROPIC_API_KEY": "sk-of-a-test",
-            "PYTHONPATH": str(PLUGIN),
+            "PYTHONPATH": os.pathsep.join((str(ROOT), str(PLUGIN))),
             "EFFECTS_LEDGER": str(self.effects_ledger),
         }
         daemon = Daemon(folder, config + extra, {**given, **(environ or {})})
@@ -212,10 +213,9 @@ async def until(look: Callable[[], object]) -> None:
 async def readiness(daemon: Daemon) -> tuple[int, Frame]:
     """What `/ready` says to the owner: the status, and the body."""
     headers = {"Authorization": f"Bearer {daemon.token}"}
-    async with aiohttp.ClientSession() as session:
-        async with session.get(f"{daemon.url}/ready", headers=headers) as response:
-            body: Frame = await response.json()
-            return response.status, body
+    async with aiohttp.request("GET", f"{daemon.url}/ready", headers=headers) as response:
+        body: Frame = await response.json()
+        return response.status, body
 
 
 async def until_ready(daemon: Daemon, *, status: int = 200) -> Frame:

@@ -22,13 +22,13 @@ async def test_nobody_spoke_yet(database: Database) -> None:
     assert await sessions.newest(10) == []
 
 
-async def test_long_texts_are_read_to_where_a_window_could_show_them(database: Database) -> None:
+async def test_of_a_long_text_as_much_is_read_as_a_window_could_show(database: Database) -> None:
     turns = Turns(database, uuid4())
-    turn = await begin(turns, "short", "ü" * 50)
+    turn = await begin(turns, "short", "ü" * 50 + "z" * 50)
     await turns.settle(turn, Settlement("done", (TranscriptLine("assistant", "a" * 10),)))
     entries = await Sessions(database).transcript(session_of(), longest=10, limit=10)
-    assert [(entry.text, entry.cut) for entry in entries] == [
-        ("short", False), ("ü" * 10, True), ("a" * 10, False)
+    assert [(entry.text, entry.tail, entry.size) for entry in entries] == [
+        ("short", "", 5), ("ü" * 10, "z" * 10, 100), ("a" * 10, "", 10)
     ]  # fmt: skip
 
 
@@ -133,7 +133,7 @@ async def test_the_conversations_that_were_active_last(database_url: str) -> Non
         newest, second = await core.sessions.newest(10)
         assert (newest["chat"], newest["messages"]) == ("old", 2)
         assert (newest["waiting"], newest["running"], second["running"]) == (1, True, False)
-        assert newest["sender_id"] == "id of owner"
+        assert newest["opened_by"] == "id of owner"
         assert [each["chat"] for each in await core.sessions.newest(1)] == ["old"]
         held.release()
         await core.settled()

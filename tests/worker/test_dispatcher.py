@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from uuid import uuid4
 
 import asyncpg
 import pytest
 
+from opencraw.contract import Rights
 from opencraw.events import TurnStarted
 from opencraw.model import ModelEvent, ModelReply, Prompt, TextDelta
 from opencraw.queue.nodes import Node
@@ -34,7 +35,7 @@ class Busy:
     def __init__(self) -> None:
         self.now = self.most = 0
 
-    async def stream(self, prompt: Prompt) -> AsyncIterator[ModelEvent]:
+    async def stream(self, prompt: Prompt) -> AsyncGenerator[ModelEvent]:
         self.now += 1
         self.most = max(self.most, self.now)
         for _ in range(20):
@@ -256,12 +257,12 @@ async def starting(core: Core, url: str, text: str) -> AsyncIterator[None]:
 
 async def test_a_message_that_meets_a_turn_at_its_birth_interrupts_it(database_url: str) -> None:
     async with (
-        running(database_url, Held(), mode="interrupt") as core,
+        running(database_url, mode="interrupt") as core,
         await Database.open(database_url) as elsewhere,
     ):
         async with starting(core, database_url, "one"):
             await Turns(elsewhere, uuid4()).accept(envelope("two"), patience=10.0)
-            core.dispatcher.arrived(session_of())
+            core.dispatcher.arrived(session_of(), Rights.OWNER)
         assert (await core.delivered(1))[-1] == "echo two"
         await whole(core)
         assert await core.outcomes() == [("one", "interrupted"), ("two", "answered")]
@@ -302,7 +303,7 @@ async def test_a_lane_that_was_only_looked_at_does_not_keep_a_daemon_from_stoppi
     async with running(database_url, debounce_ms=60_000) as core:
         await core.say("one")
         await core.say("two")
-        core.dispatcher.arrived(session_of())
+        core.dispatcher.arrived(session_of(), Rights.OWNER)
         await until(lambda: core.dispatcher.turns_running == 1, "the lane is being claimed")
         core.dispatcher.close()
         async with asyncio.timeout(5):

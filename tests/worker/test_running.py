@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 
 import pytest
 
@@ -139,12 +139,12 @@ async def test_the_next_turn_reads_what_the_last_one_said(database_url: str) -> 
 # What goes wrong becomes words.
 
 
-async def _raise(_: Prompt) -> AsyncIterator[ModelEvent]:
+async def _raise(_: Prompt) -> AsyncGenerator[ModelEvent]:
     yield TextDelta("I ")
     raise ZeroDivisionError
 
 
-async def _end_without_reply(_: Prompt) -> AsyncIterator[ModelEvent]:
+async def _end_without_reply(_: Prompt) -> AsyncGenerator[ModelEvent]:
     yield TextDelta("I ")
 
 
@@ -208,7 +208,7 @@ async def test_the_text_of_a_failed_try_is_taken_back(
 ) -> None:
     monkeypatch.setattr("opencraw.runtime.retries.FIRST_PAUSE", 0.001)
 
-    async def breaks_off(_: Prompt) -> AsyncIterator[ModelEvent]:
+    async def breaks_off(_: Prompt) -> AsyncGenerator[ModelEvent]:
         yield TextDelta("Half an answer")
         raise ModelFailure(FailureKind.UNREACHABLE, "reset")
 
@@ -368,6 +368,17 @@ async def test_interrupt_ends_the_running_turn_and_answers_the_newest(database_u
         assert await core.outcomes() == [
             ("tell me a story", "interrupted"), ("no, a joke", "answered")
         ]  # fmt: skip
+        await whole(core)
+
+
+async def test_a_guest_does_not_interrupt_the_turn_of_the_owner(database_url: str) -> None:
+    held = Held("Once upon a time ")
+    async with running(database_url, held, mode="interrupt") as core:
+        await core.say("a story")
+        await held.reached.wait()
+        await core.say("me too", rights=Rights.GUEST)
+        held.release()
+        assert await core.delivered(2) == ["released", "echo me too"]
         await whole(core)
 
 

@@ -24,8 +24,10 @@ CREATE TABLE session (
     account           text NOT NULL,
     chat              text NOT NULL,
     thread            text NOT NULL,
+    opened_by         text NOT NULL,             -- the sender of its first message
     created_at        timestamptz NOT NULL DEFAULT now(),
     last_active_at    timestamptz NOT NULL DEFAULT now(),
+    messages          bigint NOT NULL DEFAULT 0, -- that people said
     last_seq          bigint NOT NULL DEFAULT 0, -- of its newest entry
     reset_seq         bigint NOT NULL DEFAULT 0, -- prompts begin after this entry (/new)
     mode              text CHECK (mode IN ('collect', 'followup', 'steer', 'interrupt')),
@@ -40,7 +42,7 @@ CREATE TABLE session (
 
 CREATE TABLE turn (
     id                uuid PRIMARY KEY,
-    session_id        uuid NOT NULL REFERENCES session ON DELETE CASCADE,
+    session_id        uuid NOT NULL REFERENCES session,
     schema_version    smallint NOT NULL DEFAULT 1,
     state             text NOT NULL CHECK (state IN ('running', 'done', 'interrupted', 'failed')),
     -- The fence. An effect names owner and attempt and is refused when either has changed; within
@@ -75,7 +77,7 @@ CREATE UNIQUE INDEX one_running_turn_per_lane ON turn (session_id) WHERE state =
 CREATE TABLE inbox (
     id             bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,   -- the order of a lane
     message_id     uuid NOT NULL UNIQUE,
-    session_id     uuid NOT NULL REFERENCES session ON DELETE CASCADE,
+    session_id     uuid NOT NULL REFERENCES session,
     schema_version smallint NOT NULL DEFAULT 1,
     channel        text NOT NULL,
     account        text NOT NULL,
@@ -89,7 +91,7 @@ CREATE TABLE inbox (
     trigger_type   text NOT NULL,
     accepted_at    timestamptz NOT NULL DEFAULT clock_timestamp(),
     state          text NOT NULL CHECK (state IN ('waiting', 'taken', 'done')),
-    turn_id        uuid REFERENCES turn ON DELETE CASCADE,
+    turn_id        uuid REFERENCES turn,
     outcome        text CHECK (outcome IN
                        ('answered', 'injected', 'superseded', 'interrupted', 'failed',
                         'withdrawn', 'command')),
@@ -105,10 +107,10 @@ CREATE INDEX inbox_of_turn ON inbox (turn_id) WHERE turn_id IS NOT NULL;
 
 -- The transcript. Every line is written before the next step is taken.
 CREATE TABLE entry (
-    session_id     uuid NOT NULL REFERENCES session ON DELETE CASCADE,
+    session_id     uuid NOT NULL REFERENCES session,
     seq            bigint NOT NULL,           -- without gaps
     schema_version smallint NOT NULL DEFAULT 1,
-    turn_id        uuid REFERENCES turn ON DELETE CASCADE,
+    turn_id        uuid REFERENCES turn,
     kind           text NOT NULL CHECK (kind IN
                        ('user', 'assistant', 'tool_started', 'tool_result', 'notice')),
     text           text NOT NULL,
@@ -134,9 +136,9 @@ CREATE INDEX entry_of_turn ON entry (turn_id, seq) WHERE turn_id IS NOT NULL;
 CREATE TABLE outbox (
     id             bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     delivery_id    uuid NOT NULL UNIQUE,
-    session_id     uuid NOT NULL REFERENCES session ON DELETE CASCADE,
+    session_id     uuid NOT NULL REFERENCES session,
     schema_version smallint NOT NULL DEFAULT 1,
-    turn_id        uuid REFERENCES turn ON DELETE CASCADE,
+    turn_id        uuid REFERENCES turn,
     seq            bigint NOT NULL,           -- the entry that it delivers
     channel        text NOT NULL,
     account        text NOT NULL,
