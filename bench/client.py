@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from typing import Self
+from uuid import uuid4
 
 import aiohttp
 import orjson
@@ -26,6 +27,7 @@ class Client:
         self._url = f"{url}?chat={chat}"
         self._headers = {"Authorization": f"Bearer {token}"}
         self._said = 0
+        self._name = uuid4().hex
 
     async def __aenter__(self) -> Self:
         self._session = aiohttp.ClientSession()
@@ -44,7 +46,11 @@ class Client:
         began = time.perf_counter()
         await self._socket.send_str(
             orjson.dumps(
-                {"type": "message", "content": text, "client_message_id": str(self._said)}
+                {
+                    "type": "message",
+                    "content": text,
+                    "client_message_id": f"{self._name}{self._said}",
+                }
             ).decode()
         )
         first, deltas = 0.0, 0

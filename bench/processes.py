@@ -154,7 +154,7 @@ class Daemon:
 
 def _is_postgres_of(process: Path, folder: Path) -> bool:
     try:
-        return (process / "cwd").readlink().is_relative_to(folder)  and (
+        return (process / "cwd").readlink().is_relative_to(folder) and (
             (process / "exe").readlink().name == "postgres"
         )
     except OSError:

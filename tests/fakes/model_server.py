@@ -212,13 +212,13 @@ async def _stream(
     request: web.Request, wire: str, asked: Asked, plan: Plan
 ) -> tuple[web.StreamResponse, str]:
     response = web.StreamResponse(headers={"content-type": "text/event-stream; charset=utf-8"})
-    await response.prepare(request)
     frames = RENDER[wire](asked, plan)
     if "crlf" in plan.marks:
         frames = [frame.replace(b"\n", b"\r\n") for frame in frames]
     if "comments" in plan.marks:
         frames = [b": still here\n\n" + frame for frame in frames]
     try:
+        await response.prepare(request)
         if plan.fault:
             await model_faults.send_broken(request, response, wire, frames, plan)
         else:

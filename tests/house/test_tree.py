@@ -14,10 +14,10 @@ CAPPED = {".py", ".js", ".sql"}
 #: Where packages come from and on whose machine something was written is nobody's business.
 SECRETS_OF_THE_WORKSHOP = re.compile(
     r"""
-    pypi\.org | pythonhosted\.org | npmjs\.org | deb\.debian\.org   # registries
+    (?:index|registry|repository|files)[\w.-]*\.(?:org|io|com)/ \S* (?:simple|packages)
     | --(?:extra-)?index-url | --find[-]links
-    | /work/(?:main|shared|\.) | /root/\.(?:pyenv|cache) | /opt/(?:wheels|pypi)
-    | shared/(?:design|style|reference) | \.\./shared
+    | (?<![\w.~-])/(?:work|root)/\w
+    | \.\./shared
     """,
     re.VERBOSE,
 )

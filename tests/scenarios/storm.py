@@ -1,21 +1,27 @@
-"""Random deaths while many talk, and the count of what they cost.
+"""Random disasters while many talk, and the count of what they cost.
 
 A storm of half a minute is part of the suite; a longer one is the same function with other numbers.
+Deaths of the daemon hide what database trouble breaks, because a new process takes everything up
+again. So each kind of storm also runs alone, and every storm ends with a daemon that lives.
 """
 
 from __future__ import annotations
 
 import asyncio
+import os
 import random
+import signal
 import time
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from opencraw.settings import Mode
 from tests.fixtures.daemon import Daemon
 from tests.fixtures.ledgers import Damage, is_question
 from tests.fixtures.webchat_client import Tab
-from tests.scenarios.world import World
+from tests.scenarios.world import World, postmaster, running_model
 
 #: So many answers may be owed to one chat; a person would have given up long before.
 MOST_OWED = 20
@@ -31,13 +37,17 @@ WORDS = (
 )
 MODES: tuple[Mode, ...] = ("followup", "followup", "collect", "steer", "interrupt")
 
+Strike = Callable[["Weather"], Awaitable[None]]
+
 
 @dataclass
-class Report:
-    """What a storm did, and what it cost."""
+class Weather:
+    """A storm as it goes: what it hits, what it has done so far, and what that cost."""
 
     seed: int
-    kills: int = 0
+    daemon: Daemon
+    dice: random.Random
+    strikes: int = 0
     said: int = 0
     #: Seconds from a start to `ready`, of every start.
     starts: list[float] = field(default_factory=list)
@@ -46,39 +56,80 @@ class Report:
     def table(self) -> str:
         worst = max(self.starts, default=0.0)
         return (
-            f"         seed {self.seed}\n        kills {self.kills}\n         said {self.said}\n"
-            f"  worst start {worst:.2f} s\n{self.damage.table()}"
+            f"         seed {self.seed}\n      strikes {self.strikes}\n"
+            f"         said {self.said}\n  worst start {worst:.2f} s\n{self.damage.table()}"
         )
 
 
+async def kill_the_daemon(weather: Weather) -> None:
+    """Mostly of one that works, sometimes of one that is just starting."""
+    await asyncio.sleep(weather.dice.uniform(0.2, 0.7))
+    await weather.daemon.kill()
+    weather.strikes += 1
+    if weather.dice.random() < 0.2:
+        await weather.daemon.spawn()
+        await asyncio.sleep(weather.dice.uniform(0.0, 0.5))
+        await weather.daemon.kill()
+        weather.strikes += 1
+    weather.starts.append(await weather.daemon.start())
+
+
+async def crash_the_database(weather: Weather) -> None:
+    """The server dies under a daemon that lives on; only for a daemon with a server of its own."""
+    await asyncio.sleep(weather.dice.uniform(0.3, 2.0))
+    with suppress(OSError, ValueError, IndexError):  # it is not back yet
+        sign = weather.dice.choice((signal.SIGQUIT, signal.SIGKILL))
+        os.kill(postmaster(weather.daemon), sign)
+        weather.strikes += 1
+
+
+async def do_both(weather: Weather) -> None:
+    """One or the other, as it comes."""
+    await weather.dice.choice((kill_the_daemon, crash_the_database))(weather)
+
+
 async def storm(
-    world: World, *, seed: int, seconds: float, kills: int = 0, chats: int = 10
-) -> Report:
-    """Talk and kill for `seconds`, and until there were `kills`; then wait for rest, and count.
+    world: World,
+    strike: Strike = kill_the_daemon,
+    *,
+    seed: int,
+    seconds: float,
+    strikes: int = 0,
+    chats: int = 10,
+) -> Weather:
+    """Talk and strike for `seconds`, and until there were `strikes`; then wait for rest, and count.
 
     Raises with the seed in its words when anything was lost, doubled or out of order.
     """
-    dice = random.Random(seed)
-    report = Report(seed)
     daemon = world.daemon()
-    report.starts.append(await daemon.start())
-    over = asyncio.Event()
+    weather = Weather(seed, daemon, random.Random(seed))
+    weather.starts.append(await daemon.start())
+    until, over = time.monotonic() + seconds, asyncio.Event()
     try:
         async with asyncio.TaskGroup() as tasks:
             for number in range(chats):
                 mode = MODES[number % len(MODES)]
                 tab = await world.tab(f"{mode}{number}")
-                talk = _talk(world, tab, mode, random.Random(dice.random()), over)
-                tasks.create_task(talk)
-            await _kill(daemon, dice, report, until=time.monotonic() + seconds, kills=kills)
+                dice = random.Random(weather.dice.random())
+                tasks.create_task(_talk(world, tab, mode, dice, over))
+            while time.monotonic() < until or weather.strikes < strikes:
+                await strike(weather)
             over.set()
-        report.said = sum(len(tab.typed) for tab in world.tabs)
+        weather.said = sum(len(tab.typed) for tab in world.tabs)
         interrupted = {tab.chat for tab in world.tabs if "interrupt" in tab.chat}
-        report.damage = await world.all_is_well(newest_counts=interrupted)
+        weather.damage = await world.all_is_well(newest_counts=interrupted)
     except BaseException as trouble:
-        trouble.add_note(f"this storm's seed is {seed}\n{report.table()}")
+        trouble.add_note(f"this storm:\n{weather.table()}")
         raise
-    return report
+    return weather
+
+
+async def long_storm(
+    folder: Path, strike: Strike, *, seed: int, seconds: float, strikes: int, chats: int = 10
+) -> Weather:
+    """A storm outside any test suite, on a database of its own below `folder`."""
+    async with running_model(folder) as model, World(folder, model, None) as world:
+        return await storm(world, strike, seed=seed, seconds=seconds, strikes=strikes, chats=chats)
 
 
 async def _talk(
@@ -88,29 +139,8 @@ async def _talk(
     tab.say(f"/queue {mode}", f"{tab.chat}-mode")
     await tab.acknowledged(f"{tab.chat}-mode")
     while not over.is_set():
-        words = dice.choice(WORDS)
-        name = world.next_name(tab)
-        world.say(tab, words.format(line=name))
-        typed = [each for each in tab.typed if is_question(each)]
-        if mode == "interrupt":
-            await tab.acknowledged(*typed[:-MOST_OWED])
-        else:
-            await tab.answered(*typed[:-MOST_OWED])
+        world.say(tab, dice.choice(WORDS).format(line=world.next_name(tab)))
+        owed = [each for each in tab.typed if is_question(each)][:-MOST_OWED]
+        await (tab.acknowledged(*owed) if mode == "interrupt" else tab.answered(*owed))
         with suppress(TimeoutError):
             await asyncio.wait_for(over.wait(), dice.uniform(0.0, 0.6))
-
-
-async def _kill(
-    daemon: Daemon, dice: random.Random, report: Report, *, until: float, kills: int
-) -> None:
-    """Death at random moments: mostly of a working daemon, sometimes of one that starts."""
-    while time.monotonic() < until or report.kills < kills:
-        await asyncio.sleep(dice.uniform(0.2, 0.7))
-        await daemon.kill()
-        report.kills += 1
-        if dice.random() < 0.2:
-            await daemon.spawn()
-            await asyncio.sleep(dice.uniform(0.0, 0.5))
-            await daemon.kill()
-            report.kills += 1
-        report.starts.append(await daemon.start())

@@ -1,4 +1,4 @@
-"""Half a minute of random deaths."""
+"""Random disasters for a while. What a storm did, and its seed, stand in its error."""
 
 from __future__ import annotations
 
@@ -6,13 +6,28 @@ import secrets
 
 import pytest
 
-from tests.scenarios.storm import storm
+from tests.scenarios.storm import crash_the_database, do_both, storm
 from tests.scenarios.world import World
 
 pytestmark = pytest.mark.timeout(240)
 
 
 async def test_a_storm_of_deaths_loses_nothing_and_doubles_nothing(world: World) -> None:
-    report = await storm(world, seed=secrets.randbits(32), seconds=25, kills=15)
-    assert report.kills >= 15
-    assert report.damage.accepted > 100
+    weather = await storm(world, seed=secrets.randbits(32), seconds=25, strikes=15)
+    assert weather.strikes >= 15
+    assert weather.damage.accepted > 100
+
+
+async def test_a_storm_of_database_crashes_strands_nothing(embedded_world: World) -> None:
+    """The daemon lives all the time: nobody else would take up what it lets fall."""
+    weather = await storm(
+        embedded_world, crash_the_database, seed=secrets.randbits(32), seconds=12, strikes=6
+    )
+    assert weather.damage.accepted > 100
+    assert weather.damage.unknown == 0
+    assert len(weather.starts) == 1
+
+
+async def test_a_storm_of_both_is_no_worse(embedded_world: World) -> None:
+    weather = await storm(embedded_world, do_both, seed=secrets.randbits(32), seconds=12, strikes=8)
+    assert weather.damage.accepted > 50
