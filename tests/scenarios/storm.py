@@ -15,13 +15,12 @@ import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from opencraw.settings import Mode
 from tests.fixtures.daemon import Daemon
 from tests.fixtures.ledgers import Damage, is_question
 from tests.fixtures.webchat_client import Tab
-from tests.scenarios.world import World, postmaster, running_model
+from tests.scenarios.world import World, postmaster
 
 #: So many answers may be owed to one chat; a person would have given up long before.
 MOST_OWED = 20
@@ -47,7 +46,7 @@ class Weather:
     seed: int
     daemon: Daemon
     dice: random.Random
-    strikes: int = 0
+    kills: int = 0
     said: int = 0
     #: Seconds from a start to `ready`, of every start.
     starts: list[float] = field(default_factory=list)
@@ -56,7 +55,7 @@ class Weather:
     def table(self) -> str:
         worst = max(self.starts, default=0.0)
         return (
-            f"         seed {self.seed}\n      strikes {self.strikes}\n"
+            f"         seed {self.seed}\n        kills {self.kills}\n"
             f"         said {self.said}\n  worst start {worst:.2f} s\n{self.damage.table()}"
         )
 
@@ -65,12 +64,12 @@ async def kill_the_daemon(weather: Weather) -> None:
     """Mostly of one that works, sometimes of one that is just starting."""
     await asyncio.sleep(weather.dice.uniform(0.2, 0.7))
     await weather.daemon.kill()
-    weather.strikes += 1
+    weather.kills += 1
     if weather.dice.random() < 0.2:
         await weather.daemon.spawn()
         await asyncio.sleep(weather.dice.uniform(0.0, 0.5))
         await weather.daemon.kill()
-        weather.strikes += 1
+        weather.kills += 1
     weather.starts.append(await weather.daemon.start())
 
 
@@ -80,7 +79,7 @@ async def crash_the_database(weather: Weather) -> None:
     with suppress(OSError, ValueError, IndexError):  # it is not back yet
         sign = weather.dice.choice((signal.SIGQUIT, signal.SIGKILL))
         os.kill(postmaster(weather.daemon), sign)
-        weather.strikes += 1
+        weather.kills += 1
 
 
 async def do_both(weather: Weather) -> None:
@@ -94,10 +93,10 @@ async def storm(
     *,
     seed: int,
     seconds: float,
-    strikes: int = 0,
+    kills: int = 0,
     chats: int = 10,
 ) -> Weather:
-    """Talk and strike for `seconds`, and until there were `strikes`; then wait for rest, and count.
+    """Talk and strike for `seconds`, and until there were `kills`; then wait for rest, and count.
 
     Raises with the seed in its words when anything was lost, doubled or out of order.
     """
@@ -112,7 +111,7 @@ async def storm(
                 tab = await world.tab(f"{mode}{number}")
                 dice = random.Random(weather.dice.random())
                 tasks.create_task(_talk(world, tab, mode, dice, over))
-            while time.monotonic() < until or weather.strikes < strikes:
+            while time.monotonic() < until or weather.kills < kills:
                 await strike(weather)
             over.set()
         weather.said = sum(len(tab.typed) for tab in world.tabs)
@@ -122,14 +121,6 @@ async def storm(
         trouble.add_note(f"this storm:\n{weather.table()}")
         raise
     return weather
-
-
-async def long_storm(
-    folder: Path, strike: Strike, *, seed: int, seconds: float, strikes: int, chats: int = 10
-) -> Weather:
-    """A storm outside any test suite, on a database of its own below `folder`."""
-    async with running_model(folder) as model, World(folder, model, None) as world:
-        return await storm(world, strike, seed=seed, seconds=seconds, strikes=strikes, chats=chats)
 
 
 async def _talk(

@@ -13,15 +13,15 @@ pytestmark = pytest.mark.timeout(240)
 
 
 async def test_a_storm_of_deaths_loses_nothing_and_doubles_nothing(world: World) -> None:
-    weather = await storm(world, seed=secrets.randbits(32), seconds=25, strikes=15)
-    assert weather.strikes >= 15
+    weather = await storm(world, seed=secrets.randbits(32), seconds=25, kills=15)
+    assert weather.kills >= 15
     assert weather.damage.accepted > 100
 
 
 async def test_a_storm_of_database_crashes_strands_nothing(embedded_world: World) -> None:
     """The daemon lives all the time: nobody else would take up what it lets fall."""
     weather = await storm(
-        embedded_world, crash_the_database, seed=secrets.randbits(32), seconds=12, strikes=6
+        embedded_world, crash_the_database, seed=secrets.randbits(32), seconds=12, kills=6
     )
     assert weather.damage.accepted > 100
     assert weather.damage.unknown == 0
@@ -29,5 +29,5 @@ async def test_a_storm_of_database_crashes_strands_nothing(embedded_world: World
 
 
 async def test_a_storm_of_both_is_no_worse(embedded_world: World) -> None:
-    weather = await storm(embedded_world, do_both, seed=secrets.randbits(32), seconds=12, strikes=8)
+    weather = await storm(embedded_world, do_both, seed=secrets.randbits(32), seconds=12, kills=8)
     assert weather.damage.accepted > 50
