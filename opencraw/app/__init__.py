@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 import os
+import resource
 import signal
 import sys
 import time
@@ -13,7 +14,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, SecretStr
 
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+MOST_FILES = 65_536
+
 
 async def serve(configuration: Configuration, started: float) -> int:
     """Be the daemon until SIGTERM or SIGINT; return the process's exit code.
@@ -35,6 +38,7 @@ async def serve(configuration: Configuration, started: float) -> int:
     """
     data_dir = Path(configuration.runtime.data_dir)
     logs = start_logs(secrets=_secrets(configuration))
+    _allow_many_sockets()
     os.umask(0o077)  # whatever we write is nobody else's to read
     with held(data_dir):
         stop = _Stop()
@@ -79,25 +83,34 @@ class _Stop:
 async def _until_stopped(daemon: Daemon, stop: _Stop, grace_seconds: float) -> None:
     """Run until asked to stop; then let turns finish for a while and hand over the rest."""
     work = asyncio.ensure_future(daemon.run())
-    asked = asyncio.ensure_future(stop.asked.wait())
+    waits: list[asyncio.Future[Any]] = [work, asyncio.ensure_future(stop.asked.wait())]
     try:
-        await asyncio.wait({work, asked}, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
         if not work.done():
             log.info("stopping: no new messages; turns have %.0f s to finish", grace_seconds)
-            await _first(daemon.drain(), stop.hurried.wait(), timeout=grace_seconds)
+            ends = [
+                asyncio.ensure_future(daemon.drain()),
+                asyncio.ensure_future(stop.hurried.wait()),
+            ]
+            waits += ends
+            await asyncio.wait(
+                [work, *ends], timeout=grace_seconds, return_when=asyncio.FIRST_COMPLETED
+            )
     finally:
-        asked.cancel()
-        work.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await work
+        for each in waits:
+            each.cancel()
+        outcomes = await asyncio.gather(*waits, return_exceptions=True)
+    for outcome in outcomes:
+        if isinstance(outcome, Exception):
+            raise outcome
 
 
-async def _first(*waits: object, timeout: float) -> None:
-    """Return when one of `waits` is over, or after `timeout` seconds."""
-    tasks = [asyncio.ensure_future(each) for each in waits]  # type: ignore[call-overload]
-    await asyncio.wait(tasks, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
-    for task in tasks:
-        task.cancel()
+def _allow_many_sockets() -> None:
+    """Raise the limit of open files as far as we may: a daemon's sockets are files too."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, MOST_FILES)
+    if soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 @asynccontextmanager

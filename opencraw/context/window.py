@@ -70,8 +70,8 @@ def window(entries: Sequence[Entry], limits: Limits) -> Window:
     """The newest part of `entries` that fits, oldest first, beginning with a user's line.
 
     The newest turn is always shown, and so are the newest `min_recent_messages`; of the rest as
-    much as `max_prompt_tokens` allows. Of a text that alone would fill the window, and of a long tool
-    result, the middle is left out with a note that says so.
+    much as `max_prompt_tokens` allows. Of a text that alone would fill the window, and of a long
+    tool result, the middle is left out with a note that says so.
     """
     if not entries:
         return Window(())

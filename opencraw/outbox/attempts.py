@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from opencraw.errors import DeliveryFailure, MaybeSent, NeverSendable, NotSent
 
-MOST_ATTEMPTS = 8
+#: With pauses of up to a minute: a platform that is away for a quarter of an hour costs no reply.
+MOST_ATTEMPTS = 20
 #: Where a platform cannot recognise a second copy, so many attempts may have an unknown outcome.
 MOST_UNKNOWN = 2
 LONGEST_PAUSE = 60.0

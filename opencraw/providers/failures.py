@@ -28,7 +28,7 @@ NEXT_STEP: Mapping[FailureKind, str] = {
     FailureKind.OVERLOADED: "it is overloaded or has a fault of its own; try again later",
     FailureKind.TIMEOUT: "it took too long; try again",
     FailureKind.CONTEXT_OVERFLOW: "the conversation is longer than this model can read; "
-    "compact it, start a new one or choose a model that reads more",
+    "begin a new one with /new, or choose a model that reads more",
     FailureKind.FORMAT: "it refused the request; check the model's name and base_url",
     FailureKind.UNREACHABLE: "it cannot be reached; check the network and base_url",
 }

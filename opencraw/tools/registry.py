@@ -100,16 +100,12 @@ def open_toolbox(settings: ToolsSettings) -> Toolbox:
     from opencraw.tools.builtin import BUILTIN
 
     known = {tool.spec.name: tool for tool in BUILTIN}
-    wanted = [name for name in settings.allow if name not in settings.deny]
-    if any(name not in known for name in wanted):
-        for point in entry_points(group="opencraw.tools"):
-            if point.name in wanted:
-                loaded = point.load()
-                known.setdefault(loaded.spec.name, loaded)
+    plugins = {point.name: point for point in entry_points(group="opencraw.tools")}
     for name in [*settings.allow, *settings.deny]:
-        if name not in known and name not in settings.deny:
+        if name not in known and name not in plugins:
             raise CannotStart(
-                f"tools.allow names {name!r}, but no installed tool has that name. Remove it from"
-                f" the list, or install what provides it. Known: {', '.join(sorted(known))}."
+                f"[tools] names {name!r}, but no installed tool has that name. Remove it, or"
+                f" install what provides it. Known: {', '.join(sorted({*known, *plugins}))}."
             )
-    return Toolbox(known[name] for name in wanted)
+    wanted = [name for name in settings.allow if name not in settings.deny]
+    return Toolbox(known[name] if name in known else plugins[name].load() for name in wanted)

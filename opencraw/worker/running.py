@@ -41,7 +41,8 @@ from opencraw.worker.draft import LiveDraft
 
 log = logging.getLogger(__name__)
 
-#: A turn that died so often is given up, with words, so that it cannot block its lane for ever.
+#: A turn that was broken off so often, by a death, a stop or a defect, is given up with words, so
+#: that it cannot block its lane for ever.
 MOST_ATTEMPTS = 5
 _SUMMARY = 200
 
@@ -193,7 +194,7 @@ class Running:
         if self.turn.attempt > MOST_ATTEMPTS:
             return self._failed(
                 "attempts",
-                _apology(f"the process died {MOST_ATTEMPTS} times while I worked on it"),
+                _apology(f"my process broke off {MOST_ATTEMPTS} times while I worked on it"),
             )
         if self.turn.attempt > 1 and await self._is_overtaken():
             return await self._cut_short()
@@ -296,7 +297,7 @@ class Running:
         """The turn ends because a person said so."""
         if not self._recalled:
             await self._recall()
-        lines = self._closed_calls()
+        lines = self._closed_calls("tool_cancelled")
         text = self._draft.text
         if text.strip():
             # Also when it was cut between two steps: what is delivered has a line of its own.
@@ -306,16 +307,16 @@ class Running:
                           tuple(self._tools))  # fmt: skip
 
     def _failed(self, failure: str, words: str) -> Settlement:
-        lines = [*self._closed_calls(), TranscriptLine("notice", text=words)]
+        lines = [*self._closed_calls("tool_abandoned"), TranscriptLine("notice", text=words)]
         return Settlement("failed", tuple(lines), words, "notice", failure=failure)
 
-    def _closed_calls(self) -> list[TranscriptLine]:
+    def _closed_calls(self, reason: str) -> list[TranscriptLine]:
         for call in self._open_calls.values():
             self._show_tool(call, "cancelled", "")
         return [
             TranscriptLine(
                 "tool_result",
-                text=note("tool_cancelled"),
+                text=note(reason),
                 call_id=call.id,
                 tool_name=call.name,
                 failed=True,

@@ -1,7 +1,8 @@
 -- Conversations that survive anything: who owns work (node), where talk belongs (session), what came
 -- in (inbox), what was done about it (turn, entry), and what goes out (outbox).
 
--- One row per daemon process. A node whose lease is over is dead to everybody, also to itself.
+-- One row per daemon process. Whoever finds a node's lease over may take its turns; the fence on
+-- every turn keeps it from writing should it live after all.
 CREATE TABLE node (
     id          uuid PRIMARY KEY,
     -- The data directory it runs on. Only one process holds a data directory, so a new node knows
