@@ -144,7 +144,7 @@ async def test_a_turn_that_kills_its_process_again_and_again_is_given_up_with_wo
             await held.reached.wait()
     async with running(database_url, home=home) as core:
         [words] = await core.delivered(1)
-        assert f"died {MOST_ATTEMPTS} times" in words
+        assert f"broke off {MOST_ATTEMPTS} times" in words
         await whole(core)
         assert await core.outcomes() == [("poison", "failed")]
         assert (await core.asked("are you there?")).text == "echo are you there?"
