@@ -128,7 +128,11 @@ class Door:
             )
         receipt = await self._turns.accept(envelope, patience=PATIENCE_SECONDS)
         if receipt.duplicate:
-            self._lanes.repeated(session, envelope.sender.rights.value)
+            # It may wait unknown to the lane, if the first offer ended without an answer. One that
+            # is being answered must not interrupt itself.
+            waiting = await self._sessions.pending(session)
+            if any(each.message_id == receipt.message_id for each in waiting):
+                self._lanes.repeated(session, envelope.sender.rights.value)
         else:
             self._lanes.arrived(session, envelope.sender.rights.value)
             self._outlets.show(envelope.address, QueueChanged())

@@ -86,8 +86,7 @@ class Dispatcher:
         self.repeated(session, rights)
 
     def repeated(self, session: UUID, rights: str) -> None:
-        """A message was offered again. It may wait unknown to us, if the first offer ended without
-        an answer."""
+        """A message that waits was offered again. It may be unknown to us."""
         running = self._active.get(session)
         if running is not None:
             running.spoken_to(rights)

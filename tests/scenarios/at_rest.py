@@ -53,13 +53,14 @@ _NEVER = {
     "a dead letter without a reason": """
         SELECT delivery_id FROM outbox WHERE state = 'dead' AND coalesce(failure, '') = ''""",
     "a tool call has no result, or two": """
-        SELECT entry.turn_id, call ->> 'id' AS call, count(result.seq) AS results
+        SELECT entry.turn_id, call ->> 'id' AS call, count(DISTINCT entry.seq) AS calls,
+               count(DISTINCT result.seq) AS results
           FROM entry
          CROSS JOIN jsonb_array_elements(entry.tool_calls) AS call
           LEFT JOIN entry AS result ON result.turn_id = entry.turn_id
                 AND result.kind = 'tool_result' AND result.call_id = call ->> 'id'
-         GROUP BY entry.turn_id, call
-        HAVING count(result.seq) <> 1""",
+         GROUP BY entry.turn_id, call ->> 'id'
+        HAVING count(DISTINCT entry.seq) <> count(DISTINCT result.seq)""",
     "a conversation was charged for something else than its turns": """
         SELECT session.id, session.prompt_tokens, sum(turn.prompt_tokens)
           FROM session JOIN turn ON turn.session_id = session.id

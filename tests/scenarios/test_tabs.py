@@ -60,6 +60,21 @@ async def test_the_same_message_from_two_tabs_is_one_message(world: World) -> No
     assert len(one.history()) == len(two.history()) == 2
 
 
+async def test_a_message_that_is_offered_again_does_not_interrupt_its_own_answer(
+    world: World,
+) -> None:
+    daemon = world.daemon(mode="interrupt")
+    await daemon.start()
+    one, two = await world.tab(), await world.tab()
+    name = world.say(one, "[[words 300]] [[delay 0.003]]")
+    await one.drafting(20)
+    two.say(one.typed[name], name)
+    await two.acknowledged(name)
+    [answer] = await one.answered(name)
+    assert not answer["interrupted"]
+    await world.all_is_well()
+
+
 async def test_a_message_that_waits_can_be_taken_back_in_another_tab(world: World) -> None:
     daemon = world.daemon()
     await daemon.start()
