@@ -8,17 +8,8 @@ import pytest
 from opencraw.contract import Address, Envelope, Gateway, Sender, Trigger
 from opencraw.errors import NotFound, QueueFull, Refused, Unavailable
 from opencraw.gateway.door import LONGEST_KEY, LONGEST_TEXT
-from tests.fixtures.core import (
-    MODEL,
-    Core,
-    Held,
-    Script,
-    address,
-    envelope,
-    is_whole,
-    running,
-    session_of,
-)
+from tests.fixtures.core import MODEL, Core, address, envelope, is_whole, running, session_of
+from tests.fixtures.script import Held, Script
 
 
 async def whole(core: Core) -> None:

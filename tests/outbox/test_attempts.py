@@ -24,14 +24,14 @@ from opencraw.outbox.attempts import (
         (NotSent("busy", retry_after=30.0), 1, 0, False, Again(30.0)),
         (NotSent("busy", retry_after=0.0), 1, 0, False, Again(0.0)),
         (NotSent("busy", retry_after=600.0), 1, 0, False, Again(600.0)),
-        (NotSent("busy"), MOST_ATTEMPTS, 0, True, GiveUp("not sent in 8 attempts: busy")),
+        (NotSent("busy"), MOST_ATTEMPTS, 0, True, GiveUp("not sent in 20 attempts: busy")),
         # Perhaps delivered: one copy more is the most, unless the platform drops it.
         (MaybeSent("reset"), 1, 1, False, Again(1.0)),
         (MaybeSent("reset"), 2, 2, False, GiveUp("outcome unknown 2 times: reset")),
         (MaybeSent("reset"), 4, 1, False, Again(8.0)),
         (NotSent("busy"), 2, 1, False, Again(2.0)),
         (MaybeSent("reset"), 2, 2, True, Again(2.0)),
-        (MaybeSent("reset"), MOST_ATTEMPTS, 8, True, GiveUp("not sent in 8 attempts: reset")),
+        (MaybeSent("reset"), MOST_ATTEMPTS, 8, True, GiveUp("not sent in 20 attempts: reset")),
         # Never.
         (NeverSendable("blocked"), 1, 0, True, GiveUp("blocked")),
     ],

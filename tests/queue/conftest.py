@@ -3,9 +3,11 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from uuid import uuid4
 
 import pytest
 
+from opencraw.queue.turns import Turns
 from opencraw.store.database import Database
 from tests.store.proxy import Proxy, socket_folder
 
@@ -14,6 +16,12 @@ from tests.store.proxy import Proxy, socket_folder
 def database_url(swept_database_url: str) -> str:
     """Nothing here changes the schema."""
     return swept_database_url
+
+
+@pytest.fixture
+def turns(database: Database) -> Turns:
+    """The verbs, in the hands of a node of its own."""
+    return Turns(database, uuid4())
 
 
 @pytest.fixture

@@ -6,10 +6,17 @@ from collections.abc import Sequence
 from uuid import UUID, uuid4
 
 from opencraw.contract import Receipt, Rights
+from opencraw.model import ToolCall, Usage
 from opencraw.queue.modes import Start
-from opencraw.queue.turns import Lane, Message, Turn, Turns
+from opencraw.queue.turns import Lane, Message, Settlement, TranscriptLine, Turn, Turns
 from opencraw.store.database import Database, Record
 from tests.fixtures.core import MODEL, address, envelope, session_of
+
+STEP = TranscriptLine("assistant", "thinking aloud", (ToolCall("c1", "calculate", "{}"),))
+RESULT = TranscriptLine("tool_result", "42", call_id="c1", tool_name="calculate")
+DONE = Settlement(
+    "done", (TranscriptLine("assistant", "the end"),), "the end", usage=Usage(9, 8, 7)
+)
 
 
 async def say(turns: Turns, *texts: str, chat: str = "a") -> list[Receipt]:
@@ -40,6 +47,15 @@ async def begin(turns: Turns, *texts: str, chat: str = "a") -> Turn:
     turn = turn_for(turns, chat)
     assert await turns.start(turn, lane, Start(takes=ids(lane.messages)))
     return turn
+
+
+async def write(turns: Turns, turn: Turn, verb: str) -> object:
+    """Advance the turn by a step, or settle it."""
+    if verb == "settle":
+        return await turns.settle(turn, DONE)
+    waiting = await turns.waiting([turn.session_id])
+    hears = ids(waiting[0].messages) if waiting else (2,)
+    return await turns.advance(turn, [STEP], usage=Usage(9, 8, 7), hears=hears)
 
 
 def ids(messages: Sequence[Message]) -> tuple[int, ...]:

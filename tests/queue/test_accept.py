@@ -16,11 +16,6 @@ from tests.queue.lane import count, lane_of, say
 from tests.store.proxy import Proxy
 
 
-@pytest.fixture
-def turns(database: Database) -> Turns:
-    return Turns(database, uuid4())
-
-
 async def test_the_same_event_a_hundred_times_at_once_is_one_message(
     database: Database, turns: Turns
 ) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.fixtures.core import Core, Held, is_whole, running
+from tests.fixtures.core import Core, is_whole, running
+from tests.fixtures.script import Held
 
 TABLES = ("session", "turn", "inbox", "entry", "outbox")
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from opencraw.errors import QueueFull
-from tests.fixtures.core import Held, is_whole, running, session_of
+from tests.fixtures.core import is_whole, running, session_of
+from tests.fixtures.script import Held
 
 BUFFER = 5
 

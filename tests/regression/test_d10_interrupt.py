@@ -9,7 +9,8 @@ import pytest
 from opencraw.events import ToolShown, TurnEnded
 from opencraw.model import AssistantMessage, ToolMessage
 from opencraw.tools.registry import Risk, tool
-from tests.fixtures.core import Held, Script, calls, is_whole, objections, running
+from tests.fixtures.core import is_whole, running
+from tests.fixtures.script import Held, Script, calls, objections
 
 
 @pytest.mark.parametrize("by", ["a newer message", "/stop", "/new"])

@@ -7,7 +7,8 @@ import asyncio
 import pytest
 
 from opencraw.settings import Mode
-from tests.fixtures.core import Script, is_whole, running
+from tests.fixtures.core import is_whole, running
+from tests.fixtures.script import Script
 
 LINES = ["So", "I was thinking", "about tomorrow", "you know", "what do you think?"]
 LAST = f"echo {LINES[-1]}"

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from opencraw.context.window import Limits, Window, estimate, window
 from opencraw.model import AssistantMessage, Message, ToolCall, ToolMessage, UserMessage
 from opencraw.sessions.transcript import Entry
-from tests.fixtures.core import objections
+from tests.fixtures.script import objections
 
 sizes = st.sampled_from([0, 3, 40, 400])
 

@@ -18,8 +18,16 @@ import pytest
 
 from tests.fixtures.daemon import Daemon
 from tests.fixtures.ledgers import name_of
+from tests.fixtures.webchat_client import PATIENCE
 from tests.scenarios.at_rest import connected
-from tests.scenarios.world import World, postgres_processes, postmaster, readiness, until_ready
+from tests.scenarios.world import (
+    World,
+    postgres_processes,
+    postmaster,
+    readiness,
+    until,
+    until_ready,
+)
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -81,41 +89,95 @@ async def test_a_server_that_crashes_is_back_and_nobody_noticed(
     assert postmaster(daemon) != before
 
 
-async def test_backends_that_are_ended_all_the_time_lose_nothing(
-    world: World, administrator: asyncpg.Connection
-) -> None:
+async def hold_up(database: asyncpg.Connection, tables: str, verb: str) -> int:
+    """Lock tables until a statement of the daemon waits for one; end all that wait, in one way or
+    the other (`pg_terminate_backend`, `pg_cancel_backend`). Returns how many."""
+    async with asyncio.timeout(15), database.transaction():
+        await database.execute(f"LOCK TABLE {tables} IN ACCESS EXCLUSIVE MODE")
+        while True:
+            ended: int = await database.fetchval(
+                f"SELECT count({verb}(pid)) FROM pg_stat_activity"
+                " WHERE datname = current_database() AND wait_event_type = 'Lock'"
+            )
+            if ended:
+                return ended
+            await asyncio.sleep(0.01)
+
+
+async def test_connections_that_end_in_the_middle_of_a_write_lose_nothing(world: World) -> None:
     daemon = world.daemon(extra="", environ={"OPENCRAW_QUEUE_MAX_CONCURRENCY": "20"})
     await daemon.start()
     for number in range(20):
         await world.tab(f"chat{number}")
-    name = world.database_url.rpartition("/")[2].partition("?")[0]
+    async with connected(world.database_url) as database:
+        for number in range(10):
+            for tab in world.tabs:
+                world.say(tab, "[[words 5]]")
+            for verb in ("pg_terminate_backend", "pg_cancel_backend"):
+                try:
+                    await hold_up(database, ("inbox", "turn, entry", "outbox")[number % 3], verb)
+                except TimeoutError:
+                    print("DBG", number, verb, daemon.process.returncode, world.logs())
+                    print(
+                        await database.fetch(
+                            "select state, wait_event_type, wait_event, left(query,80) from pg_stat_activity where datname=current_database()"
+                        )
+                    )
+                    raise
+            await world.tabs[number].answered(*world.tabs[number].typed)
+    damage = await world.all_is_well()
+    assert (damage.accepted, damage.unknown) == (200, 0)
+    assert all(tab.sockets == 1 for tab in world.tabs)
+    assert daemon.process is not None
+    assert daemon.process.returncode is None
+
+
+async def test_connections_that_end_all_the_time_lose_nothing(world: World) -> None:
+    daemon = world.daemon(extra="")
+    await daemon.start()
+    for number in range(5):
+        await world.tab(f"chat{number}")
     ended = 0
-
-    async def end_them() -> None:
-        nonlocal ended
-        while True:
-            ended += await administrator.fetchval(
-                "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE datname = $1",
-                name,
-            )
-            await asyncio.sleep(random.uniform(0.01, 0.1))
-
-    ending = asyncio.create_task(end_them())
-    try:
+    async with connected(world.database_url) as database:
         for _ in range(10):
             for tab in world.tabs:
                 world.say(tab, "[[words 5]]")
-            await world.tabs[0].answered(*world.tabs[0].typed)
-        for tab in world.tabs:
-            await tab.answered(*tab.typed)
-    finally:
-        ending.cancel()
-        with suppress(asyncio.CancelledError):
-            await ending
+            while any(tab.answer(name) is None for tab in world.tabs for name in tab.typed):
+                ended += await database.fetchval(
+                    "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity"
+                    " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+                )
+                await asyncio.sleep(random.uniform(0.01, 0.1))
     damage = await world.all_is_well()
-    assert (damage.accepted, damage.unknown) == (200, 0)
+    assert (damage.accepted, damage.unknown) == (50, 0)
     assert ended > 10
     assert all(tab.sockets == 1 for tab in world.tabs)
+
+
+async def test_a_turn_that_was_given_up_is_taken_up_by_the_same_daemon(world: World) -> None:
+    """Its read was ended by the server as too slow. The daemon lives, and nobody else will come."""
+    daemon = world.daemon()
+    await daemon.start()
+    tab = await world.tab()
+    name = world.say(tab, "[[stall]]")
+    await tab.drafting()
+    await daemon.kill()
+    await tab.leave()
+    async with connected(world.database_url) as database, database.transaction():
+        await database.execute("LOCK TABLE entry IN ACCESS EXCLUSIVE MODE")
+        await daemon.start()
+        cancelled = 0
+        async with asyncio.timeout(PATIENCE):
+            while not cancelled:
+                cancelled = await database.fetchval(
+                    "SELECT count(pg_cancel_backend(pid)) FROM pg_stat_activity"
+                    " WHERE datname = current_database() AND wait_event_type = 'Lock'"
+                )
+        await until(lambda: "was given up" in daemon.log.read_text())
+    await tab.open()
+    [answer] = await tab.answered(name)
+    assert answer["kind"] == "reply"
+    await world.all_is_well()
 
 
 async def test_a_silent_server_is_waited_for_and_health_tells_the_truth(

@@ -6,7 +6,7 @@ import pytest
 
 from opencraw.settings import Mode
 from tests.fixtures.webchat_client import Tab
-from tests.scenarios.at_rest import connected
+from tests.scenarios.at_rest import at_rest, connected
 from tests.scenarios.world import World
 
 pytestmark = pytest.mark.timeout(120)
@@ -117,7 +117,10 @@ async def test_an_interrupting_message_still_interrupts_after_a_death(world: Wor
     await tab.drafting()
     second = world.say(tab)
     await daemon.died()
+    await tab.leave()  # so that nobody says it again
     await daemon.start()
+    await at_rest(world.database_url)
+    await tab.open()
     [answer] = await tab.answered(second)
     assert f"<<{second}>>" in answer["content"]
     assert tab.answer(first) is None

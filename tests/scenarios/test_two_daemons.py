@@ -63,20 +63,33 @@ async def test_the_turns_of_a_dead_daemon_are_taken_over(world: World) -> None:
     assert (damage.accepted, damage.unknown) == (7, 0)
 
 
+async def test_tabs_at_two_daemons_see_one_conversation(world: World) -> None:
+    one, other = await two(world)
+    here, there = await world.tab("chat", one), await world.tab("chat", other)
+    names = [world.say(here), world.say(there), world.say(here)]
+    for tab in (here, there):
+        await tab.answered(*names)
+    await world.all_is_well()
+    assert here.history() == there.history()
+
+
 async def test_a_daemon_that_slept_through_its_lease_writes_nothing(world: World) -> None:
     one, other = await two(world)
     sleeper = await world.tab("chat", one)
-    name = world.say(sleeper, "[[words 100]] [[delay 0.02]]")
+    name = world.say(sleeper, "[[words 400]] [[delay 0.005]]")
     await sleeper.drafting(3)
     assert one.process is not None
     one.process.send_signal(signal.SIGSTOP)
     try:
+        # It wakes while its successor works: what it finishes now must not count.
         awake = await world.tab("chat", other)
-        await awake.answered(name)
+        await awake.drafting(3)
     finally:
         one.process.send_signal(signal.SIGCONT)
     await until(lambda: "is not ours any more" in one.log.read_text())
-    await sleeper.answered(name)
+    for tab in (awake, sleeper):
+        await tab.answered(name)
     world.say(sleeper)
     await world.all_is_well(paused=True)
     assert one.process.returncode is None
+    assert "is not ours any more" not in other.log.read_text()

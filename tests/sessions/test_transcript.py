@@ -9,7 +9,8 @@ from opencraw.events import DraftGrew
 from opencraw.queue.turns import Settlement, TranscriptLine, Turns
 from opencraw.sessions.transcript import Sessions
 from opencraw.store.database import Database
-from tests.fixtures.core import Held, address, calls, running, session_of
+from tests.fixtures.core import address, running, session_of
+from tests.fixtures.script import Held, calls
 from tests.queue.lane import begin
 
 

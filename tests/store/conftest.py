@@ -1,11 +1,17 @@
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import os
+import shutil
+import tempfile
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
 
+from opencraw.store.binaries import copy_binaries, find_binaries
+from opencraw.store.placement import Account, reachable
+from opencraw.store.settings import DatabaseSettings
 from tests.store.proxy import Proxy, socket_folder
 
 
@@ -15,3 +21,21 @@ async def proxy(empty_database_url: str) -> AsyncIterator[Proxy]:
     with TemporaryDirectory(prefix="oc-", dir="/tmp") as folder:
         async with Proxy(Path(folder), socket_folder(empty_database_url)) as running:
             yield running
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """A data directory with a short path, which other users may pass through."""
+    path = Path(tempfile.mkdtemp(prefix="oc-", dir="/tmp"))
+    path.chmod(0o755)
+    yield path
+    shutil.rmtree(path)
+
+
+@pytest.fixture(scope="session")
+def for_everybody(short_folder: Path) -> DatabaseSettings:
+    """Settings with programs that an ordinary user may run, wherever the tests are installed."""
+    binaries = find_binaries()
+    if os.geteuid() != 0 or reachable(binaries.folder.resolve(), Account(65534, 65534)):
+        return DatabaseSettings()
+    return DatabaseSettings(bin_dir=str(copy_binaries(binaries, short_folder).folder))

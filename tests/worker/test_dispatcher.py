@@ -14,18 +14,8 @@ from opencraw.model import ModelEvent, ModelReply, Prompt, TextDelta
 from opencraw.queue.nodes import Node
 from opencraw.queue.turns import Turns
 from opencraw.store.database import Database
-from tests.fixtures.core import (
-    Core,
-    Held,
-    Script,
-    address,
-    envelope,
-    is_whole,
-    last_words,
-    running,
-    session_of,
-    until,
-)
+from tests.fixtures.core import Core, address, envelope, is_whole, running, session_of, until
+from tests.fixtures.script import Held, Script, last_words
 from tests.queue.lane import begin
 
 

@@ -14,7 +14,8 @@ from opencraw.settings import Mode
 from opencraw.tools.registry import Risk, Tool, tool
 from opencraw.worker import dispatcher
 from opencraw.worker.running import MOST_ATTEMPTS
-from tests.fixtures.core import Core, Held, Script, calls, is_whole, running, session_of
+from tests.fixtures.core import Core, is_whole, running, session_of
+from tests.fixtures.script import Held, Script, calls
 
 
 @pytest.fixture
