@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import itertools
 import os
 import random
 import signal
 import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 
 import aiohttp
-import asyncpg
 import pytest
 
 from tests.fixtures.daemon import Daemon
@@ -89,19 +89,24 @@ async def test_a_server_that_crashes_is_back_and_nobody_noticed(
     assert postmaster(daemon) != before
 
 
-async def hold_up(database: asyncpg.Connection, tables: str, verb: str) -> int:
-    """Lock tables until a statement of the daemon waits for one; end all that wait, in one way or
-    the other (`pg_terminate_backend`, `pg_cancel_backend`). Returns how many."""
-    async with asyncio.timeout(15), database.transaction():
-        await database.execute(f"LOCK TABLE {tables} IN ACCESS EXCLUSIVE MODE")
-        while True:
-            ended: int = await database.fetchval(
+@asynccontextmanager
+async def locked(world: World, tables: str) -> AsyncIterator[Callable[[str], Awaitable[None]]]:
+    """Lock tables. What it gives waits until statements of the daemon wait for them, and ends
+    those: `pg_terminate_backend` with their connection, `pg_cancel_backend` without."""
+    url = world.database_url
+    async with connected(url) as holder, connected(url) as executioner, holder.transaction():
+        await holder.execute(f"LOCK TABLE {tables} IN ACCESS EXCLUSIVE MODE")
+
+        async def end_who_waits(verb: str) -> None:
+            sql = (
                 f"SELECT count({verb}(pid)) FROM pg_stat_activity"
                 " WHERE datname = current_database() AND wait_event_type = 'Lock'"
             )
-            if ended:
-                return ended
-            await asyncio.sleep(0.01)
+            async with asyncio.timeout(PATIENCE):
+                while not await executioner.fetchval(sql):
+                    await asyncio.sleep(0.01)
+
+        yield end_who_waits
 
 
 async def test_connections_that_end_in_the_middle_of_a_write_lose_nothing(world: World) -> None:
@@ -109,22 +114,14 @@ async def test_connections_that_end_in_the_middle_of_a_write_lose_nothing(world:
     await daemon.start()
     for number in range(20):
         await world.tab(f"chat{number}")
-    async with connected(world.database_url) as database:
-        for number in range(10):
-            for tab in world.tabs:
-                world.say(tab, "[[words 5]]")
-            for verb in ("pg_terminate_backend", "pg_cancel_backend"):
-                try:
-                    await hold_up(database, ("inbox", "turn, entry", "outbox")[number % 3], verb)
-                except TimeoutError:
-                    print("DBG", number, verb, daemon.process.returncode, world.logs())
-                    print(
-                        await database.fetch(
-                            "select state, wait_event_type, wait_event, left(query,80) from pg_stat_activity where datname=current_database()"
-                        )
-                    )
-                    raise
-            await world.tabs[number].answered(*world.tabs[number].typed)
+    tables = itertools.cycle(("inbox", "turn, entry", "outbox"))
+    for number in range(10):
+        for tab in world.tabs:
+            world.say(tab, "[[words 5]]")
+        for verb in ("pg_terminate_backend", "pg_cancel_backend"):
+            async with locked(world, next(tables)) as end_who_waits:
+                await end_who_waits(verb)
+        await world.tabs[number].answered(*world.tabs[number].typed)
     damage = await world.all_is_well()
     assert (damage.accepted, damage.unknown) == (200, 0)
     assert all(tab.sockets == 1 for tab in world.tabs)
@@ -163,16 +160,9 @@ async def test_a_turn_that_was_given_up_is_taken_up_by_the_same_daemon(world: Wo
     await tab.drafting()
     await daemon.kill()
     await tab.leave()
-    async with connected(world.database_url) as database, database.transaction():
-        await database.execute("LOCK TABLE entry IN ACCESS EXCLUSIVE MODE")
+    async with locked(world, "entry") as end_who_waits:
         await daemon.start()
-        cancelled = 0
-        async with asyncio.timeout(PATIENCE):
-            while not cancelled:
-                cancelled = await database.fetchval(
-                    "SELECT count(pg_cancel_backend(pid)) FROM pg_stat_activity"
-                    " WHERE datname = current_database() AND wait_event_type = 'Lock'"
-                )
+        await end_who_waits("pg_cancel_backend")
         await until(lambda: "was given up" in daemon.log.read_text())
     await tab.open()
     [answer] = await tab.answered(name)
