@@ -126,7 +126,7 @@ async def turns(folder: Path) -> Figures:
         daemon = Daemon(folder / "turns", model)
         process, _seconds = await daemon.start()
         alone = statistics.median((await _model_alone(model, 230))[_WARM_UP:])
-        figures: Figures = {"model_alone": alone * 1e3}
+        figures: Figures = {"the model alone, to its first delta (ms)": alone * 1e3}
         targets = {"": (daemon.socket_url, daemon.token), "floor_": (floors[0], ""),
                    "floor_commit_": (floors[1], "")}  # fmt: skip
         for prefix, (url, token) in targets.items():
@@ -173,21 +173,24 @@ async def history(folder: Path) -> Figures:
     async with model_server(folder, words=20) as model:
         daemon = Daemon(folder / "history", model)
         process, _seconds = await daemon.start()
-        await _talk(daemon.socket_url, daemon.token, "warm", 50)
-        young = []
-        for number in range(20):
-            young += (await _talk(daemon.socket_url, daemon.token, f"young{number}", 2))[:1]
-        long = await _talk(daemon.socket_url, daemon.token, "long", 1020)
+        url, token = daemon.socket_url, daemon.token
+        await _talk(url, token, "warm", 50)
+        await _talk(url, token, "long", 1000)
+        first, last = [], []
+        for number in range(60):
+            # Turn about, so that whatever else the machine does weighs on both.
+            first += await _talk(url, token, f"young{number}", 1)
+            last += await _talk(url, token, "long", 1)
         await process.stop()
         reading_one = statistics.median(await _model_alone(model, 50))
         reading_all = statistics.median(await _model_alone(model, 50, MOST_ENTRIES // 2))
-    first = statistics.median(each.answer for each in young)
-    last = statistics.median(each.answer for each in long[-40:])
+    turn_1 = statistics.median(each.answer for each in first)
+    turn_1000 = statistics.median(each.answer for each in last)
     return {
-        "history": (last - reading_all) / (first - reading_one),
-        "turn_1": first * 1e3,
-        "turn_1000": last * 1e3,
-        "model_reading_long_prompt": reading_all * 1e3,
+        "history": (turn_1000 - reading_all) / (turn_1 - reading_one),
+        "turn 1 (ms)": turn_1 * 1e3,
+        "turn 1,000 (ms)": turn_1000 * 1e3,
+        "of that, the model's own reading of the long prompt (ms)": reading_all * 1e3,
     }
 
 

@@ -201,6 +201,15 @@ class Streams(Protocol):
         ...
 
 
+@runtime_checkable
+class Reaches(Protocol):
+    """A channel on which the daemon may speak first."""
+
+    def address(self, recipient: str) -> Address:
+        """Where `recipient` is reached. Raises `Refused` for somebody who cannot exist."""
+        ...
+
+
 class Route(msgspec.Struct, frozen=True):
     """One address on the daemon's HTTP server. `public` routes need no credential."""
 

@@ -112,6 +112,10 @@ class WebChat:
         if conversation is not None:
             conversation.show(event)
 
+    def address(self, recipient: str) -> Address:
+        """The chat called `recipient`."""
+        return Address(channel="webchat", account="local", chat=_chat(recipient))
+
     def routes(self) -> Sequence[Route]:
         """The page, its files, and the socket."""
         return (
@@ -130,11 +134,7 @@ class WebChat:
         return asset.respond(request)
 
     async def _socket(self, request: web.Request) -> web.StreamResponse:
-        chat = request.query.get("chat", "main")
-        if _CHAT.fullmatch(chat) is None:
-            raise Refused(
-                "A chat's name has 1 to 64 characters of a-z, 0-9, - and _.", code="INVALID_FIELD"
-            )
+        chat = _chat(request.query.get("chat", "main"))
         opened = self._open
         if opened is None:
             raise Unavailable("WebChat is not running at the moment; try again.")
@@ -161,3 +161,11 @@ class WebChat:
 
     def _conversation(self, address: Address) -> Conversation | None:
         return self._open.conversations.get(address.chat) if self._open else None
+
+
+def _chat(name: str) -> str:
+    if _CHAT.fullmatch(name) is None:
+        raise Refused(
+            "A chat's name has 1 to 64 characters of a-z, 0-9, - and _.", code="INVALID_FIELD"
+        )
+    return name

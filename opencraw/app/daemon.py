@@ -17,12 +17,12 @@ from opencraw.app.channels import ChannelHost
 from opencraw.app.runtimes import Runtimes
 from opencraw.config import Configuration
 from opencraw.context.assembly import Assembly
-from opencraw.contract import DEFAULT_TENANT, Address, Route, Webhook
+from opencraw.contract import DEFAULT_TENANT, Reaches, Route, Webhook
 from opencraw.control.api import Api
 from opencraw.control.readiness import Check, run_checks
 from opencraw.control.server import HttpServer
 from opencraw.control.token import access_token, link
-from opencraw.errors import Refused, Unavailable
+from opencraw.errors import NotFound, Refused, Unavailable
 from opencraw.events import Event
 from opencraw.gateway.door import Door, Outlets
 from opencraw.outbox.sender import Outbox
@@ -123,8 +123,9 @@ class Daemon:
         draft.write_text(json.dumps({"pid": os.getpid(), "url": self._http.base_url}) + "\n")
         draft.replace(address)
         log.info("ready in %.2f s: %s", seconds, self._http.base_url)
-        # The one line that a person waits for.
-        page = link(self._http.base_url, self.token)
+        # The one line that a person waits for. A service manager would keep the token in its log.
+        logged = "JOURNAL_STREAM" in os.environ or "NOTIFY_SOCKET" in os.environ
+        page = f"{self._http.base_url}/" if logged else link(self._http.base_url, self.token)
         print(f"OpenCraw is ready. Talk to it at {page}", flush=True)  # noqa: T201
         notify("READY=1")
 
@@ -214,6 +215,11 @@ class Daemon:
     async def send(self, channel: str, recipient: str, message: str) -> UUID:
         """Say something to somebody, outside any turn."""
         if not recipient.strip():
-            raise Refused("a message needs a recipient", code="MISSING_FIELD")
-        address = Address(channel, "local", recipient)
-        return await self._door.post(address, DEFAULT_TENANT, message)
+            raise Refused("A message needs a recipient.", code="MISSING_FIELD")
+        known = self._host.channels
+        if channel not in known:
+            raise NotFound(f"There is no channel {channel!r} here. Channels: {', '.join(known)}")
+        open_channel = known[channel]
+        if not isinstance(open_channel, Reaches):
+            raise Refused(f"On {channel} nobody can be written to first.", code="INVALID_FIELD")
+        return await self._door.post(open_channel.address(recipient), DEFAULT_TENANT, message)

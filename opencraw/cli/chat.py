@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import sys
 from contextlib import aclosing
 
@@ -15,6 +16,8 @@ from opencraw.cli.socket import Socket
 
 #: How long after its turn an answer may come; then there is none.
 AFTERWARDS_SECONDS = 1.0
+
+CHAT_NAME = re.compile(r"[a-z0-9_-]{1,64}")
 
 #: A script waits so long for a daemon that went away; a person decides for themselves.
 PATIENCE_SECONDS = 60.0
@@ -31,6 +34,9 @@ def command(options: Options, message: tuple[str, ...], chat: str, json_wanted: 
     With a MESSAGE or piped input: send it once, print the answer, end. Otherwise a conversation:
     Ctrl-C stops an answer, Ctrl-D leaves. Begin a MESSAGE that looks like an option after `--`.
     """
+    if CHAT_NAME.fullmatch(chat) is None:
+        raise click.BadParameter("a name has 1 to 64 characters of a-z, 0-9, - and _.",
+                                 param_hint="--chat")  # fmt: skip
     text = _whole_message(message)
     if text is None:
         if json_wanted:

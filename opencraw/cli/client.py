@@ -6,6 +6,7 @@ validate the configuration; and it should answer at once, so it does without pyd
 
 from __future__ import annotations
 
+import fcntl
 import http.client
 import json
 import os
@@ -20,6 +21,7 @@ from opencraw.errors import OpenCrawError, Refused, Unavailable
 #: Written by the daemon into its data folder while it runs.
 ADDRESS_FILE = "daemon.json"
 ACCESS_FILE = "access-token"
+LOCK_FILE = "daemon.lock"
 
 #: In the order in which they win.
 DATA_DIR_VARIABLES = (
@@ -82,7 +84,10 @@ def find(config: Path, environ: Mapping[str, str] = os.environ) -> Daemon:
     try:
         address = json.loads((folder / ADDRESS_FILE).read_text(encoding="utf-8"))
         token = (folder / ACCESS_FILE).read_text(encoding="utf-8").strip()
-        return Daemon(str(address["url"]).rstrip("/"), int(address["pid"]), token or None)
+        found = Daemon(str(address["url"]).rstrip("/"), int(address["pid"]), token or None)
+        if not _is_held(folder, found.pid):
+            raise _ended(found)
+        return found
     except (FileNotFoundError, NotADirectoryError) as error:
         raise Unavailable(
             f"No daemon is running for {config} (there is no {error.filename}).\n"
@@ -135,12 +140,39 @@ def call(config: Path, method: str, path: str, body: object = None) -> Any:
 
 
 def gone(daemon: Daemon) -> Unavailable:
-    """The daemon said where it is and does not answer there."""
+    """The daemon lives and does not answer where it said it would."""
     return Unavailable(
         f"The daemon (process {daemon.pid}) does not answer at {daemon.url}.\n"
-        f"It has ended, or it is stuck.\n"
-        f"Look at its log, or ask `opencraw doctor`; start it again with `opencraw serve`."
+        f"It is starting, stopping, or stuck.\n"
+        f"Look at what it printed, or ask `opencraw doctor`; then start it again."
     )
+
+
+def _ended(daemon: Daemon) -> Unavailable:
+    return Unavailable(
+        f"No daemon is running: process {daemon.pid}, which served {daemon.url}, has ended.\n"
+        f"Messages that it accepted are kept, and are answered at its next start.\n"
+        f"Start it with `opencraw serve`."
+    )
+
+
+def _is_held(folder: Path, pid: int) -> bool:
+    """Whether the process that wrote the address still holds the data folder.
+
+    Anybody may listen on a port that has become free. Only our daemon holds this lock, and nobody
+    else is to be shown the token.
+    """
+    try:
+        lock = os.open(folder / LOCK_FILE, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return os.pread(lock, 32, 0).strip() == str(pid).encode()
+    finally:
+        os.close(lock)
+    return False
 
 
 def _refusal(answer: Answer) -> OpenCrawError:

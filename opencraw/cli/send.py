@@ -11,7 +11,7 @@ from opencraw.cli.output import as_json
 PATH = "/api/v1/os/messages/send"
 
 
-@click.command("send", epilog='Example: opencraw send telegram 12345 "The backup is done."')
+@click.command("send", epilog='Example: opencraw send webchat main "The backup is done."')
 @click.argument("channel")
 @click.argument("recipient")
 @click.argument("message")

@@ -86,7 +86,8 @@ def lines(text: str) -> dict[Key, int]:
             continue
         if statement.lstrip().startswith("["):
             table = _header(part, tables)
-            found.setdefault(table, begun)
+            for length in range(1, len(table) + 1):
+                found.setdefault(table[:length], begun)
         else:
             for key in _keys(part):
                 found.setdefault(table + key, begun)

@@ -50,7 +50,7 @@ async def calculate(expression: str) -> str:
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         raise ArgumentsInvalid(f"not an arithmetic expression: {error}") from error
     except (ZeroDivisionError, OverflowError) as error:
-        raise ArgumentsInvalid(f"has no value: {error}") from error
+        raise ValueError(f"{expression} has no value: {error}") from error
     return str(value) if isinstance(value, int) else f"{value:.12g}"
 
 

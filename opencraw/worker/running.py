@@ -87,6 +87,7 @@ class Running:
         self._open_calls: dict[str, ToolCall] = {}
         self._tools: list[str] = []
         self._spoken_to = False
+        self._contradicted = asyncio.Event()
         self._stopped = turn.stop_requested
         self._recalled = False
         self._work: asyncio.Task[Settlement] | None = None
@@ -107,7 +108,7 @@ class Running:
             case Meeting.STEER:
                 self._spoken_to = True
             case Meeting.INTERRUPT if rights == self.turn.rights:
-                self.stop()
+                self._contradicted.set()
             case _:
                 pass
 
@@ -145,6 +146,7 @@ class Running:
         """Bring the turn to its end. Cancelling hands it over: it goes on elsewhere or later."""
         self._show(TurnStarted(self.turn.id, self.turn.attempt))
         self._work = asyncio.ensure_future(self._work_it())
+        watch = asyncio.ensure_future(self._watch())
         try:
             if self._stopped:
                 self._work.cancel()
@@ -157,12 +159,25 @@ class Running:
             self._show(TurnEnded(self.turn.id, "failed"))
             return
         finally:
+            watch.cancel()
             self._work.cancel()
-            await asyncio.wait([self._work])
+            await asyncio.wait([self._work, watch])
         crashpoints.reach("commit_before_deliver")
         self._show(TurnEnded(self.turn.id, settlement.state))
         if delivery is not None:
             self._workshop.deliver(delivery)
+
+    async def _watch(self) -> None:
+        """End the turn once a message that interrupts it really waits. Word of a message may come
+        when this turn has taken it up already, and nothing interrupts its own answer."""
+        while True:
+            await self._contradicted.wait()
+            self._contradicted.clear()
+            try:
+                if await self._is_overtaken():
+                    self.stop()
+            except Unavailable:
+                self._contradicted.set()
 
     async def _settlement(self, work: asyncio.Task[Settlement]) -> Settlement:
         if not work.cancelled():
@@ -243,7 +258,7 @@ class Running:
                 await self._tool_ends(event)
 
     async def _is_overtaken(self) -> bool:
-        """The process died between an interrupting message and the end of the turn it ended."""
+        """Whether a message waits that interrupts this turn."""
         if meets_running_turn(self.mode) is not Meeting.INTERRUPT:
             return False
         lane = await self._lane()

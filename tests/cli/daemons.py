@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import threading
 from collections.abc import Iterator
@@ -52,10 +53,21 @@ def answering(folder: Path, answers: dict[str, tuple[int, Any]]) -> Iterator[Sta
         standin.url = f"http://127.0.0.1:{server.server_port}"
         announce(folder, standin.url)
         try:
-            yield standin
+            with holding(folder):
+                yield standin
         finally:
             server.shutdown()
             thread.join()
+
+
+@contextmanager
+def holding(folder: Path, *, pid: int = 4711) -> Iterator[None]:
+    """Hold the data folder as a living daemon does."""
+    with (folder / "data" / "daemon.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        lock.write(f"{pid}\n")
+        lock.flush()
+        yield
 
 
 def announce(folder: Path, url: str, *, pid: int = 4711) -> None:

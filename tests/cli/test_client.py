@@ -12,7 +12,7 @@ from click.testing import CliRunner, Result
 from opencraw.cli import root
 from opencraw.cli.client import data_dir
 from opencraw.config import load
-from tests.cli.daemons import TOKEN, announce, answering
+from tests.cli.daemons import TOKEN, announce, answering, holding
 
 STATUS = {
     "version": "1.2.3",
@@ -57,8 +57,26 @@ def test_a_daemon_that_died_is_told_from_one_that_never_was(
     announce(tmp_path, "http://127.0.0.1:1")
     result = opencraw(tmp_path, *arguments)
     assert result.exit_code == 69
-    assert "process 4711" in result.stderr
+    assert "process 4711, which served http://127.0.0.1:1, has ended" in result.stderr
+
+
+def test_a_daemon_that_does_not_answer_is_told_from_one_that_ended(tmp_path: Path) -> None:
+    announce(tmp_path, "http://127.0.0.1:1")
+    with holding(tmp_path):
+        result = opencraw(tmp_path, "status")
+    assert result.exit_code == 69
     assert "does not answer at http://127.0.0.1:1" in result.stderr
+
+
+@pytest.mark.parametrize("arguments", [["status"], ["sessions"], ["send", "a", "b", "c"]])
+def test_the_token_is_shown_to_nobody_who_merely_listens_where_a_daemon_was(
+    tmp_path: Path, arguments: list[str]
+) -> None:
+    with answering(tmp_path, {}) as somebody:
+        (tmp_path / "data" / "daemon.lock").unlink()
+        result = opencraw(tmp_path, *arguments)
+    assert result.exit_code == 69
+    assert somebody.asked == []
 
 
 def test_an_address_file_that_was_damaged_is_no_traceback(tmp_path: Path) -> None:

@@ -115,7 +115,7 @@ async def test_a_turn_that_dies_every_time_is_given_up_in_words(world: World) ->
     await daemon.start()
     given_up, answer = await tab.answered(deadly, next_one)
     assert given_up["kind"] == "notice"
-    assert "died 5 times" in given_up["content"]
+    assert "broke off 5 times" in given_up["content"]
     assert answer["kind"] == "reply"
     damage = await world.all_is_well()
     assert damage.unknown == 1

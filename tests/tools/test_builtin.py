@@ -56,12 +56,6 @@ async def test_arithmetic(expression: str, result: str) -> None:
         "1 < 2",
         "~5",
         "1j",
-        "(-8) ** 0.5",
-        "1 / 0",
-        "0 ** -1",
-        "9 ** 9 ** 9",
-        "10 ** 101",
-        "1e200 * 1e200",
         "(" * 300 + ")" * 300,
         "1+" * 250 + "1",
         "nan",
@@ -91,7 +85,7 @@ expressions = st.recursive(
 async def test_anything_has_a_value_or_is_refused_and_never_hangs(expression: str) -> None:
     try:
         result = await value(expression)
-    except ArgumentsInvalid:
+    except (ArgumentsInvalid, ValueError):
         return
     assert math.isfinite(float(result))
 
@@ -108,3 +102,12 @@ async def test_the_time_somewhere() -> None:
 async def test_an_unknown_time_zone_is_refused(zone: str) -> None:
     with pytest.raises(ArgumentsInvalid):
         await current_time.run(f'{{"timezone": "{zone}"}}')
+
+
+@pytest.mark.parametrize(
+    "expression",
+    ["(-8) ** 0.5", "1 / 0", "0 ** -1", "9 ** 9 ** 9", "10 ** 101", "1e200 * 1e200"],
+)
+async def test_what_has_no_value_is_told_so(expression: str) -> None:
+    with pytest.raises(ValueError, match="has no value"):
+        await value(expression)

@@ -56,7 +56,18 @@ export class Conversation {
   }
 
   stop() {
-    if (!this.send({ type: "stop" })) this.view.problem("offline");
+    if (!this.send({ type: "stop" })) {
+      this.view.problem("offline");
+      return;
+    }
+    // What waits is taken back with it. The words go back to where they were typed.
+    const words = this.pending.waiting.map((waiting) =>
+      this.outbox.find(waiting.client_message_id)?.text ?? waiting.content);
+    for (const message of this.outbox.messages.filter((each) => each.state === "retrying")) {
+      words.push(message.text);
+      this.outbox.drop(message.id);
+    }
+    if (words.length) this.view.returned(words.join("\n\n"));
   }
 
   earlier() {
@@ -224,14 +235,16 @@ export class Conversation {
     if (message) this.view.returned(own?.text ?? message.content);
   }
 
-  #error({ message: reason, retryable, client_message_id: id }) {
-    const failed = id && this.outbox.failed(id, reason, retryable);
+  #error({ code, message: reason, retryable, client_message_id: id }) {
+    // A full queue is for the person to decide about: what was refused may be out of date by then.
+    const again = retryable && code !== "QUEUE_FULL";
+    const failed = id && this.outbox.failed(id, reason, again);
     if (!failed) {
       // Which question went wrong the frame does not say; a history that was asked for may be it.
       if (this.#asking) this.view.loadingFailed(this.#known);
       this.#asking = null;
       this.view.problem(reason);
-    } else if (retryable) {
+    } else if (again) {
       const delay = Math.min(LONGEST_RETRY, FIRST_RETRY * 2 ** (failed.tries - 1));
       setTimeout(() => {
         if (failed.state === "retrying" && this.outbox.find(id)) this.retry(failed);

@@ -30,7 +30,7 @@ function usedTools(names) {
   const counts = new Map();
   for (const name of names) counts.set(name, (counts.get(name) ?? 0) + 1);
   const chips = Array.from(counts, ([name, count]) =>
-    toolChip(name, count > 1 ? `used ${count} times` : "used", "finished"));
+    toolChip(name, count > 1 ? `used ${count} times` : "used", "used"));
   return make("div", { className: "tools" }, ...chips);
 }
 
