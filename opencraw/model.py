@@ -64,12 +64,25 @@ class Prompt(msgspec.Struct, frozen=True):
     tools: tuple[ToolSpec, ...] = ()
 
 
+#: More tokens than any call has; a provider that counts more is not believed.
+MOST_TOKENS = 1_000_000_000
+
+
 class Usage(msgspec.Struct, frozen=True):
     """Tokens as the provider counted them. `cached_tokens` are part of `prompt_tokens`."""
 
     prompt_tokens: int = 0
     completion_tokens: int = 0
     cached_tokens: int = 0
+
+    def bounded(self) -> Usage:
+        """With every count between 0 and `MOST_TOKENS`: the numbers come from outside."""
+        return Usage(
+            *(
+                min(max(count, 0), MOST_TOKENS)
+                for count in (self.prompt_tokens, self.completion_tokens, self.cached_tokens)
+            )
+        )
 
     def __add__(self, other: Usage) -> Usage:
         return Usage(

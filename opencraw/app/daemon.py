@@ -49,6 +49,7 @@ class Daemon:
     ) -> None:
         queue = configuration.queue
         self._data_dir = data_dir
+        self._stopping = False
         self._database = database
         self._node = node
         self._sessions = Sessions(database)
@@ -141,6 +142,7 @@ class Daemon:
     async def drain(self) -> None:
         """Take nothing new; return when everything that runs has ended and was sent."""
         notify("STOPPING=1")
+        self._stopping = True
         self._door.close()
         self._dispatcher.close()
         await self._dispatcher.drained()
@@ -160,11 +162,15 @@ class Daemon:
 
     async def checks(self) -> Mapping[str, str | None]:
         """What has to be well for the daemon to be ready; a text says what is not."""
-        return await run_checks({"database": self._database_problem, **self._channel_checks})
+        own = {"database": self._database_problem, "daemon": self._daemon_problem}
+        return await run_checks(own | dict(self._channel_checks))
 
     @property
     def _channel_checks(self) -> Mapping[str, Check]:
         return {f"channel {name}": each.problem for name, each in self._host.hosted.items()}
+
+    async def _daemon_problem(self) -> str | None:
+        return "it is stopping" if self._stopping else None
 
     async def _database_problem(self) -> str | None:
         try:

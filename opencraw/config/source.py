@@ -58,6 +58,8 @@ def read(path: Path | None) -> Source:
         trouble = (f"cannot be read: {reason}", "let the user that runs OpenCraw read this file")
     except UnicodeDecodeError:
         trouble = ("is not UTF-8 text", "save the file as UTF-8")
+    except RecursionError:
+        trouble = ("is nested too deeply to be read", "no setting needs more than four levels")
     except tomli.TOMLDecodeError as error:
         place = f"{path}:{error.lineno}"
         problem = f"is not TOML: {error.msg} (column {error.colno})"

@@ -22,7 +22,7 @@ class RuntimeSettings(Section):
     mode: Literal["dev", "prod"] = "dev"
     """dev runs with nothing configured; prod refuses to start with anything important missing."""
 
-    data_dir: str = "data"
+    data_dir: str = Field(default="data", pattern=r"^[^\x00]+$")
     """Where the daemon keeps its database, its access token and its files."""
 
     bind_mode: Literal["loopback", "lan", "custom"] = "loopback"
@@ -41,7 +41,7 @@ class RuntimeSettings(Section):
     http_max_in_flight: int = Field(default=256, gt=0)
     """How many requests may be in work at once; more are told to come back."""
 
-    shutdown_grace_seconds: float = Field(default=20, ge=0)
+    shutdown_grace_seconds: float = Field(default=20, ge=0, le=3600)
     """How long running turns may finish when the daemon is asked to stop."""
 
     @field_validator("bind_addr")

@@ -13,6 +13,11 @@ from opencraw.providers.failures import Table, broken
 
 Body = dict[str, Any]
 
+#: Vendors' own limits are far below these.
+LONGEST_ID = 512
+LONGEST_NAME = 256
+MOST_CALLS = 128
+
 _NUL_ESCAPE = re.compile(r"(?<!\\)((?:\\\\)*)\\u0000")
 
 
@@ -62,6 +67,8 @@ def tool_call(label: str, call_id: str | None, name: str | None, arguments: str)
     """
     if not call_id or not name:
         raise broken(label, "a tool call has no id or no name")
+    if len(call_id) > LONGEST_ID or len(name) > LONGEST_NAME:
+        raise broken(label, "a tool call's id or name is absurdly long")
     text = arguments.strip() or "{}"
     try:
         found = msgspec.json.decode(text)
@@ -76,6 +83,8 @@ def tool_call(label: str, call_id: str | None, name: str | None, arguments: str)
 
 def distinct(label: str, calls: list[ToolCall]) -> tuple[ToolCall, ...]:
     """The calls, unless two share an id, so that a result could not be matched to its call."""
+    if len(calls) > MOST_CALLS:
+        raise broken(label, f"it asked for {len(calls)} tool calls at once")
     if len({call.id for call in calls}) < len(calls):
         raise broken(label, "two tool calls have the same id")
     return tuple(calls)

@@ -7,14 +7,18 @@ fence on every turn makes that safe even when this process still lives.
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import socket
 from pathlib import Path
 from uuid import UUID, uuid4
 
 from opencraw import crashpoints
+from opencraw.errors import Unavailable
 from opencraw.queue.turns import SQL
 from opencraw.store.database import Database
+
+log = logging.getLogger(__name__)
 
 LEASE_SECONDS = 4.0
 
@@ -41,14 +45,24 @@ class Node:
 
     async def leave(self) -> None:
         """Hand everything over at once. A database that is away learns it when the lease ends."""
-        await self._database.commit(SQL.renew_lease, (self.id, -1.0), patience=2.0)
+        try:
+            await self._database.commit(SQL.renew_lease, (self.id, -1.0), patience=2.0)
+        except Unavailable as error:
+            log.warning("left without telling the others: %s", error)
 
 
 def home_of(data_dir: Path) -> UUID:
-    """The identity of a data directory, made at its first use and kept in it."""
+    """The identity of a data directory, made at its first use and kept in it. A file that was
+    damaged is made anew: then the dead of this directory are found when their leases end."""
     file = data_dir / "home"
-    if not file.exists():
-        draft = data_dir / f"home.{os.getpid()}"
-        draft.write_text(f"{uuid4()}\n")
-        draft.replace(file)
-    return UUID(file.read_text().strip())
+    try:
+        return UUID(file.read_text().strip())
+    except (FileNotFoundError, ValueError, UnicodeDecodeError):
+        home = uuid4()
+    draft = data_dir / f"home.{os.getpid()}"
+    with draft.open("w") as written:
+        written.write(f"{home}\n")
+        written.flush()
+        os.fsync(written.fileno())
+    draft.replace(file)
+    return home

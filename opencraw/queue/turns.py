@@ -288,6 +288,7 @@ class Turns:
         hears: Sequence[int] = (),
     ) -> Sequence[int]:
         """Write one step; returns those of `hears` that were still waiting. Raises `Fenced`."""
+        usage = usage.bounded()
         record = await self._write(
             turn,
             SQL.advance,
@@ -306,6 +307,7 @@ class Turns:
         """End the turn; returns what has to be delivered. Raises `Fenced`."""
         delivery_id = uuid5(turn.id, "reply")
         reply = storable(settlement.reply)
+        usage = settlement.usage.bounded()
         tools = tuple(map(storable, settlement.tools))
         record = await self._write(
             turn,
@@ -313,9 +315,9 @@ class Turns:
             (
                 settlement.state,
                 _encoded(settlement.lines),
-                settlement.usage.prompt_tokens,
-                settlement.usage.completion_tokens,
-                settlement.usage.cached_tokens,
+                usage.prompt_tokens,
+                usage.completion_tokens,
+                usage.cached_tokens,
                 settlement.failure and storable(settlement.failure),
                 _OUTCOMES[settlement.state],
                 delivery_id,

@@ -211,7 +211,13 @@ class Sessions:
         """Add a notice and its delivery. The session must be there."""
         delivery_id = uuid4()
         row = (delivery_id, session, text)
-        record = await self._database.commit(SQL.post, row, patience=patience)
+        try:
+            record = await self._database.commit(SQL.post, row, patience=patience)
+        except Unavailable as error:
+            raise Unavailable(
+                "The database did not answer in time. The message may be stored all the same: look "
+                "before you send it again."
+            ) from error
         if record is None:
             raise Unavailable("the message could not be stored; try again")
         return _notice(record, delivery_id, text)

@@ -246,8 +246,13 @@ async def starting(core: Core, url: str, text: str) -> AsyncIterator[None]:
 
 
 async def test_a_message_that_meets_a_turn_at_its_birth_interrupts_it(database_url: str) -> None:
+    async def one_takes_for_ever(prompt: Prompt) -> AsyncGenerator[ModelEvent]:
+        if last_words(prompt) == "one":
+            await asyncio.Event().wait()
+        yield ModelReply("echo two")
+
     async with (
-        running(database_url, mode="interrupt") as core,
+        running(database_url, one_takes_for_ever, one_takes_for_ever, mode="interrupt") as core,
         await Database.open(database_url) as elsewhere,
     ):
         async with starting(core, database_url, "one"):
