@@ -12,6 +12,8 @@ from opencraw.control.credentials import SUPPORTED_SCOPES
 from opencraw.settings import Section
 
 SHORTEST_KEY = 16
+#: Words that stand in examples and in nobody's random letters.
+_PLACEHOLDER = re.compile(r"(?i)change|secret|password|example|placeholder|your[-_]")
 _HOST = re.compile(r"(\[[0-9a-f:.]+\]|[a-z0-9.-]+)(:\d{1,5})?")
 _ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://" + _HOST.pattern)
 
@@ -149,8 +151,8 @@ class SecuritySettings(Section):
 
     @property
     def has_keys(self) -> bool:
-        """Whether the operator chose a credential."""
-        return self.control_api_key is not None or bool(self.control_api_keys)
+        """Whether the operator chose a credential that grants something."""
+        return self.control_api_key is not None or any(key.scopes for key in self.control_api_keys)
 
 
 def socket_address(text: str) -> tuple[str, int | None]:
@@ -167,7 +169,8 @@ def socket_address(text: str) -> tuple[str, int | None]:
 def _strong(secret: SecretStr) -> SecretStr:
     """Refuse what somebody could guess, or left standing from an example."""
     token = secret.get_secret_value()
-    if len(token) < SHORTEST_KEY or len(set(token)) < SHORTEST_KEY // 2:
+    guessable = token.isdecimal() or _PLACEHOLDER.search(token)
+    if len(token) < SHORTEST_KEY or len(set(token)) < SHORTEST_KEY // 2 or guessable:
         raise ValueError(
             f"too weak: at least {SHORTEST_KEY} characters, such as `openssl rand -hex 32` prints"
         )

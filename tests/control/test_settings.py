@@ -50,11 +50,19 @@ def test_custom_needs_an_address() -> None:
 
 @pytest.mark.parametrize(
     "token",
-    ["", " ", "undefined", "change-me", "short", "a" * 40, "with a space 0123456789", "\n" * 20],
+    [
+        *("", " ", "undefined", "change-me", "short", "a" * 40, "with a space 0123456789"),
+        *("\n" * 20, "change-me-change-me", "your-secret-token-here", "1234567890123456"),
+    ],
 )
 def test_a_key_that_could_be_guessed_is_refused(token: str) -> None:
     with pytest.raises(ValidationError):
         SecuritySettings.model_validate({"control_api_key": token})
+
+
+def test_a_key_without_scopes_is_no_key_to_speak_of() -> None:
+    key = {"token": "q8Zr2mVx0Lk5Tn7Yb3", "scopes": []}
+    assert not SecuritySettings.model_validate({"control_api_keys": [key]}).has_keys
 
 
 def test_two_keys_with_one_token_are_refused() -> None:
