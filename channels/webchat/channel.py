@@ -35,6 +35,7 @@ class _Open:
     def __init__(self, gateway: Gateway, tasks: asyncio.TaskGroup) -> None:
         self.gateway = gateway
         self.tasks = tasks
+        self.renderer = Renderer()
         self.conversations: dict[str, Conversation] = {}
         self.handlers: set[asyncio.Task[object]] = set()
 
@@ -50,12 +51,12 @@ class _Open:
             self.handlers.discard(handler)
 
     @contextlib.contextmanager
-    def conversation(self, chat: str, renderer: Renderer) -> Iterator[Conversation]:
+    def conversation(self, chat: str) -> Iterator[Conversation]:
         """The chat's conversation, which exists as long as somebody uses it."""
         conversation = self.conversations.get(chat)
         if conversation is None:
             address = Address(channel="webchat", account="local", chat=chat)
-            conversation = Conversation(address, self.gateway, renderer.html)
+            conversation = Conversation(address, self.gateway, self.renderer.html)
             self.conversations[chat] = conversation
             conversation.following = self.tasks.create_task(conversation.follow())
         conversation.users += 1
@@ -72,7 +73,6 @@ class WebChat:
     """The built-in page. Sockets come and go; the transcript has what they missed."""
 
     def __init__(self) -> None:
-        self._renderer = Renderer()
         self._assets = assets.load()
         self._open: _Open | None = None
 
@@ -87,12 +87,13 @@ class WebChat:
             self._open = opened = _Open(gateway, tasks)
             try:
                 await asyncio.sleep(WARM_UP_SECONDS)
-                await self._renderer.warm_up()
+                await opened.renderer.warm_up()
                 await asyncio.Event().wait()
             finally:
                 self._open = None
                 for conversation in opened.conversations.values():
                     conversation.close(1012)
+                opened.renderer.close()
                 if opened.handlers:
                     await asyncio.wait(opened.handlers, timeout=STOPPING_SECONDS)
 
@@ -150,7 +151,7 @@ class WebChat:
             # The page asks like this to learn whether its token is good.
             return web.Response(status=426, headers={"Upgrade": "websocket"})
         await socket.prepare(request)
-        with opened.serving(), opened.conversation(chat, self._renderer) as conversation:
+        with opened.serving(), opened.conversation(chat) as conversation:
             await Connection(socket, conversation, opened.gateway).serve()
         if request.transport is not None:
             # Otherwise a reader who never takes our goodbye would be kept, with all that was

@@ -11,6 +11,7 @@ from aiohttp import WSMsgType, web
 from channels.webchat import frames
 from channels.webchat.conversation import Conversation, Listener
 from channels.webchat.outgoing import Outgoing
+from channels.webchat.patience import in_time
 from opencraw.contract import Envelope, Gateway, Rights, Sender
 from opencraw.errors import Refused, Unavailable
 
@@ -74,7 +75,8 @@ class Connection:
                 case frames.Message():
                     await self._accept(frame)
                 case frames.Stop():
-                    await self._gateway.accept(self._envelope("/stop", None))
+                    async with in_time():
+                        await self._gateway.accept(self._envelope("/stop", None))
                 case frames.Resume():
                     await self._resume(frame)
                 case frames.History():
@@ -90,7 +92,8 @@ class Connection:
 
     async def _accept(self, frame: frames.Message) -> None:
         envelope = self._envelope(frame.content, frame.client_message_id)
-        receipt = await self._gateway.accept(envelope)
+        async with in_time():
+            receipt = await self._gateway.accept(envelope)
         ack = frames.Ack(frame.client_message_id, receipt.message_id, receipt.duplicate)
         self._outgoing.put(frames.encode(ack))
 
@@ -104,7 +107,8 @@ class Connection:
             self._outgoing.end(1013)
 
     async def _withdraw(self, message_id: UUID) -> None:
-        ok = await self._gateway.withdraw(self._conversation.address, message_id)
+        async with in_time():
+            ok = await self._gateway.withdraw(self._conversation.address, message_id)
         self._outgoing.put(frames.encode(frames.Withdrawn(message_id, ok)))
 
     def _envelope(self, text: str, client_message_id: str | None) -> Envelope:

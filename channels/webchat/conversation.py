@@ -18,7 +18,8 @@ import msgspec
 
 from channels.webchat import frames
 from channels.webchat.outgoing import Outgoing
-from opencraw.contract import Address, Draft, Gateway, Line
+from channels.webchat.patience import HTML_SECONDS, in_time
+from opencraw.contract import Address, Draft, Gateway, Line, Waiting
 from opencraw.errors import Unavailable
 from opencraw.events import (
     DraftGrew,
@@ -28,6 +29,9 @@ from opencraw.events import (
     TurnEnded,
     TurnStarted,
 )
+
+#: Tells a line's text as HTML, by a time on the loop's clock.
+Html = Callable[[UUID, str, float], Awaitable[str]]
 
 PAGE = 100
 #: One `history` frame; what does not fit is asked for with the next.
@@ -60,9 +64,7 @@ class Listener:
 class Conversation:
     """One chat while at least one socket is open."""
 
-    def __init__(
-        self, address: Address, gateway: Gateway, html: Callable[[str], Awaitable[str]]
-    ) -> None:
+    def __init__(self, address: Address, gateway: Gateway, html: Html) -> None:
         self.address = address
         self.resume_token = resume_token(address.chat)
         #: Sockets that are open or opening; the last one to leave turns off the light.
@@ -94,7 +96,8 @@ class Conversation:
 
     async def join(self, listener: Listener) -> None:
         """Greet a socket and announce to it whatever comes after the greeting."""
-        async with self._order:
+        # Whoever is in the way may itself be waiting for a silent database.
+        async with in_time(), self._order:
             newest = await self._gateway.history(self.address, limit=1)
             await self._tell_queue()
             seq = newest[-1].seq if newest else 0
@@ -121,7 +124,7 @@ class Conversation:
             if line.seq > self._announced + 1:
                 await self._announce_new()
             if line.seq > self._announced:
-                await self._announce(line)
+                await self._announce(line, _html_time())
 
     async def resume(self, listener: Listener, last_seq: int) -> None:
         """Replay what came after `last_seq` and before this socket opened, then the draft."""
@@ -139,13 +142,15 @@ class Conversation:
         """Return the `history` frame for lines before `before`."""
         # What this socket has not been given yet will come to it live.
         bound = listener.newest + 1 if before is None else min(before, listener.newest + 1)
-        lines = await self._gateway.history(self.address, before=bound, limit=limit + 1)
+        async with in_time():
+            lines = await self._gateway.history(self.address, before=bound, limit=limit + 1)
+        by = _html_time()
         chosen: list[bytes] = []
         size = 0
         for line in reversed(lines[-limit:]):
-            frame = await self._frame(line)
+            frame = await self._frame(line, by)
             size += len(frame)
-            if chosen and size > HISTORY_LIMIT:
+            if chosen and (size > HISTORY_LIMIT or listener.outgoing.ended.done()):
                 break
             chosen.append(frame)
             # Rendering takes about a millisecond each: others may come in between.
@@ -203,13 +208,16 @@ class Conversation:
                 return
             # The queue is read first: a message taken up in between is then seen twice, which
             # the filter mends, and never not at all.
-            waiting = frames.waits(self.address.chat, await self._gateway.waiting(self.address))
+            waiting = frames.waits(self.address.chat, await self._queue())
             taken = await self._announce_new()
             self._tell_waiting(tuple(w for w in waiting if w.message_id not in taken))
 
     async def _tell_queue(self) -> None:
-        waiting = await self._gateway.waiting(self.address)
-        self._tell_waiting(frames.waits(self.address.chat, waiting))
+        self._tell_waiting(frames.waits(self.address.chat, await self._queue()))
+
+    async def _queue(self) -> Sequence[Waiting]:
+        async with in_time():
+            return await self._gateway.waiting(self.address)
 
     def _tell_waiting(self, waiting: tuple[frames.Waits, ...]) -> None:
         if waiting != self._waiting:
@@ -221,14 +229,15 @@ class Conversation:
     async def _announce_new(self) -> set[UUID]:
         """Announce all lines since the last; return the messages that were taken up."""
         taken = set()
+        by = _html_time()
         async for line in self._lines(self._announced or 0):
-            await self._announce(line)
+            await self._announce(line, by)
             if line.kind == "said":
                 taken.add(line.message_id)
         return taken
 
-    async def _announce(self, line: Line) -> None:
-        frame = await self._frame(line)
+    async def _announce(self, line: Line, by: float) -> None:
+        frame = await self._frame(line, by)
         for listener in self._listeners:
             listener.give(line.seq, frame)
         self._announced = line.seq
@@ -241,11 +250,12 @@ class Conversation:
         async for line in self._lines(last_seq, before=listener.oldest + 1):
             if not await listener.outgoing.room():
                 return
-            listener.outgoing.put(await self._frame(line))
+            listener.outgoing.put(await self._frame(line, _html_time()))
         listener.oldest = last_seq
         async with self._order:
+            by = _html_time()
             async for line in self._lines(listener.newest, before=(self._announced or 0) + 1):
-                listener.outgoing.put(await self._frame(line))
+                listener.outgoing.put(await self._frame(line, by))
                 listener.newest = line.seq
             listener.replaying = False
 
@@ -270,12 +280,14 @@ class Conversation:
             before = end
 
     async def _history(self, after: int, before: int | None) -> Sequence[Line]:
-        return await self._gateway.history(self.address, after=after, before=before, limit=PAGE)
+        async with in_time():
+            return await self._gateway.history(self.address, after=after, before=before, limit=PAGE)
 
-    async def _frame(self, line: Line) -> bytes:
+    async def _frame(self, line: Line, by: float) -> bytes:
         if line.kind == "said":
             return frames.encode(frames.said(self.address.chat, line))
-        return frames.encode(frames.spoken(line, await self._html(line.text)))
+        html = await self._html(line.message_id, line.text, by)
+        return frames.encode(frames.spoken(line, html))
 
     def _hello(self, seq: int) -> frames.Hello:
         model = self._gateway.model
@@ -297,6 +309,11 @@ def resume_token(chat: str) -> str:
     resuming one chat with the position it had in another.
     """
     return blake2b(chat.encode(), key=b"opencraw webchat resume", digest_size=16).hexdigest()
+
+
+def _html_time() -> float:
+    """When the lines of one delivery or history are shown with the HTML that is ready."""
+    return asyncio.get_running_loop().time() + HTML_SECONDS
 
 
 def _whole(draft: Draft) -> frames.Delta:

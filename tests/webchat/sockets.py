@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from uuid import UUID
 
 from aiohttp import WSMsgType
 
@@ -43,7 +44,7 @@ class Socket:
         return [int(str(frame["seq"])) for frame in self.of("said", "message")]
 
 
-async def html(text: str) -> str:
+async def html(message_id: UUID, text: str, by: float) -> str:
     await asyncio.sleep(0)
     return text
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 
@@ -73,7 +73,7 @@ async def test_a_line_comes_once_by_whichever_road(
 async def test_a_reply_sent_twice_is_rendered_once(gateway: MemoryGateway) -> None:
     rendered: list[str] = []
 
-    async def note(text: str) -> str:
+    async def note(message_id: UUID, text: str, by: float) -> str:
         rendered.append(text)
         return text
 

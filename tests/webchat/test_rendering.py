@@ -1,12 +1,17 @@
 from __future__ import annotations
 
+import asyncio
+import re
+import threading
+from html import unescape
 from html.parser import HTMLParser
+from uuid import uuid4
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from channels.webchat.markdown import HIGHLIGHTED
+from channels.webchat.markdown import HIGHLIGHT_LIMIT, HIGHLIGHTED
 from channels.webchat.rendering import MARKDOWN_LIMIT, Renderer, render
 
 ALLOWED = {
@@ -200,4 +205,61 @@ async def test_a_line_that_stops_the_parser_is_shown_as_it_is(
         raise IndexError(text)
 
     monkeypatch.setattr(markdown, "render", stumble)
-    assert await Renderer().html("<b>") == "<pre>&lt;b&gt;</pre>"
+    assert await Renderer().html(uuid4(), "<b>", _later()) == "<pre>&lt;b&gt;</pre>"
+
+
+def _later() -> float:
+    return asyncio.get_running_loop().time() + 60
+
+
+@pytest.mark.parametrize(
+    ("language", "code"),
+    [
+        ("java", '"a ' * 24_000),
+        ("make", '"a\\' * 24_000),
+        ("lua", "[=" * 24_000),
+        ("python", "f'{" * 16_000),
+        ("js", "/a" * 24_000),
+        ("html", "<a " * 16_000),
+    ],
+)
+def test_only_a_little_of_a_long_code_is_coloured(language: str, code: str) -> None:
+    html = render(f"```{language}\n{code}\n```")
+    inspect(html)
+    coloured = html.rpartition("</span>")[0]
+    assert len(re.sub(r"<[^>]*>|&\w+;", "x", coloured)) < 4 * HIGHLIGHT_LIMIT
+    plain = unescape(re.sub(r"<[^>]*>", "", html))
+    assert plain.split() == code.split(), "nothing of it is left out"
+
+
+def test_all_code_of_one_text_shares_one_budget() -> None:
+    block = f"```python\n{'x = 1  # y' * 700}\n```\n\n"
+    first, second, third = (part for part in render(block * 3).split("</pre>")[:3])
+    assert "<span" in first
+    assert "<span" in second
+    assert "<span" not in third
+
+
+async def test_what_is_not_ready_in_time_is_shown_as_it_is_and_later_as_it_should_be(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from channels.webchat import rendering
+
+    may_end = threading.Event()
+    rendered: list[str] = []
+
+    def slow(text: str) -> str:
+        may_end.wait(30)
+        rendered.append(text)
+        return f"<p>{text}</p>"
+
+    monkeypatch.setattr(rendering, "render", slow)
+    renderer, message_id = Renderer(), uuid4()
+    now = asyncio.get_running_loop().time()
+    assert await renderer.html(message_id, "a", now) == "<pre>a</pre>"
+    may_end.set()
+    assert await renderer.html(message_id, "a", _later()) == "<p>a</p>"
+    assert await renderer.html(message_id, "a", now) == "<p>a</p>"
+    assert rendered == ["a"]
+    renderer.close()
+    assert await renderer.html(uuid4(), "```b", _later()) == "<pre>```b</pre>"
