@@ -43,6 +43,7 @@ HIGHLIGHTED = frozenset(_PASTED_EVERY_DAY.split())
 
 _ALIGNMENTS = {"left", "center", "right"}
 _ADDRESS = re.compile(r"https?://[^\s<>\"`\u0000-\u001f\u2028\u2029]+", re.IGNORECASE)
+_BRACKETS = ("()", "[]", "{}")
 _LANGUAGE = re.compile(r"[A-Za-z0-9+#.-]{1,24}")
 _TEXT_TAGS = {"a", "blockquote", "br", "code", "del", "em", "p", "pre", "s", "span", "strong"}
 _BLOCK_TAGS = {"h1", "h2", "h3", "h4", "h5", "h6", "hr", "li", "ol", "ul"}
@@ -160,19 +161,16 @@ def _with_addresses(text: str) -> Iterator[Token]:
 
 def _without_punctuation(address: str) -> str:
     """Leave out what belongs to the sentence: full stops, quotes, a bracket opened before."""
-    while address:
-        last = address[-1]
-        if last in ".,:;!?'*_~" or (last in ")]}" and _unopened(address)):
-            address = address[:-1]
-        else:
+    end = len(address)
+    unopened = {pair[1]: address.count(pair[1]) - address.count(pair[0]) for pair in _BRACKETS}
+    while end:
+        last = address[end - 1]
+        if unopened.get(last, 0) > 0:
+            unopened[last] -= 1
+        elif last not in ".,:;!?'*_~":
             break
-    return address
-
-
-def _unopened(address: str) -> bool:
-    closing = address[-1]
-    opening = {")": "(", "]": "[", "}": "{"}[closing]
-    return address.count(closing) > address.count(opening)
+        end -= 1
+    return address[:end]
 
 
 def _link(address: str, text: str) -> tuple[Token, Token, Token]:

@@ -12,7 +12,7 @@ from uuid import UUID
 logger = logging.getLogger(__name__)
 
 #: Longer texts, and texts with code, are rendered beside the event loop.
-INLINE_LIMIT = 20_000
+INLINE_LIMIT = 5_000
 #: Longer texts are shown as they are: no parser is asked to be quick on them.
 MARKDOWN_LIMIT = 100_000
 #: Characters of HTML that are kept for whoever asks for the same lines again.

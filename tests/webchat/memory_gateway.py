@@ -35,6 +35,9 @@ class MemoryGateway:
         #: Nothing is accepted while this is cleared.
         self.open = asyncio.Event()
         self.open.set()
+        #: Nothing else is answered while this is cleared.
+        self.answering = asyncio.Event()
+        self.answering.set()
 
     async def accept(self, envelope: Envelope) -> Receipt:
         self.accepted.append(envelope)
@@ -54,6 +57,7 @@ class MemoryGateway:
         ]
         # Somebody else always gets a turn, as with a database.
         await asyncio.sleep(0)
+        await self.answering.wait()
         if self.failure is not None:
             raise self.failure
         return found[-limit:]
@@ -62,6 +66,7 @@ class MemoryGateway:
         return tuple(self.queue)
 
     async def withdraw(self, address: Address, message_id: UUID) -> bool:
+        await self.answering.wait()
         before = len(self.queue)
         self.queue = [message for message in self.queue if message.message_id != message_id]
         return len(self.queue) < before

@@ -11,6 +11,7 @@ from aiohttp import ClientWebSocketResponse, WSMsgType, web
 from aiohttp.test_utils import TestClient, TestServer
 
 from channels.webchat import channel as module
+from channels.webchat import patience
 from channels.webchat.channel import WebChat
 from channels.webchat.connection import IN_FLIGHT
 from opencraw.contract import Channel, Rights, Streams, Waiting, Webhook
@@ -360,3 +361,33 @@ async def test_the_page_names_nobody_else(served: Served) -> None:
     assert "://" not in page
     assert " style=" not in page
     assert "onclick" not in page
+
+
+async def test_a_silent_database_is_answered_for(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    socket = await served.open()
+    monkeypatch.setattr(patience, "GATEWAY_SECONDS", 0.05)
+    served.gateway.answering.clear()
+    await socket.send_json({"type": "history"})
+    await socket.send_json({"type": "withdraw", "message_id": str(uuid4())})
+    for error in await receive(socket, 2):
+        assert (error["type"], error["code"]) == ("error", "SERVICE_UNAVAILABLE")
+        assert error["retryable"]
+    served.gateway.answering.set()
+    await socket.send_json({"type": "history"})
+    (history,) = await receive(socket, 1)
+    assert history["type"] == "history"
+
+
+async def test_nobody_joins_while_the_database_is_silent(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(patience, "GATEWAY_SECONDS", 0.05)
+    served.gateway.answering.clear()
+    sockets = [await served.client.ws_connect("/ws") for _ in range(3)]
+    for socket in sockets:
+        (error,) = await receive(socket, 1)
+        assert (error["code"], error["retryable"]) == ("SERVICE_UNAVAILABLE", True)
+        assert (await socket.receive()).type is WSMsgType.CLOSE
+        assert socket.close_code == 1013

@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import re
 import threading
+from collections.abc import Iterator
 from html import unescape
 from html.parser import HTMLParser
 from uuid import uuid4
@@ -11,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from channels.webchat import markdown, rendering
 from channels.webchat.markdown import HIGHLIGHT_LIMIT, HIGHLIGHTED
 from channels.webchat.rendering import MARKDOWN_LIMIT, Renderer, render
 
@@ -190,17 +192,33 @@ def test_a_very_long_text_is_shown_as_it_is() -> None:
 
 
 @pytest.mark.parametrize(
-    "piece", ["[", "![", "**a", "- a\n", "> ", "`", "<", "https://a ", "|a|b\n"]
+    "piece",
+    [
+        "[",
+        "![",
+        "**a",
+        "_a*",
+        "- a\n",
+        "- - ",
+        "> ",
+        "`",
+        "<",
+        "https://a ",
+        "https://a))",
+        "|a|b\n",
+    ],
 )
 def test_long_and_nasty_texts_come_to_an_end(piece: str) -> None:
-    inspect(render(piece * (40_000 // len(piece))))
+    inspect(render(piece * (99_000 // len(piece))))
+
+
+def test_brackets_behind_an_address_come_to_an_end() -> None:
+    assert '<a href="https://a"' in render("https://a" + ")" * 99_000 + "..")
 
 
 async def test_a_line_that_stops_the_parser_is_shown_as_it_is(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    from channels.webchat import markdown
-
     def stumble(text: str) -> str:
         raise IndexError(text)
 
@@ -243,8 +261,6 @@ def test_all_code_of_one_text_shares_one_budget() -> None:
 async def test_what_is_not_ready_in_time_is_shown_as_it_is_and_later_as_it_should_be(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    from channels.webchat import rendering
-
     may_end = threading.Event()
     rendered: list[str] = []
 
@@ -263,3 +279,63 @@ async def test_what_is_not_ready_in_time_is_shown_as_it_is_and_later_as_it_shoul
     assert rendered == ["a"]
     renderer.close()
     assert await renderer.html(uuid4(), "```b", _later()) == "<pre>```b</pre>"
+
+
+def test_a_lexer_reads_no_more_than_the_budget(monkeypatch: pytest.MonkeyPatch) -> None:
+    from pygments.lexer import Lexer
+
+    read: list[int] = []
+    tokens = Lexer.get_tokens
+
+    def count(self: Lexer, text: str, unfiltered: bool = False) -> Iterator[object]:
+        read.append(len(text))
+        return iter(tokens(self, text, unfiltered))
+
+    monkeypatch.setattr(Lexer, "get_tokens", count)
+    render(("```python\n" + "x = 1\n" * 500 + "```\n\n") * 8)
+    assert sum(read) == HIGHLIGHT_LIMIT
+
+
+def test_code_that_takes_too_long_loses_its_colours(monkeypatch: pytest.MonkeyPatch) -> None:
+    ticks = iter(range(100))
+    monkeypatch.setattr(markdown, "thread_time", lambda: next(ticks) / 10)
+    html = render("```python\na b c d e f g h\n```\n\n```python\nlate\n```")
+    assert html.count("<span") == 2
+    plain = unescape(re.sub(r"<[^>]*>", "", html))
+    assert plain.split() == "a b c d e f g h late".split()
+
+
+async def test_the_oldest_lines_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    rendered: list[str] = []
+
+    def count(text: str) -> str:
+        rendered.append(text)
+        return text
+
+    monkeypatch.setattr(rendering, "render", count)
+    monkeypatch.setattr(rendering, "REMEMBERED_LIMIT", 50)
+    renderer, first, second = Renderer(), uuid4(), uuid4()
+    for message_id in (first, second, second, first):
+        await renderer.html(message_id, "x" * 30, _later())
+    assert len(rendered) == 3
+
+
+async def test_a_line_that_waits_when_the_renderer_closes_is_shown_as_it_is(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    may_end = threading.Event()
+
+    def slow(text: str) -> str:
+        may_end.wait(30)
+        return f"<p>{text}</p>"
+
+    monkeypatch.setattr(rendering, "render", slow)
+    renderer = Renderer()
+    running, waiting = (
+        asyncio.create_task(renderer.html(uuid4(), text, _later())) for text in ("a", "b")
+    )
+    await asyncio.sleep(0)
+    renderer.close()
+    assert await waiting == "<pre>b</pre>"
+    may_end.set()
+    assert await running == "<p>a</p>"
