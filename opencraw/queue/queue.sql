@@ -49,11 +49,11 @@ SELECT session_id, count(*) AS waiting
  GROUP BY session_id;
 
 -- name: waiting
-SELECT inbox.id, inbox.message_id, inbox.session_id, inbox.text, inbox.sender_id, inbox.rights,
-       inbox.correlation_id, inbox.origin, inbox.trigger_type, inbox.accepted_at, inbox.dedupe_key,
+SELECT inbox.id, inbox.message_id, inbox.session_id, inbox.text, inbox.rights,
+       inbox.correlation_id, inbox.origin, inbox.trigger_type,
        extract(epoch FROM clock_timestamp() - inbox.accepted_at)::float8 AS age,
-       session.tenant, session.agent, session.channel, session.account, session.chat,
-       session.thread, session.mode, session.debounce_ms, session.model
+       session.channel, session.account, session.chat, session.thread, session.mode,
+       session.debounce_ms, session.model
   FROM inbox
   JOIN session ON session.id = inbox.session_id
  WHERE inbox.session_id = ANY($1::uuid[])

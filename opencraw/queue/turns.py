@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Literal
 from uuid import UUID, uuid4, uuid5
 
@@ -53,8 +52,6 @@ class Message:
     correlation_id: UUID
     origin: str
     trigger_type: str
-    dedupe_key: str
-    accepted_at: datetime
     age: float
 
 
@@ -371,7 +368,5 @@ def _message(record: Record) -> Message:
         correlation_id=record["correlation_id"],
         origin=record["origin"],
         trigger_type=record["trigger_type"],
-        dedupe_key=record["dedupe_key"],
-        accepted_at=record["accepted_at"],
         age=record["age"],
     )
