@@ -61,6 +61,14 @@ class Origin(StrEnum):
     OPERATOR = "operator"
 
 
+class ChatType(StrEnum):
+    """Who listens where a message was written."""
+
+    DIRECT = "direct"
+    GROUP = "group"
+    CHANNEL = "channel"
+
+
 class Trigger(StrEnum):
     """What made an envelope."""
 
@@ -83,6 +91,7 @@ class Envelope(msgspec.Struct, frozen=True):
     origin: Origin = Origin.CHANNEL
     trigger_type: Trigger = Trigger.MESSAGE
     tenant: str = DEFAULT_TENANT
+    chat_type: ChatType = ChatType.DIRECT
 
 
 class Receipt(msgspec.Struct, frozen=True):
@@ -91,6 +100,8 @@ class Receipt(msgspec.Struct, frozen=True):
     message_id: UUID
     #: The message had been accepted before; nothing new will happen.
     duplicate: bool
+    #: The message is kept, and nobody answers it: the assistant may not speak there.
+    muted: bool = False
 
 
 class Line(msgspec.Struct, frozen=True):
@@ -117,6 +128,8 @@ class Waiting(msgspec.Struct, frozen=True):
     text: str
     at: datetime
     dedupe_key: str
+    #: It gave up its place in a full lane; the next turn reads a summary of it.
+    overflowed: bool = False
 
 
 class Draft(msgspec.Struct, frozen=True):
@@ -235,3 +248,8 @@ class ChannelKind(msgspec.Struct, frozen=True):
 
     settings: type[Section]
     open: Callable[[Section], Channel]
+    #: The platform hands its events to one process only: of several daemons one receives at a time,
+    #: all of them send.
+    one_receiver: bool = False
+    #: The platform cuts what people paste into messages of this many characters.
+    splits_at: int | None = None

@@ -4,7 +4,8 @@ OpenCrawError
 ├── Refused            say no to the caller, who must change something
 │   ├── Unauthorised   … who must show a credential
 │   ├── Forbidden      … whose credential does not reach this far
-│   └── NotFound       … who named something that is not there
+│   ├── NotFound       … who named something that is not there
+│   └── SlowDown       … who is too fast, and may come back `retry_after` seconds from now
 ├── Unavailable        ask the caller to come back; nothing is lost
 │   └── QueueFull      … when there is less to do
 ├── ConfigInvalid      do not start; print every problem at once
@@ -59,6 +60,16 @@ class NotFound(Refused):
 
     def __init__(self, message: str, *, code: str = "NOT_FOUND") -> None:
         super().__init__(message, code=code)
+
+
+class SlowDown(Refused):
+    """The caller does this too often. `retry_after` is in seconds."""
+
+    status = 429
+
+    def __init__(self, message: str, *, retry_after: float) -> None:
+        super().__init__(message, code="RATE_LIMITED")
+        self.retry_after = retry_after
 
 
 class Unavailable(OpenCrawError):
@@ -124,6 +135,8 @@ class FailureKind(StrEnum):
     FORMAT = "format"
     #: The connection broke before or during the answer.
     UNREACHABLE = "unreachable"
+    #: The model was not asked: the day's money is spent.
+    SPEND_CAP = "spend_cap"
 
 
 class ModelFailure(OpenCrawError):

@@ -3,6 +3,8 @@
 A draft is the text a turn has produced so far. Deltas name the place where they begin, counted in
 UTF-16 code units as JavaScript and most chat platforms count, so that applying one twice or after
 a gap is harmless: cut the draft at `offset`, then append.
+
+Events are tagged with their names: another process may be the one that shows them.
 """
 
 from __future__ import annotations
@@ -13,14 +15,14 @@ from uuid import UUID
 import msgspec
 
 
-class TurnStarted(msgspec.Struct, frozen=True):
+class TurnStarted(msgspec.Struct, frozen=True, tag=True):
     """An attempt at a turn begins. A higher attempt replaces what an earlier one had shown."""
 
     turn_id: UUID
     attempt: int
 
 
-class DraftGrew(msgspec.Struct, frozen=True):
+class DraftGrew(msgspec.Struct, frozen=True, tag=True):
     """More text of a running turn, beginning at `offset`."""
 
     turn_id: UUID
@@ -32,10 +34,11 @@ class DraftGrew(msgspec.Struct, frozen=True):
 ToolState = Literal["started", "finished", "failed", "cancelled"]
 
 
-class ToolShown(msgspec.Struct, frozen=True):
+class ToolShown(msgspec.Struct, frozen=True, tag=True):
     """A tool call of a running turn changed its state."""
 
     turn_id: UUID
+    attempt: int
     call_id: str
     name: str
     state: ToolState
@@ -43,18 +46,23 @@ class ToolShown(msgspec.Struct, frozen=True):
     summary: str
 
 
-class TurnEnded(msgspec.Struct, frozen=True):
-    """A turn is over; what it said arrives as a delivery."""
+class TurnEnded(msgspec.Struct, frozen=True, tag=True):
+    """An attempt at a turn is over; what the turn said arrives as a delivery."""
 
     turn_id: UUID
+    attempt: int
     outcome: Literal["done", "interrupted", "failed"]
 
 
-class QueueChanged(msgspec.Struct, frozen=True):
+class QueueChanged(msgspec.Struct, frozen=True, tag=True):
     """Messages of this conversation began or ceased to wait."""
 
 
-Event = TurnStarted | DraftGrew | ToolShown | TurnEnded | QueueChanged
+class LinesAdded(msgspec.Struct, frozen=True, tag=True):
+    """The transcript of this conversation gained a line that another process delivers."""
+
+
+Event = TurnStarted | DraftGrew | ToolShown | TurnEnded | QueueChanged | LinesAdded
 
 
 def utf16_length(text: str) -> int:

@@ -100,6 +100,10 @@ class ThinkingDelta(msgspec.Struct, frozen=True):
     text: str
 
 
+class StillWorking(msgspec.Struct, frozen=True):
+    """A sign of life that says nothing: a ping, or a piece of a tool call's arguments."""
+
+
 StopReason = Literal["end", "tool_calls", "length", "refused"]
 
 
@@ -113,14 +117,14 @@ class ModelReply(msgspec.Struct, frozen=True):
     stop: StopReason = "end"
 
 
-ModelEvent = TextDelta | ThinkingDelta | ModelReply
+ModelEvent = TextDelta | ThinkingDelta | StillWorking | ModelReply
 
 
 class Provider(Protocol):
     """Speaks one vendor's wire format."""
 
     def stream(self, prompt: Prompt) -> AsyncGenerator[ModelEvent]:
-        """Yield deltas as they arrive, then exactly one `ModelReply`.
+        """Yield deltas and other signs of life as they arrive, then exactly one `ModelReply`.
 
         Let it run to its end: what follows the reply is the handing back of the connection.
 

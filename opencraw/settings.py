@@ -8,6 +8,8 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 Mode = Literal["collect", "followup", "steer", "interrupt"]
+DebounceWindow = Literal["fixed", "sliding"]
+Drop = Literal["summarize", "oldest", "newest", "block"]
 
 
 class Section(BaseModel):
@@ -43,6 +45,9 @@ class ChannelSettings(Section):
 
     debounce_ms: int | None = Field(default=None, ge=0, le=60_000)
     """Overrides queue.debounce_ms for this channel."""
+
+    debounce_window: DebounceWindow | None = None
+    """Overrides queue.debounce_window for this channel."""
 
 
 class HttpChannelSettings(ChannelSettings):

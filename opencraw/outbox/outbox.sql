@@ -1,20 +1,32 @@
 -- name: begin_attempt
 -- Group commit. The attempt is on record before the send: whoever finds the row later knows that
 -- one copy more may exist. `attempt` is the one that begins; `unknown` of those before it may have
--- arrived.
+-- arrived. No delivery overtakes an older one of its session, whichever node has that. The answer
+-- tells whether the attempt began and, for the rules about speaking, where.
 WITH given AS (
     SELECT *
       FROM unnest($1::uuid[], $2::uuid[], $3::integer[], $4::integer[]) WITH ORDINALITY
         AS row(delivery_id, owner, attempt, unknown, ord)
+), begun AS (
+    UPDATE outbox
+       SET state = 'sending', owner = given.owner, attempts = given.attempt,
+           unknown = given.unknown
+      FROM given
+     WHERE outbox.delivery_id = given.delivery_id
+       AND outbox.state IN ('pending', 'sending')
+       AND (outbox.attempts = given.attempt - 1
+            OR (outbox.attempts = given.attempt AND outbox.owner = given.owner))
+       AND NOT EXISTS (SELECT FROM outbox AS older
+                        WHERE older.session_id = outbox.session_id AND older.id < outbox.id
+                          AND older.state IN ('pending', 'sending'))
+    RETURNING given.ord
 )
-UPDATE outbox
-   SET state = 'sending', owner = given.owner, attempts = given.attempt, unknown = given.unknown
+SELECT given.ord, begun.ord IS NOT NULL AS begun, outbox.channel, session.chat_type,
+       session.key AS session_key
   FROM given
- WHERE outbox.delivery_id = given.delivery_id
-   AND outbox.state IN ('pending', 'sending')
-   AND (outbox.attempts = given.attempt - 1
-        OR (outbox.attempts = given.attempt AND outbox.owner = given.owner))
-RETURNING given.ord;
+  JOIN outbox USING (delivery_id)
+  JOIN session ON session.id = outbox.session_id
+  LEFT JOIN begun ON begun.ord = given.ord;
 
 -- name: end_attempt
 -- Group commit. `state` is sent, pending (again after `pause` seconds) or dead (with a failure). An
@@ -40,7 +52,8 @@ RETURNING given.ord;
 
 -- name: open_deliveries
 -- What has to go out and is in nobody's hands: `held` are in ours. What has to pause comes too: its
--- younger neighbours must not overtake it.
+-- younger neighbours must not overtake it. Nor is there anything to do yet for those whose elders
+-- are in other hands.
 SELECT outbox.delivery_id, outbox.channel, outbox.account, outbox.chat, outbox.thread, outbox.seq,
        outbox.kind, outbox.text, outbox.created_at, outbox.turn_id, outbox.tools,
        outbox.interrupted, outbox.attempts, outbox.unknown, outbox.state,
@@ -51,5 +64,9 @@ SELECT outbox.delivery_id, outbox.channel, outbox.account, outbox.chat, outbox.t
    AND outbox.delivery_id <> ALL($2::uuid[])
    AND outbox.channel = ANY($3::text[])
    AND (outbox.owner IS NULL OR outbox.owner = $1 OR node.id IS NULL OR node.lease_until < now())
+   AND NOT EXISTS (SELECT FROM outbox AS older
+                     JOIN node AS other ON other.id = older.owner AND other.lease_until >= now()
+                    WHERE older.session_id = outbox.session_id AND older.id < outbox.id
+                      AND older.state IN ('pending', 'sending') AND older.owner <> $1)
  ORDER BY outbox.id
  LIMIT $4;

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections import deque
 from collections.abc import Mapping
@@ -15,6 +16,7 @@ from opencraw import crashpoints
 from opencraw.contract import Address, Channel, Delivery, Line
 from opencraw.errors import DeliveryFailure, MaybeSent, Unavailable
 from opencraw.outbox.attempts import Again, after_failure, may_repeat
+from opencraw.sessions.send_policy import Place, SendPolicy
 from opencraw.store.database import Database, Record
 from opencraw.store.queries import load
 from opencraw.store.text import storable
@@ -23,6 +25,8 @@ log = logging.getLogger(__name__)
 
 SQL = load("opencraw.outbox", "outbox.sql")
 POLL_SECONDS = 1.0
+#: What had to stand back for an older delivery on another node is looked at again after so long.
+LOOK_AGAIN_SECONDS = 0.05
 #: A platform that says nothing for so long may or may not have the message.
 SEND_SECONDS = 120.0
 _BATCH = 500
@@ -41,12 +45,20 @@ class _Outgoing:
 class Outbox:
     """Owns what is on its way out from this process."""
 
-    def __init__(self, database: Database, node: UUID, channels: Mapping[str, Channel]) -> None:
+    def __init__(
+        self,
+        database: Database,
+        node: UUID,
+        channels: Mapping[str, Channel],
+        speech: SendPolicy | None = None,
+    ) -> None:
         self._database = database
         self._node = node
         self._channels = channels
+        self._speech = speech or SendPolicy()
         self._held: set[UUID] = set()
         self._idle = asyncio.Event()
+        self._look_soon = asyncio.Event()
         self._queues: dict[Address, deque[_Outgoing]] = {}
         self._started: asyncio.Queue[Address] = asyncio.Queue()
 
@@ -80,7 +92,11 @@ class Outbox:
                 found = []
             for record in found:
                 self._hold(_outgoing(record))
-            await asyncio.sleep(POLL_SECONDS)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(POLL_SECONDS):
+                    await self._look_soon.wait()
+                    self._look_soon.clear()
+                    await asyncio.sleep(LOOK_AGAIN_SECONDS)
 
     def _hold(self, outgoing: _Outgoing) -> None:
         if outgoing.delivery.delivery_id in self._held:
@@ -115,7 +131,12 @@ class Outbox:
             await self._end(outgoing, "dead", failure=reason)
             return
         await asyncio.sleep(outgoing.pause)
-        while await self._begin(outgoing):
+        while place := await self._begin(outgoing):
+            # Whatever made this delivery, and whenever: here is where the assistant would speak.
+            if denied := self._speech.denies(place):
+                reason = f"the assistant may not speak there: queue.send_policy has {denied}"
+                await self._end(outgoing, "dead", failure=reason)
+                return
             crashpoints.reach("before_send")
             failure = await self._attempt(outgoing, channel)
             if failure is None:
@@ -131,7 +152,8 @@ class Outbox:
                 return
             await self._end(outgoing, "pending", pause=verdict.pause)
             await asyncio.sleep(verdict.pause)
-        log.warning("delivery %s is in other hands", outgoing.delivery.delivery_id)
+        # Only what is still open, and whose turn it is, comes back.
+        self._look_soon.set()
 
     async def _attempt(self, outgoing: _Outgoing, channel: Channel) -> DeliveryFailure | None:
         recovered = outgoing.unknown > 0 and not channel.idempotent
@@ -149,12 +171,17 @@ class Outbox:
             return MaybeSent(f"{type(error).__name__}: {error}")
         return None
 
-    async def _begin(self, outgoing: _Outgoing) -> bool:
+    async def _begin(self, outgoing: _Outgoing) -> Place | None:
+        """Put the next attempt on record; None when it, or an older one of its session, is
+        in other hands."""
         outgoing.attempts += 1
         row = (
             outgoing.delivery.delivery_id, self._node, outgoing.attempts, outgoing.unknown
         )  # fmt: skip
-        return await self._database.commit(SQL.begin_attempt, row) is not None
+        record = await self._database.commit(SQL.begin_attempt, row)
+        if record is None or not record["begun"]:
+            return None
+        return Place(record["channel"], record["chat_type"], record["session_key"])
 
     async def _end(
         self, outgoing: _Outgoing, state: str, *, pause: float = 0.0, failure: str | None = None

@@ -18,7 +18,7 @@ import aiohttp
 import msgspec
 
 from opencraw.errors import FailureKind, ModelFailure
-from opencraw.model import ModelEvent, ModelReply, Prompt
+from opencraw.model import ModelEvent, ModelReply, Prompt, StillWorking
 from opencraw.providers.dialect import Body, Dialect
 from opencraw.providers.failures import (
     NOTHING_SAID,
@@ -37,6 +37,7 @@ CONNECTIONS = 512
 ERROR_BYTES = 64_000
 #: How long a finished answer may keep its connection from the next request.
 LINGER_SECONDS = 0.1
+_STILL_WORKING = (StillWorking(),)
 
 
 class HttpProvider:
@@ -69,7 +70,8 @@ class HttpProvider:
                             profile.label,
                             f"it is longer than max_reply_bytes ({profile.max_reply_bytes:,})",
                         )
-                    for event in reader.read(decoder.feed(chunk)):
+                    # Pings mean nothing by themselves, nor do pieces of a tool call.
+                    for event in reader.read(decoder.feed(chunk)) or _STILL_WORKING:
                         yield event
                         if isinstance(event, ModelReply):
                             await _release(response)

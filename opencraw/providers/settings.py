@@ -49,6 +49,15 @@ class Profile(Section):
     max_reply_bytes: int = Field(default=16_000_000, ge=1_000)
     """The most bytes of one streamed answer, wrapping included (a token takes about 300)."""
 
+    price_per_million_prompt_tokens: float | None = Field(default=None, ge=0, le=1e6)
+    """What a million tokens of questions cost; limits.spend_per_day is in the same unit."""
+
+    price_per_million_completion_tokens: float | None = Field(default=None, ge=0, le=1e6)
+    """What a million tokens of answers cost, thinking included."""
+
+    price_per_million_cached_prompt_tokens: float | None = Field(default=None, ge=0, le=1e6)
+    """What a million tokens of questions cost that the vendor has in its cache, if less."""
+
     @property
     def label(self) -> str:
         """The model as people are shown it: `anthropic/claude-sonnet-4-5`."""

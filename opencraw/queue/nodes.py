@@ -1,7 +1,9 @@
 """This process as the others see it: a row with a lease.
 
 A lease is a promise to finish or be replaced. Whoever finds it over may take this node's turns; the
-fence on every turn makes that safe even when this process still lives.
+fence on every turn makes that safe even when this process still lives. It would still be talking to
+models and people in vain, so a node whose lease is over lets go of its work by itself, unless it is
+alone: then nobody can have taken it.
 """
 
 from __future__ import annotations
@@ -10,17 +12,31 @@ import asyncio
 import logging
 import os
 import socket
+import time
+from collections.abc import Callable
 from pathlib import Path
 from uuid import UUID, uuid4
 
 from opencraw import crashpoints
 from opencraw.errors import Unavailable
-from opencraw.queue.turns import SQL
 from opencraw.store.database import Database
+from opencraw.store.queries import load
 
 log = logging.getLogger(__name__)
 
-LEASE_SECONDS = 4.0
+SQL = load("opencraw.queue", "nodes.sql")
+#: With the poll that finds its turns, a dead node's work moves within five seconds.
+LEASE_SECONDS = 3.0
+_RENEWALS_PER_LEASE = 4
+_PATIENCE_SECONDS = 2.0
+
+# Counts the time that the machine slept, too; where there is no such clock, sleep goes unnoticed
+# until the first write is refused.
+_CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+
+
+def _now() -> float:
+    return time.clock_gettime(_CLOCK)
 
 
 class Node:
@@ -30,25 +46,65 @@ class Node:
         self.id = uuid4()
         self._home = home
         self._database = database
+        #: How many other nodes lived when this one last asked.
+        self.others = 0
+        # The database begins to count when it gets a renewal, so counting from before it was sent
+        # is on the safe side.
+        self._held_until = 0.0
+
+    @property
+    def holds_lease(self) -> bool:
+        """Whether nobody else can have taken this node's work."""
+        return self.others == 0 or _now() < self._held_until
 
     async def join(self) -> None:
         """Enter. Predecessors that held the same data directory are dead: we hold it now."""
         crashpoints.reach("recovery_step")
+        asked = _now()
         row = (self.id, self._home, socket.gethostname(), os.getpid(), LEASE_SECONDS)
-        await self._database.commit(SQL.join_cluster, row)
+        record = await self._database.commit(SQL.join_cluster, row)
+        self.others = record["others"] if record is not None else 0
+        self._held_until = asked + LEASE_SECONDS
 
-    async def keep_lease(self) -> None:
-        """Renew until cancelled."""
-        while True:
-            await asyncio.sleep(LEASE_SECONDS / 4)
-            await self._database.commit(SQL.renew_lease, (self.id, LEASE_SECONDS))
+    async def keep_lease(self, lapsed: Callable[[], None]) -> None:
+        """Renew until cancelled. `lapsed` is called whenever the lease is over while others live:
+        whatever runs here may by then run elsewhere."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._renew())
+            tasks.create_task(self._watch(lapsed))
 
     async def leave(self) -> None:
         """Hand everything over at once. A database that is away learns it when the lease ends."""
         try:
-            await self._database.commit(SQL.renew_lease, (self.id, -1.0), patience=2.0)
+            await self._database.commit(SQL.leave_cluster, (self.id,), patience=_PATIENCE_SECONDS)
         except Unavailable as error:
             log.warning("left without telling the others: %s", error)
+
+    async def receive_for(self, channel: str, account: str) -> bool:
+        """Become, or stay, the one process that receives for this account of a channel."""
+        row = (channel, account, self.id)
+        return await self._database.commit(SQL.receive_for, row) is not None
+
+    async def _renew(self) -> None:
+        while True:
+            await asyncio.sleep(LEASE_SECONDS / _RENEWALS_PER_LEASE)
+            asked = _now()
+            record = await self._database.commit(SQL.renew_lease, (self.id, LEASE_SECONDS))
+            if record is not None and record["known"]:
+                self._held_until = asked + LEASE_SECONDS
+                self.others = record["others"]
+            else:
+                # Long gone and forgotten by the others: enter anew.
+                await self.join()
+
+    async def _watch(self, lapsed: Callable[[], None]) -> None:
+        held = True
+        while True:
+            await asyncio.sleep(max(self._held_until - _now(), LEASE_SECONDS / 8))
+            if held and not self.holds_lease:
+                log.warning("the lease of this node is over; its turns are handed over")
+                lapsed()
+            held = self.holds_lease
 
 
 def home_of(data_dir: Path) -> UUID:

@@ -1,4 +1,4 @@
-"""Every effect of the queue on the database: accept, claim, advance, settle.
+"""Every effect of a turn on the database: start, take over, advance, settle.
 
 A turn's effects are fenced and numbered. `Turn` carries owner, attempt and the number of its last
 write; the database takes write n only after write n - 1 and only from the current owner and
@@ -9,62 +9,24 @@ answer got lost is repeated safely.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
-from uuid import UUID, uuid4, uuid5
+from uuid import UUID, uuid5
 
 import msgspec
 
-from opencraw.contract import Address, Delivery, Envelope, Line, Receipt
-from opencraw.errors import Fenced, Unavailable
+from opencraw.contract import Address, Delivery, Line
+from opencraw.errors import Fenced
 from opencraw.model import AssistantMessage, Thinking, ToolCall, Usage
+from opencraw.queue.inbox import Message, address_of
 from opencraw.queue.modes import Start
-from opencraw.settings import Mode
+from opencraw.queue.pools import Pool
 from opencraw.store.database import Database, Record
 from opencraw.store.queries import load
 from opencraw.store.text import storable
 
-SQL = load("opencraw.queue", "queue.sql")
-AGENT = "main"
-_SESSIONS = UUID("6f70656e-6372-6177-8000-73657373696f")
-
-
-def session_key(address: Address, tenant: str, agent: str = AGENT) -> str:
-    """The durable name of the conversation at `address`, readable and unambiguous."""
-    parts = (tenant, agent, address.channel, address.account, address.chat, address.thread)
-    return "/".join(part.replace("%", "%25").replace("/", "%2F") for part in parts)
-
-
-def session_id(address: Address, tenant: str) -> UUID:
-    """The id that belongs to the key: anybody can compute it, nobody needs to look it up."""
-    return uuid5(_SESSIONS, session_key(address, tenant))
-
-
-@dataclass(frozen=True, slots=True)
-class Message:
-    """An accepted message that waits in its lane."""
-
-    id: int
-    message_id: UUID
-    text: str
-    rights: str
-    correlation_id: UUID
-    origin: str
-    trigger_type: str
-    age: float
-
-
-@dataclass(frozen=True, slots=True)
-class Lane:
-    """One session's waiting messages, oldest first, and what its people chose."""
-
-    session_id: UUID
-    address: Address
-    mode: Mode | None
-    debounce_ms: int | None
-    model: str | None
-    messages: tuple[Message, ...]
+SQL = load("opencraw.queue", "turns.sql")
 
 
 @dataclass(slots=True)
@@ -81,6 +43,11 @@ class Turn:
     attempt: int = 1
     writes: int = 0
     stop_requested: bool = False
+    pool: Pool = Pool.INTERACTIVE
+    #: How often a process died, or gave up, while it worked on this turn.
+    deaths: int = 0
+    #: The attempt before this one ended like that.
+    died: bool = False
     #: The write under way. A turn's writes go one after the other even when their caller is
     #: cancelled: whoever writes next waits for this one first.
     pending: asyncio.Future[Record | None] | None = field(default=None, repr=False)
@@ -107,6 +74,22 @@ class TranscriptLine(msgspec.Struct, frozen=True, omit_defaults=True):
             thinking=message.thinking,
             interrupted=interrupted,
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What a turn reads, and people are told, of `count` messages that gave up their places."""
+
+    text: str
+    count: int
+    newest: Message
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """A turn has begun. `told` is what people have to be told of those who gave up their places."""
+
+    told: Delivery | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,96 +136,48 @@ def _storable(line: TranscriptLine) -> TranscriptLine:
 
 
 class Turns:
-    """The queue's verbs on one database, spoken for one node."""
+    """The verbs of turns, spoken for one node."""
 
     def __init__(self, database: Database, node: UUID) -> None:
         self._database = database
         self.node = node
 
-    async def accept(self, envelope: Envelope, *, patience: float) -> Receipt:
-        """Return once the message is committed. Raises `Unavailable` after `patience` seconds."""
-        address = envelope.address
-        message_id = uuid4()
-        row = (
-            message_id,
-            session_id(address, envelope.tenant),
-            session_key(address, envelope.tenant),
-            envelope.tenant,
-            AGENT,
-            address.channel,
-            address.account,
-            address.chat,
-            address.thread,
-            envelope.sender.id,
-            storable(envelope.sender.name),
-            envelope.sender.rights.value,
-            storable(envelope.text),
-            envelope.dedupe_key,
-            envelope.correlation_id,
-            envelope.origin.value,
-            envelope.trigger_type.value,
-        )
-        for _ in range(3):
-            record = await self._database.commit(SQL.accept, row, patience=patience)
-            if record is not None and record["message_id"] is not None:
-                known: UUID = record["message_id"]
-                return Receipt(message_id=known, duplicate=known != message_id)
-        raise Unavailable("the same message is being accepted elsewhere; offer it again")
-
-    async def known(self, envelope: Envelope, *, patience: float) -> UUID | None:
-        """Under which id this message was accepted before, if it was."""
-        address = envelope.address
-        records = await self._database.fetch(
-            SQL.known, address.channel, address.account, envelope.dedupe_key, patience=patience
-        )
-        return records[0]["message_id"] if records else None
-
-    async def withdraw(self, session: UUID, message_id: UUID) -> bool:
-        """Take a waiting message back; False when it does not wait any more."""
-        return await self._database.commit(SQL.withdraw, (session, message_id)) is not None
-
-    async def lanes_with_work(self) -> Mapping[UUID, int]:
-        """Sessions with waiting messages, and how many."""
-        records = await self._database.fetch(SQL.lanes_with_work)
-        return {record["session_id"]: record["waiting"] for record in records}
-
-    async def waiting(self, sessions: Sequence[UUID]) -> Sequence[Lane]:
-        """The lanes of `sessions` in which somebody waits."""
-        records = await self._database.fetch(SQL.waiting, list(sessions))
-        grouped: dict[UUID, list[Record]] = {}
-        for record in records:
-            grouped.setdefault(record["session_id"], []).append(record)
-        return [
-            Lane(
-                session_id=session,
-                address=_address(rows[0]),
-                mode=rows[0]["mode"],
-                debounce_ms=rows[0]["debounce_ms"],
-                model=rows[0]["model"],
-                messages=tuple(map(_message, rows)),
-            )
-            for session, rows in grouped.items()
-        ]
-
-    async def start(self, turn: Turn, lane: Lane, start: Start) -> bool:
-        """Begin `turn`; False when somebody else was faster."""
-        newest = next(message for message in lane.messages if message.id == start.takes[-1])
+    async def start(
+        self, turn: Turn, asked: Message, start: Start, summary: Summary | None = None
+    ) -> Started | None:
+        """Begin `turn`, which answers `asked`; None when somebody else was faster. `summary` stands
+        for the messages of the lane that gave up their places."""
+        summary_id = uuid5(turn.id, "summary")
         row = (
             turn.id,
-            lane.session_id,
+            turn.session_id,
             self.node,
             ",".join(map(str, start.takes)),
             ",".join(map(str, start.supersedes)),
             turn.correlation_id,
-            newest.origin,
-            newest.trigger_type,
+            asked.origin,
+            asked.trigger_type,
             turn.rights,
             turn.model,
             start.collected,
             start.debounced,
-            start.dropped,
+            start.dropped + (summary.count if summary else 0),
+            turn.pool.value,
+            storable(summary.text) if summary else "",
+            summary.count if summary else 0,
+            summary.newest.id if summary else 0,
+            summary_id,
         )
-        return await self._database.commit(SQL.start_turn, row) is not None
+        record = await self._database.commit(SQL.start_turn, row)
+        if record is None:
+            return None
+        if summary is None:
+            return Started()
+        line = Line(
+            record["seq"], "notice", storable(summary.text), record["created_at"], summary_id,
+            turn_id=turn.id,
+        )  # fmt: skip
+        return Started(told=Delivery(summary_id, turn.address, line))
 
     async def abandoned(self, active: Sequence[UUID], limit: int) -> Sequence[Turn]:
         """Running turns in nobody's hands. `active` are those in ours."""
@@ -251,7 +186,7 @@ class Turns:
             Turn(
                 id=record["id"],
                 session_id=record["session_id"],
-                address=_address(record),
+                address=address_of(record),
                 owner=record["owner"],
                 model=record["model"],
                 correlation_id=record["correlation_id"],
@@ -259,6 +194,9 @@ class Turns:
                 attempt=record["attempt"],
                 writes=record["writes"],
                 stop_requested=record["stop_requested"],
+                pool=Pool(record["pool"]),
+                deaths=record["deaths"],
+                died=record["died"],
             )
             for record in records
         ]
@@ -270,11 +208,12 @@ class Turns:
 
     async def take_over(self, turn: Turn) -> bool:
         """Make an abandoned turn ours as its next attempt; False when somebody else did."""
-        row = (turn.id, turn.owner, turn.attempt, self.node)
+        row = (turn.id, turn.owner, turn.attempt, self.node, int(turn.died))
         if await self._database.commit(SQL.take_over, row) is None:
             return False
         turn.owner = self.node
         turn.attempt += 1
+        turn.deaths += turn.died
         return True
 
     async def advance(
@@ -340,7 +279,7 @@ class Turns:
     async def _write(self, turn: Turn, sql: str, row: tuple[object, ...]) -> Record:
         # Between what a caller notes about a write and the write itself nobody may be cancelled, so
         # there is no pause here unless an earlier caller was.
-        if turn.pending is not None and not turn.pending.done():
+        while turn.pending is not None and not turn.pending.done():
             await asyncio.wait([turn.pending])
         turn.pending = asyncio.ensure_future(self._numbered_write(turn, sql, row))
         record = await asyncio.shield(turn.pending)
@@ -353,20 +292,3 @@ class Turns:
         record = await self._database.commit(sql, fence + row)
         turn.writes += 1
         return record
-
-
-def _address(record: Record) -> Address:
-    return Address(record["channel"], record["account"], record["chat"], record["thread"])
-
-
-def _message(record: Record) -> Message:
-    return Message(
-        id=record["id"],
-        message_id=record["message_id"],
-        text=record["text"],
-        rights=record["rights"],
-        correlation_id=record["correlation_id"],
-        origin=record["origin"],
-        trigger_type=record["trigger_type"],
-        age=record["age"],
-    )

@@ -26,11 +26,14 @@ from opencraw.model import (
     ModelReply,
     Prompt,
     Provider,
+    StillWorking,
     TextDelta,
+    ThinkingDelta,
     ToolCall,
     ToolMessage,
     UserMessage,
 )
+from opencraw.runtime.purse import Purse, paid
 from opencraw.runtime.retries import pause_before_retry
 from opencraw.store.text import storable
 from opencraw.tools.registry import ArgumentsInvalid, Risk, Tool, Toolbox
@@ -63,7 +66,9 @@ class ToolEnds:
     result: ToolMessage
 
 
-RuntimeEvent = StepBegins | TextDelta | StepEnds | ToolBegins | ToolEnds
+RuntimeEvent = (
+    StepBegins | TextDelta | ThinkingDelta | StillWorking | StepEnds | ToolBegins | ToolEnds
+)
 
 
 class Ears(Protocol):
@@ -101,11 +106,13 @@ class Loop:
         history: Sequence[Message],
         open_calls: Sequence[OpenCall],
         ears: Ears,
+        purse: Purse | None = None,
     ) -> AsyncGenerator[RuntimeEvent]:
         """Run one turn. Raises `ModelFailure` when the model cannot be made to answer.
 
         `open_calls` are the calls at the end of `history` that have no result yet: a turn that was
-        broken off in the middle of its tools goes on with them.
+        broken off in the middle of its tools goes on with them. Without a `purse` nobody counts
+        what the model costs.
         """
         messages = list(history)
         calls = open_calls
@@ -119,7 +126,7 @@ class Loop:
             messages.extend(await ears.hear())
             reply: ModelReply | None = None
             prompt = Prompt(system, tuple(messages), self._toolbox.specs)
-            async with aclosing(self._ask(prompt)) as steps:
+            async with aclosing(self._ask(prompt, purse)) as steps:
                 async for step in steps:
                     if isinstance(step, StepEnds):
                         reply = step.reply
@@ -139,22 +146,22 @@ class Loop:
         text = shorten(result.text, self._limits.max_tool_chars)
         return ToolMessage(result.call_id, result.name, text, result.failed)
 
-    async def _ask(self, prompt: Prompt) -> AsyncGenerator[RuntimeEvent]:
+    async def _ask(self, prompt: Prompt, purse: Purse | None) -> AsyncGenerator[RuntimeEvent]:
         """One step of the model, tried again where that helps."""
         clock = asyncio.get_running_loop().time
         began = clock()
         tries = 0
         while True:
             tries += 1
+            # Before the step begins: waiting for our own database is not waiting for the model.
+            pay = await purse.admit(prompt) if purse is not None else None
             yield StepBegins()
             crashpoints.reach("before_llm")
             try:
-                async with aclosing(self._provider.stream(prompt)) as events:
+                stream = self._provider.stream(prompt)
+                async with aclosing(paid(stream, pay) if pay else stream) as events:
                     async for event in events:
-                        if isinstance(event, TextDelta):
-                            yield event
-                        elif isinstance(event, ModelReply):
-                            yield StepEnds(event)
+                        yield StepEnds(event) if isinstance(event, ModelReply) else event
                 return
             except ModelFailure as failure:
                 pause = pause_before_retry(failure, tries, clock() - began, random.random())  # noqa: S311 - spreads load, guards nothing

@@ -34,17 +34,26 @@ ORDER BY seq DESC
 LIMIT $4;
 
 -- name: pending
-SELECT message_id, text, accepted_at, dedupe_key
-  FROM inbox
- WHERE session_id = $1 AND state = 'waiting'
- ORDER BY id;
+-- Of those that gave up their places, which may be very many, the newest.
+(SELECT message_id, text, accepted_at, dedupe_key, false AS overflowed, id
+   FROM inbox
+  WHERE session_id = $1 AND state = 'waiting')
+UNION ALL
+(SELECT message_id, text, accepted_at, dedupe_key, true, id
+   FROM inbox
+  WHERE session_id = $1 AND state = 'overflowed'
+  ORDER BY id DESC
+  LIMIT $2)
+ORDER BY id;
 
 -- name: session
 SELECT session.id, session.key, session.created_at, session.last_active_at, session.mode,
-       session.debounce_ms, session.model, session.prompt_tokens, session.completion_tokens,
+       session.debounce_ms, session.debounce_window, session.cap, session.drop_policy,
+       session.chat_type, session.sends, session.model, session.prompt_tokens, session.completion_tokens,
        session.cached_tokens, session.last_seq,
        (SELECT count(*) FROM inbox
-         WHERE inbox.session_id = session.id AND inbox.state = 'waiting') AS waiting,
+         WHERE inbox.session_id = session.id
+           AND inbox.state IN ('waiting', 'overflowed')) AS waiting,
        EXISTS (SELECT FROM turn
                 WHERE turn.session_id = session.id AND turn.state = 'running') AS running
   FROM session
@@ -56,7 +65,8 @@ SELECT session.id, session.channel, session.account, session.chat, session.threa
        session.prompt_tokens, session.completion_tokens, session.cached_tokens, session.messages,
        session.opened_by,
        (SELECT count(*) FROM inbox
-         WHERE inbox.session_id = session.id AND inbox.state = 'waiting') AS waiting,
+         WHERE inbox.session_id = session.id
+           AND inbox.state IN ('waiting', 'overflowed')) AS waiting,
        EXISTS (SELECT FROM turn
                 WHERE turn.session_id = session.id AND turn.state = 'running') AS running
   FROM session
@@ -68,14 +78,16 @@ SELECT session.id, session.channel, session.account, session.chat, session.threa
 WITH given AS (
     SELECT *
       FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[],
-                  $8::text[], $9::text[])
+                  $8::text[], $9::text[], $10::text[])
            WITH ORDINALITY
-        AS row(session_id, session_key, tenant, agent, channel, account, chat, thread, opened_by,
-               ord)
+        AS row(session_id, session_key, tenant, agent, channel, account, chat, thread, chat_type,
+               opened_by, ord)
 ), opened AS (
-    INSERT INTO session (id, key, tenant, agent, channel, account, chat, thread, opened_by)
+    INSERT INTO session (id, key, tenant, agent, channel, account, chat, thread, chat_type,
+                         opened_by)
     SELECT DISTINCT ON (session_id)
-           session_id, session_key, tenant, agent, channel, account, chat, thread, opened_by
+           session_id, session_key, tenant, agent, channel, account, chat, thread, chat_type,
+           opened_by
       FROM given
      ORDER BY session_id, ord
         ON CONFLICT DO NOTHING
@@ -91,11 +103,12 @@ WITH given AS (
     SELECT *
       FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[],
                   $8::text[], $9::uuid[], $10::text[], $11::text[], $12::text[], $13::text[],
-                  $14::integer[], $15::text[], $16::text[], $17::uuid[])
+                  $14::integer[], $15::text[], $16::integer[], $17::text[], $18::text[],
+                  $19::boolean[], $20::text[], $21::uuid[])
            WITH ORDINALITY
         AS row(message_id, session_id, channel, account, sender_id, sender_name, rights, text,
-               correlation_id, origin, dedupe_key, change, mode, debounce_ms, model, reply,
-               delivery_id, ord)
+               correlation_id, origin, dedupe_key, change, mode, debounce_ms, debounce_window, cap,
+               drop_policy, model, sends, reply, delivery_id, ord)
 ), fresh AS (
     INSERT INTO inbox (message_id, session_id, channel, account, dedupe_key, sender_id, sender_name,
                        rights, text, correlation_id, origin, trigger_type, state, outcome)
@@ -112,7 +125,7 @@ WITH given AS (
        SET state = 'done', outcome = 'withdrawn'
       FROM doing
      WHERE doing.change IN ('stop', 'reset') AND inbox.session_id = doing.session_id
-       AND inbox.state = 'waiting'
+       AND inbox.state IN ('waiting', 'overflowed')
 ), stopped AS (
     UPDATE turn
        SET stop_requested = true
@@ -128,6 +141,12 @@ WITH given AS (
            mode = CASE doing.change WHEN 'queue' THEN doing.mode ELSE session.mode END,
            debounce_ms = CASE doing.change WHEN 'queue' THEN doing.debounce_ms
                                            ELSE session.debounce_ms END,
+           debounce_window = CASE doing.change WHEN 'queue' THEN doing.debounce_window
+                                               ELSE session.debounce_window END,
+           cap = CASE doing.change WHEN 'queue' THEN doing.cap ELSE session.cap END,
+           drop_policy = CASE doing.change WHEN 'queue' THEN doing.drop_policy
+                                           ELSE session.drop_policy END,
+           sends = CASE doing.change WHEN 'send' THEN doing.sends ELSE session.sends END,
            model = CASE doing.change WHEN 'model' THEN doing.model ELSE session.model END,
            prompt_tokens = CASE doing.change WHEN 'reset' THEN 0 ELSE session.prompt_tokens END,
            completion_tokens = CASE doing.change WHEN 'reset' THEN 0

@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Literal
 from uuid import UUID, uuid4, uuid5
 
 import msgspec
 
-from opencraw.contract import Address, Envelope, Line, Waiting
+from opencraw.contract import Address, ChatType, Envelope, Line, Waiting
 from opencraw.errors import Unavailable
 from opencraw.model import Thinking, ToolCall
-from opencraw.settings import Mode
+from opencraw.sessions.choice import QueueChoice
 from opencraw.store.database import Database, Record
 from opencraw.store.queries import load
 from opencraw.store.text import storable
 
 SQL = load("opencraw.sessions", "sessions.sql")
 
+#: So many of the messages that gave up their places are shown.
+MOST_OVERFLOWED = 100
 _tool_calls = msgspec.json.Decoder(tuple[ToolCall, ...])
 _thinking = msgspec.json.Decoder(tuple[Thinking, ...])
 
@@ -34,7 +36,7 @@ class Entry(msgspec.Struct, frozen=True):
     #: Of a text that is too long to be read whole: its end, and how long it is altogether.
     tail: str = ""
     size: int = 0
-    disposition: Literal["asked", "injected", "superseded"] | None = None
+    disposition: Literal["asked", "injected", "superseded", "summarized"] | None = None
     tool_calls: tuple[ToolCall, ...] = ()
     thinking: tuple[Thinking, ...] = ()
     call_id: str = ""
@@ -51,8 +53,10 @@ class Session:
     key: str
     created_at: datetime
     last_active_at: datetime
-    mode: Mode | None
-    debounce_ms: int | None
+    choice: QueueChoice
+    chat_type: str
+    #: Whether the assistant speaks here; None leaves it to the rules.
+    sends: bool | None
     model: str | None
     prompt_tokens: int
     completion_tokens: int
@@ -66,10 +70,13 @@ class Session:
 class Change:
     """What a command changes in its session. `what` says which of the others mean something."""
 
-    what: Literal["", "reset", "stop", "queue", "model"] = ""
-    mode: Mode | None = None
-    debounce_ms: int | None = None
+    what: Literal["", "reset", "stop", "queue", "model", "send"] = ""
+    choice: QueueChoice = QueueChoice()
     model: str | None = None
+    sends: bool | None = None
+
+
+NO_CHANGE = Change()
 
 
 class _Remembered:
@@ -146,13 +153,13 @@ class Sessions:
 
     async def pending(self, session: UUID) -> Sequence[Waiting]:
         """What no turn has taken up yet, in order."""
-        records = await self._database.fetch(SQL.pending, session)
-        return [Waiting(*record.values()) for record in records]
+        records = await self._database.fetch(SQL.pending, session, MOST_OVERFLOWED)
+        return [Waiting(*list(record.values())[:-1]) for record in records]
 
     async def session(self, session: UUID) -> Session | None:
         """One conversation, or None when nobody spoke in it yet."""
         records = await self._database.fetch(SQL.session, session)
-        return Session(**records[0]) if records else None
+        return _session(records[0]) if records else None
 
     async def newest(self, limit: int) -> Sequence[Record]:
         """The conversations that were active last, newest first."""
@@ -167,10 +174,11 @@ class Sessions:
         tenant: str,
         agent: str,
         opened_by: str,
+        chat_type: ChatType = ChatType.DIRECT,
     ) -> None:
         """Make the session unless it is there."""
         row = (session, key, tenant, agent, address.channel, address.account, address.chat,
-               address.thread, opened_by)  # fmt: skip
+               address.thread, chat_type.value, opened_by)  # fmt: skip
         await self._database.commit(SQL.open_session, row)
 
     async def answer_command(
@@ -196,9 +204,9 @@ class Sessions:
                 envelope.origin.value,
                 envelope.dedupe_key,
                 change.what,
-                change.mode,
-                change.debounce_ms,
+                *change.choice.columns,
                 change.model,
+                change.sends,
                 reply,
                 uuid5(message_id, "reply"),
             ),
@@ -225,6 +233,11 @@ class Sessions:
 
 def _notice(record: Record, delivery_id: UUID, text: str) -> Line:
     return Line(record["seq"], "notice", text, record["created_at"], delivery_id)
+
+
+def _session(record: Record) -> Session:
+    own = {field.name: record[field.name] for field in fields(Session) if field.name != "choice"}
+    return Session(**own, choice=QueueChoice.of(record))
 
 
 def _entry(record: Record) -> Entry:

@@ -1,64 +1,60 @@
-"""Which lane runs next.
+"""Which lane runs next: claims lanes, starts their turns, and takes over those of the dead.
 
-Lanes with work stand in one line. A lane that had its turn goes to the end, so a flooded lane costs
-the others nothing; a lane whose burst is still coming in steps aside until its window closes. The
-wake-ups in this process are hints: a slow poll of the database finds whatever they missed, and
-turns that nobody works on.
+Wake-ups, from this process or another, are hints: a slow poll of the database finds whatever they
+missed, and turns that nobody works on.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
-from collections.abc import Callable
-from itertools import islice
-from uuid import UUID, uuid4
+from collections.abc import Callable, Coroutine
+from typing import Any
+from uuid import UUID
 
-from opencraw import crashpoints
 from opencraw.contract import Draft
 from opencraw.errors import Unavailable
-from opencraw.events import QueueChanged
-from opencraw.queue.modes import Arrival, Start, Wait, next_turn
+from opencraw.queue import inbox
+from opencraw.queue.modes import Wait
+from opencraw.queue.pools import Pool
 from opencraw.queue.rules import QueueRules
-from opencraw.queue.turns import Lane, Turn
-from opencraw.settings import Mode
-from opencraw.worker.running import Running, Workshop
+from opencraw.queue.turns import Turn
+from opencraw.sessions.choice import QueueChoice
+from opencraw.worker.beginnings import Beginnings
+from opencraw.worker.full_lanes import FullLanes
+from opencraw.worker.lanes import Aside, Claiming, Lane, Lineup, Working
+from opencraw.worker.orphans import Orphans
+from opencraw.worker.running import Running
+from opencraw.worker.workshop import Workshop
 
 log = logging.getLogger(__name__)
 
 POLL_SECONDS = 1.0
-_MOST_ABANDONED = 500
 
 
 class Dispatcher:
-    """Gives every lane its turns, within one budget."""
+    """Gives every lane its turns, within the budgets of the pools."""
 
     def __init__(
-        self,
-        workshop: Workshop,
-        rules: QueueRules,
-        *,
-        max_concurrency: int,
-        default_model: Callable[[], str],
+        self, workshop: Workshop, rules: QueueRules, *, default_model: Callable[[], str]
     ) -> None:
         self._workshop = workshop
         self._turns = workshop.turns
-        self.rules = rules
-        self._budget = max_concurrency
-        self._default_model = default_model
-        self._line: dict[UUID, None] = {}
-        self._aside: dict[UUID, asyncio.TimerHandle] = {}
-        self._waiting: dict[UUID, int] = {}
-        #: By session. A lane is entered before its turn is committed, so that the search for
-        #: abandoned turns never finds one that is just being started.
-        self._active: dict[UUID, Running | None] = {}
-        self._starting: dict[UUID, UUID] = {}
-        #: Turns that nobody works on, as the poll saw them last, oldest first.
-        self._abandoned: list[Turn] = []
-        #: What reached a lane while it was being claimed.
-        self._arrived_late: dict[UUID, set[str]] = {}
-        self._stopped_early: set[UUID] = set()
+        self._inbox = workshop.inbox
+        self._rules = rules
+        self._full_lanes = FullLanes(workshop, rules)
+        self._beginnings = Beginnings(workshop, rules, self._full_lanes, default_model)
+        self._lanes = Lineup(
+            {
+                Pool.INTERACTIVE: rules.settings.max_concurrency,
+                Pool.BACKGROUND: rules.settings.background_concurrency,
+            }
+        )
+        self._orphans = Orphans(workshop)
+        self._tasks: asyncio.TaskGroup | None = None
         self._wake = asyncio.Event()
+        self._poll_now = asyncio.Event()
         self._idle = asyncio.Event()
         self._closing = False
 
@@ -66,62 +62,120 @@ class Dispatcher:
 
     def waiting(self, session: UUID) -> int:
         """About how many messages of a session wait."""
-        return self._waiting.get(session, 0)
+        lane = self._lanes.find(session)
+        return lane.waiting if lane else 0
+
+    def is_crowded(self, session: UUID) -> bool:
+        """Whether more messages of this session wait than may."""
+        lane = self._lanes.find(session)
+        return lane is not None and lane.waiting > lane.rules.cap
+
+    def refuses(self, session: UUID, channel: str) -> int | None:
+        """How many messages may wait in this session, if so many do and no more are taken."""
+        lane = self._lanes.find(session)
+        if lane is None:
+            return None
+        rules = lane.rules
+        return rules.cap if rules.drop == "block" and lane.is_full else None
 
     @property
     def turns_running(self) -> int:
-        return len(self._active)
+        return self._lanes.busy
 
     @property
     def messages_waiting(self) -> int:
-        return sum(self._waiting.values())
+        return self._lanes.waiting
+
+    def running(self, session: UUID) -> Running | None:
+        """The turn that runs for this session in this process, if one does."""
+        lane = self._lanes.find(session)
+        return lane.running if lane else None
 
     def draft(self, session: UUID) -> Draft | None:
-        running = self._active.get(session)
+        running = self.running(session)
         return running.draft if running is not None else None
 
-    def arrived(self, session: UUID, rights: str) -> None:
-        """A message of somebody with these rights was committed in this session."""
-        self._waiting[session] = self._waiting.get(session, 0) + 1
-        self.repeated(session, rights)
+    def works_on(self, session: UUID) -> bool:
+        """Whether a turn of this session runs here, or is being claimed."""
+        return self._lanes.is_busy(session)
 
-    def repeated(self, session: UUID, rights: str) -> None:
+    def sees_to(self, session: UUID, origin: str) -> bool:
+        """Whether what waits in this session is taken up here as soon as it may be."""
+        if self._closing or not self._workshop.node.holds_lease:
+            return False
+        return self.works_on(session) or self._lanes.has_room(Pool.of(origin))
+
+    def arrived(self, session: UUID, channel: str, rights: str, origin: str) -> None:
+        """A message was committed in this session, which belongs to `channel`."""
+        lane = self._lanes.lane(session, self._rules.of(channel))
+        self._spoken_to(lane, rights, origin, lane.waiting + 1)
+
+    def repeated(self, session: UUID, channel: str, rights: str, origin: str) -> None:
         """A message that waits was offered again. It may be unknown to us."""
-        running = self._active.get(session)
-        if running is not None:
-            running.spoken_to(rights)
-        elif session in self._active:
-            self._arrived_late.setdefault(session, set()).add(rights)
-        self._look_at(session)
+        lane = self._lanes.lane(session, self._rules.of(channel))
+        self._spoken_to(lane, rights, origin, max(1, lane.waiting))
+
+    def _spoken_to(self, lane: Lane, rights: str, origin: str, waiting: int) -> None:
+        pool = Pool.of(origin)
+        if pool is Pool.INTERACTIVE or not lane.has_work:
+            lane.wants = pool
+        if isinstance(lane.state, Claiming):
+            lane.state.spoken.append(rights)
+            return
+        lane.counts(waiting)
+        if lane.running is not None:
+            lane.running.spoken_to(rights)
+            self._relieve(lane)
+        elif not isinstance(lane.state, Aside):
+            # Aside nothing changes: its timer will look at all that came.
+            self._look_at(lane)
 
     def withdrawn(self, session: UUID) -> None:
         """A waiting message of this session was taken back."""
-        self._took(session, 1)
+        lane = self._lanes.find(session)
+        if lane is not None:
+            lane.took(1)
 
-    def _took(self, session: UUID, count: int) -> None:
-        self._waiting[session] = max(0, self._waiting.get(session, 0) - count)
-
-    def mode_changed(self, session: UUID, mode: Mode) -> None:
-        running = self._active.get(session)
-        if running is not None:
-            running.mode = mode
+    def choice_changed(self, session: UUID, channel: str, choice: QueueChoice) -> None:
+        """The people of this session chose how its queue behaves."""
+        lane = self._lanes.find(session)
+        if lane is None:
+            return
+        lane.rules = self._rules.of(channel, choice)
+        if lane.running is not None:
+            lane.running.mode = lane.rules.mode
+        self._look_at(lane)
 
     def stop(self, session: UUID) -> None:
         """End what runs in this session; what waited there was taken back already."""
-        self._waiting.pop(session, None)
-        running = self._active.get(session)
-        if running is not None:
-            running.stop()
-        elif session in self._active:
-            self._stopped_early.add(session)
+        lane = self._lanes.find(session)
+        if lane is None:
+            return
+        lane.counts(0)
+        lane.overflowed = False
+        if lane.running is not None:
+            lane.running.stop()
+        elif isinstance(lane.state, Claiming):
+            lane.state.stopped = True
+
+    def look_again(self) -> None:
+        """Somebody else let go of work."""
+        self._poll_now.set()
 
     def close(self) -> None:
         """Begin no more turns."""
         self._closing = True
 
+    def hand_over(self) -> None:
+        """Let go of all turns that run; whoever finds them goes on."""
+        for lane in self._lanes:
+            if isinstance(lane.state, Working):
+                self._orphans.hand_over(lane.state.running.turn)
+                lane.state.task.cancel()
+
     async def drained(self) -> None:
         """Return when no turn runs."""
-        while self._active:
+        while self._lanes.busy:
             self._idle.clear()
             await self._idle.wait()
 
@@ -129,144 +183,142 @@ class Dispatcher:
 
     async def run(self) -> None:
         """Dispatch until cancelled. Running turns are then handed over, not ended."""
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._poll())
+        async with asyncio.TaskGroup() as self._tasks:
+            self._tasks.create_task(self._poll())
             while True:
                 await self._wake.wait()
                 self._wake.clear()
-                while await self._claim(tasks):
+                while await self._claim(self._tasks):
                     pass
 
     async def _poll(self) -> None:
         while True:
+            self._poll_now.clear()
+            now = asyncio.get_running_loop().time()
+            for running in filter(None, (lane.running for lane in self._lanes)):
+                running.end_if_stuck(now)
             try:
                 await self._look_for_work()
             except Unavailable as error:
                 log.warning("looking for work: %s", error)
-            await asyncio.sleep(POLL_SECONDS)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(POLL_SECONDS):
+                    await self._poll_now.wait()
 
     async def _look_for_work(self) -> None:
-        ours = [each.turn.id for each in self._active.values() if each is not None]
-        self._abandoned = list(
-            await self._turns.abandoned([*ours, *self._starting.values()], _MOST_ABANDONED)
-        )
-        if self._abandoned:
+        ours = [lane.running.turn.id for lane in self._lanes if lane.running is not None]
+        claimed = [lane.state.turn for lane in self._lanes if isinstance(lane.state, Claiming)]
+        held = [*ours, *filter(None, claimed)]
+        await self._orphans.look(held)
+        if self._orphans.known:
             self._wake.set()
         for session in await self._turns.to_be_stopped(ours):
             self.stop(session)
-        found = await self._turns.lanes_with_work()
-        for session, count in found.items():
-            self._waiting.setdefault(session, count)
-            if session not in self._aside:
-                self._look_at(session)
+        before = {lane.session: lane.changes for lane in self._lanes}
+        found = await self._inbox.lanes_with_work()
+        for session, backlog in found.items():
+            self._lanes.lane(session, self._rules.of(backlog.channel))
+        for lane in self._lanes:
+            # What happened to a lane while the database was asked is newer than its answer.
+            if lane.changes == before.get(lane.session, 0):
+                known = lane.waiting
+                self._lanes.take_stock(lane, found.get(lane.session))
+                if lane.running is not None and lane.waiting > known:
+                    # Somebody spoke at another node, and word of it did not reach us.
+                    lane.running.spoken_to(lane.running.turn.rights)
+            if lane.session in found:
+                self._relieve(lane)
+                if not isinstance(lane.state, Aside):
+                    self._look_at(lane)
 
-    def _look_at(self, session: UUID) -> None:
-        handle = self._aside.pop(session, None)
-        if handle is not None:
-            handle.cancel()
-        if session not in self._active:
-            self._line.setdefault(session)
-            self._wake.set()
+    def _look_at(self, lane: Lane) -> None:
+        self._lanes.stand_in_line(lane)
+        self._wake.set()
+
+    def _relieve(self, lane: Lane) -> None:
+        """See to a lane that grows too long behind its running turn."""
+        if lane.running is not None and self._tasks is not None:
+            self._full_lanes.watch(lane, self._tasks)
 
     async def _claim(self, tasks: asyncio.TaskGroup) -> bool:
         """Start what may start now; True when there may be more to do at once."""
-        await self._take_over(tasks)
-        free = self._budget - len(self._active)
-        if free <= 0 or not self._line or self._closing:
+        if self._closing or not self._workshop.node.holds_lease:
             return False
-        sessions = list(islice(self._line, free))
-        for session in sessions:
-            del self._line[session]
-            self._active[session] = None
+        await self._take_over(tasks)
+        claimed = self._lanes.claim_next()
+        if not claimed:
+            return False
         try:
-            lanes = {lane.session_id: lane for lane in await self._turns.waiting(sessions)}
+            sessions = [lane.session for lane in claimed]
+            stored = {each.session_id: each for each in await self._inbox.waiting(sessions)}
         except Unavailable as error:
             log.warning("looking at lanes, the poll will do it again: %s", error)
-            for session in sessions:
-                self._let_go(session)
+            for lane in claimed:
+                self._let_go(lane)
             return False
-        starts = []
-        for session in sessions:
-            lane = lanes.get(session)
-            decision = self._decide(lane) if lane is not None else None
-            if isinstance(decision, Start) and lane is not None:
-                starts.append(self._start(tasks, lane, decision))
-            else:
-                self._waiting[session] = len(lane.messages) if lane is not None else 0
-                self._let_go(session)
-                if isinstance(decision, Wait):
-                    self._step_aside(session, decision.seconds)
-        await asyncio.gather(*starts)
-        return bool(self._line)
+        await asyncio.gather(
+            *(self._contained(lane, self._begin(tasks, lane, stored.get(lane.session)))
+              for lane in claimed)
+        )  # fmt: skip
+        return self._lanes.has_next()
 
-    def _let_go(self, session: UUID) -> None:
-        """The lane is not ours to run at the moment."""
-        del self._active[session]
-        if not self._active:
-            self._idle.set()
-        self._stopped_early.discard(session)
-        if self._arrived_late.pop(session, None):
-            self._waiting[session] = self._waiting.get(session, 0) + 1
-            self._look_at(session)
-        elif not self._waiting.get(session):
-            self._waiting.pop(session, None)
-
-    def _decide(self, lane: Lane) -> Start | Wait | None:
-        mode = self.rules.mode(lane.address.channel, lane.mode)
-        window = self.rules.window(lane.address.channel, lane.debounce_ms)
-        arrivals = tuple(Arrival(each.id, each.rights, each.age) for each in lane.messages)
-        return next_turn(mode, window, arrivals)
-
-    def _step_aside(self, session: UUID, seconds: float) -> None:
-        loop = asyncio.get_running_loop()
-        self._aside[session] = loop.call_later(seconds, self._look_at, session)
-
-    async def _start(self, tasks: asyncio.TaskGroup, lane: Lane, start: Start) -> None:
-        session = lane.session_id
-        newest = next(each for each in lane.messages if each.id == start.takes[-1])
-        turn = Turn(
-            id=uuid4(),
-            session_id=session,
-            address=lane.address,
-            owner=self._turns.node,
-            model=lane.model or self._default_model(),
-            correlation_id=newest.correlation_id,
-            rights=newest.rights,
-        )
-        self._starting[session] = turn.id
+    async def _contained(self, lane: Lane, claim: Coroutine[Any, Any, None]) -> None:
+        """One lane's trouble must not end the others."""
         try:
-            begun = await self._turns.start(turn, lane, start)
-        finally:
-            del self._starting[session]
-        if not begun:
-            # Another turn of this lane runs, or somebody took these messages: the poll will tell.
-            self._let_go(session)
+            await claim
+        except Exception:
+            log.exception("the lane of session %s could not be claimed", lane.session)
+            self._let_go(lane)
+
+    def _let_go(self, lane: Lane) -> None:
+        """The lane gets no turn at the moment, or not in the line in which it stood."""
+        late = isinstance(lane.state, Claiming) and lane.state.spoken
+        self._release(lane)
+        if late or (lane.has_work and lane.wants is not lane.pool):
+            self._look_at(lane)
+
+    def _release(self, lane: Lane) -> None:
+        self._lanes.leave(lane)
+        if not self._lanes.busy:
+            self._idle.set()
+
+    def _step_aside(self, lane: Lane, seconds: float) -> None:
+        self._release(lane)
+        timer = asyncio.get_running_loop().call_later(seconds, self._look_at, lane)
+        self._lanes.step_aside(lane, timer)
+
+    async def _begin(self, tasks: asyncio.TaskGroup, lane: Lane, stored: inbox.Lane | None) -> None:
+        """Give the claimed lane a turn, if it is time for one."""
+        match await self._beginnings.begin(lane, stored):
+            case Turn() as turn:
+                await self._launch(tasks, lane, turn)
+            case Wait(seconds):
+                self._step_aside(lane, seconds)
+            case None:
+                self._let_go(lane)
+
+    async def _launch(self, tasks: asyncio.TaskGroup, lane: Lane, turn: Turn) -> None:
+        assert isinstance(lane.state, Claiming)
+        claiming = lane.state
+        if claiming.stopped:
+            # Who speaks after a stop wants an answer, and this turn may be about that.
+            after = bool(claiming.spoken)
+            turn.stop_requested = not after or bool(await self._turns.to_be_stopped([turn.id]))
+        if not self._workshop.node.holds_lease:
+            # It ended while the database was asked: whoever finds the turn goes on with it.
+            self._orphans.hand_over(turn)
+            self._let_go(lane)
             return
-        crashpoints.reach("claimed_before_run")
-        taken = len(start.takes) + len(start.supersedes)
-        self._waiting[session] = max(0, len(lane.messages) - taken)
-        self._workshop.show(turn, QueueChanged())
-        self._launch(tasks, turn, self.rules.mode(lane.address.channel, lane.mode))
-
-    def _launch(self, tasks: asyncio.TaskGroup, turn: Turn, mode: Mode) -> None:
-        session = turn.session_id
-        if session in self._stopped_early:
-            self._stopped_early.discard(session)
-            turn.stop_requested = True
-        running = Running(self._workshop, turn, mode, lambda count: self._took(session, count))
-        self._active[session] = running
+        running = Running(self._workshop, turn, lane.rules.mode, lane.took)
         # What waited already when this turn was decided on may be heard, but interrupts nothing.
-        if mode == "steer" and self._waiting.get(session):
+        if running.mode == "steer" and lane.waiting:
             running.spoken_to(turn.rights)
-        late = self._arrived_late.pop(session, ())
-        if late:
-            self._waiting[session] = self._waiting.get(session, 0) + 1
-        for rights in late:
+        for rights in claiming.spoken:
             running.spoken_to(rights)
-        tasks.create_task(self._bring_to_end(running), name=f"turn {turn.id}")
+        task = tasks.create_task(self._bring_to_end(lane, running), name=f"turn {turn.id}")
+        self._lanes.work(lane, running, task)
 
-    async def _bring_to_end(self, running: Running) -> None:
-        session = running.turn.session_id
+    async def _bring_to_end(self, lane: Lane, running: Running) -> None:
         try:
             await running.run()
         except Exception:
@@ -274,33 +326,37 @@ class Dispatcher:
             # over as a new attempt. One turn's trouble must not end the others.
             log.exception("turn %s was given up; it will be taken up again", running.turn.id)
         finally:
-            del self._active[session]
-            if not self._active:
-                self._idle.set()
-        if self._waiting.get(session):
-            self._look_at(session)
-        else:
-            self._waiting.pop(session, None)
-        if self._line or self._abandoned:
+            try:
+                while lane.relief is not None:
+                    # It decides about messages that the next claim would decide about, too.
+                    await asyncio.wait([lane.relief])
+            finally:
+                self._release(lane)
+        if lane.has_work:
+            self._look_at(lane)
+        if self._lanes.has_next() or self._orphans.known:
             self._wake.set()
 
     async def _take_over(self, tasks: asyncio.TaskGroup) -> None:
         """Go on with turns that nobody works on, before any new one: they block their lanes."""
-        while self._abandoned and len(self._active) < self._budget and not self._closing:
-            turn = self._abandoned.pop(0)
-            if turn.session_id in self._active:
+        abandoned, self._orphans.known = self._orphans.known, []
+        resumed = []
+        for turn in abandoned:
+            if self._lanes.free(turn.pool) <= 0:
+                self._orphans.known.append(turn)
                 continue
-            self._active[turn.session_id] = None
-            self._line.pop(turn.session_id, None)
-            try:
-                session = await self._workshop.sessions.session(turn.session_id)
-            except Unavailable as error:
-                log.warning("turn %s stays where it is for now: %s", turn.id, error)
-                session = None
-            if session is None or not await self._turns.take_over(turn):
-                self._let_go(turn.session_id)
-                continue
-            crashpoints.reach("recovery_step")
-            log.info("turn %s goes on: attempt %d", turn.id, turn.attempt)
-            self._waiting[turn.session_id] = session.waiting
-            self._launch(tasks, turn, self.rules.mode(turn.address.channel, session.mode))
+            rules = self._rules.of(turn.address.channel)
+            lane = self._lanes.lane(turn.session_id, rules)
+            if not lane.is_busy:
+                self._lanes.claim(lane, turn.pool).turn = turn.id
+                resumed.append(self._contained(lane, self._resume(tasks, lane, turn)))
+        await asyncio.gather(*resumed)
+
+    async def _resume(self, tasks: asyncio.TaskGroup, lane: Lane, turn: Turn) -> None:
+        session = await self._orphans.take_over(turn)
+        if session is None:
+            self._let_go(lane)
+            return
+        lane.rules = self._rules.of(turn.address.channel, session.choice)
+        lane.counts(session.waiting)
+        await self._launch(tasks, lane, turn)

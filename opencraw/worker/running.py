@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
-from typing import Protocol
 
 from opencraw import crashpoints
-from opencraw.context.assembly import MOST_ENTRIES, Assembly
+from opencraw.context.assembly import MOST_ENTRIES
 from opencraw.context.notes import note
-from opencraw.context.window import OpenCall, Window
-from opencraw.contract import Delivery, Draft
+from opencraw.context.window import Window
+from opencraw.contract import Draft
 from opencraw.errors import Fenced, ModelFailure, Unavailable
 from opencraw.events import (
     Event,
@@ -25,51 +23,30 @@ from opencraw.events import (
 )
 from opencraw.model import (
     AssistantMessage,
-    Message,
     ModelReply,
+    StillWorking,
     TextDelta,
+    ThinkingDelta,
     ToolCall,
+    Usage,
     UserMessage,
 )
-from opencraw.queue.modes import Arrival, Meeting, heard, meets_running_turn
-from opencraw.queue.turns import Lane, Settlement, TranscriptLine, Turn, Turns
-from opencraw.queue.turns import Message as Incoming
-from opencraw.runtime.loop import Ears, RuntimeEvent, StepBegins, StepEnds, ToolBegins, ToolEnds
-from opencraw.sessions.transcript import Sessions
+from opencraw.queue.inbox import Lane, Message
+from opencraw.queue.modes import Meeting, heard, meets_running_turn
+from opencraw.queue.turns import Settlement, TranscriptLine, Turn
+from opencraw.runtime.loop import RuntimeEvent, StepBegins, StepEnds, ToolBegins, ToolEnds
 from opencraw.settings import Mode
 from opencraw.worker.draft import LiveDraft
+from opencraw.worker.workshop import Doing, Workshop
 
 log = logging.getLogger(__name__)
 
-#: A turn that was broken off so often, by a death, a stop or a defect, is given up with words, so
-#: that it cannot block its lane for ever.
-MOST_ATTEMPTS = 5
+#: A turn whose process died so often, or gave it up on a defect, may be the cause. It is given up
+#: with words, so that it cannot block its lane, or kill the daemon, for ever.
+MOST_DEATHS = 8
+#: What was cancelled and goes on all the same is left to itself after so long.
+CANCEL_SECONDS = 5.0
 _SUMMARY = 200
-
-
-class Runtime(Protocol):
-    """Turns a history into events; see `opencraw.runtime.loop`."""
-
-    def run(
-        self,
-        system: str,
-        history: Sequence[Message],
-        open_calls: Sequence[OpenCall],
-        ears: Ears,
-    ) -> AsyncGenerator[RuntimeEvent]: ...
-
-
-@dataclass(frozen=True)
-class Workshop:
-    """What every turn needs."""
-
-    turns: Turns
-    sessions: Sessions
-    assembly: Assembly
-    #: The runtime for a model's label. Raises `ModelFailure` when it is not configured.
-    runtime: Callable[[str], Runtime]
-    show: Callable[[Turn, Event], None]
-    deliver: Callable[[Delivery], None]
 
 
 class Running:
@@ -89,8 +66,12 @@ class Running:
         self._spoken_to = False
         self._contradicted = asyncio.Event()
         self._stopped = turn.stop_requested
+        self._stuck: str | None = None
         self._recalled = False
         self._work: asyncio.Task[Settlement] | None = None
+        #: The work takes no notice of its end and goes on by itself.
+        self._left_behind = False
+        self.doing = Doing("reading the conversation")
 
     @property
     def draft(self) -> Draft:
@@ -101,6 +82,14 @@ class Running:
         if not self._stopped and self._work is not None:
             self._work.cancel()
         self._stopped = True
+
+    def end_if_stuck(self, now: float) -> None:
+        """End the turn if it shows no sign of life; its messages are answered with the reason."""
+        if now < self.doing.until or self._stuck is not None or self._work is None:
+            return
+        self._stuck = self.doing.what
+        log.error("turn %s is stuck: no sign of life while %s", self.turn.id, self._stuck)
+        self._work.cancel()
 
     def spoken_to(self, rights: str) -> None:
         """A message of somebody with these rights reached the lane."""
@@ -129,17 +118,16 @@ class Running:
         if not audible:
             return ()
         wanted = [each.id for each in audible]
-        taken = set(await self._workshop.turns.advance(self.turn, (), hears=wanted))
+        taken = set(await self._advance((), hears=wanted))
         self._took(len(taken))
         self._show(QueueChanged())
         return [UserMessage(each.text) for each in audible if each.id in taken]
 
-    async def _audible(self) -> Sequence[Incoming]:
+    async def _audible(self) -> Sequence[Message]:
         lane = await self._lane()
         if lane is None:
             return ()
-        arrivals = tuple(Arrival(each.id, each.rights, each.age) for each in lane.messages)
-        wanted = heard(self.mode, self.turn.rights, arrivals)
+        wanted = heard(self.mode, self.turn.rights, lane.arrivals)
         return [each for each in lane.messages if each.id in wanted]
 
     async def run(self) -> None:
@@ -150,20 +138,22 @@ class Running:
         try:
             if self._stopped:
                 self._work.cancel()
-            await asyncio.wait([self._work])
+            await self._ended(self._work)
             settlement = await self._settlement(self._work)
             crashpoints.reach("llm_done_before_commit")
             delivery = await self._workshop.turns.settle(self.turn, settlement)
         except Fenced as lost:
             log.warning("%s", lost)
-            self._show(TurnEnded(self.turn.id, "failed"))
+            self._show(TurnEnded(self.turn.id, self.turn.attempt, "failed"))
             return
         finally:
             watch.cancel()
-            self._work.cancel()
-            await asyncio.wait([self._work, watch])
+            if not self._left_behind:
+                self._work.cancel()
+                await asyncio.wait([self._work, watch], timeout=CANCEL_SECONDS)
+                self._leave_behind(self._work)
         crashpoints.reach("commit_before_deliver")
-        self._show(TurnEnded(self.turn.id, settlement.state))
+        self._show(TurnEnded(self.turn.id, self.turn.attempt, settlement.state))
         if delivery is not None:
             self._workshop.deliver(delivery)
 
@@ -179,9 +169,32 @@ class Running:
             except Unavailable:
                 self._contradicted.set()
 
+    async def _ended(self, work: asyncio.Task[Settlement]) -> None:
+        """Return when the work has ended, or was cancelled and takes no notice of it."""
+        while not work.done() and not self._left_behind:
+            cancelling = work.cancelling()
+            # asyncio.wait would not tell that a task was asked to end.
+            await asyncio.wait([work], timeout=CANCEL_SECONDS)
+            if cancelling and not work.done():
+                self._leave_behind(work)
+
+    def _leave_behind(self, work: asyncio.Task[Settlement]) -> None:
+        """Wait no longer for work that was cancelled, if it goes on all the same."""
+        if work.done():
+            return
+        log.error("turn %s: %s does not end; it is left to itself", self.turn.id, self.doing.what)
+        self._left_behind = True
+        # Whatever becomes of it, nobody will ask.
+        work.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
+
     async def _settlement(self, work: asyncio.Task[Settlement]) -> Settlement:
-        if not work.cancelled():
+        if work.done() and not work.cancelled():
             return await work
+        if self._stuck is not None:
+            return self._failed(
+                f"stuck: {self._stuck}",
+                _apology(f"the work on it came to a halt ({self._stuck})"),
+            )
         if self._stopped:
             return await self._cut_short()
         # Nobody asked for it: something below cancelled itself.
@@ -206,28 +219,38 @@ class Running:
 
     async def _converse(self) -> Settlement:
         window = await self._recall()
-        if self.turn.attempt > MOST_ATTEMPTS:
+        if self.turn.deaths >= MOST_DEATHS:
             return self._failed(
-                "attempts",
-                _apology(f"my process broke off {MOST_ATTEMPTS} times while I worked on it"),
+                "deaths",
+                _apology(f"my process broke off {self.turn.deaths} times while I worked on it"),
             )
         if self.turn.attempt > 1 and await self._is_overtaken():
             return await self._cut_short()
         runtime = self._workshop.runtime(self.turn.model)
         system = self._workshop.assembly.system
         last: ModelReply | None = None
-        run = runtime.run(system, window.messages, window.open_calls, self)
+        purse = self._workshop.purse(self.turn)
+        run = runtime.run(system, window.messages, window.open_calls, self, purse)
         async with aclosing(run) as events:
             async for event in events:
+                self._end_if_asked_to()
                 if isinstance(event, TextDelta):
+                    self._waits_for_model()
                     self._show(self._draft.grow(event.text))
                     crashpoints.reach("mid_stream")
+                elif isinstance(event, ThinkingDelta | StillWorking):
+                    self._waits_for_model()
                 elif isinstance(event, StepEnds) and not event.reply.tool_calls:
                     last = event.reply
                 else:
                     await self._write_down(event)
         assert last is not None, "a runtime ended without a last step"
         return self._done(last)
+
+    def _end_if_asked_to(self) -> None:
+        """End at last, if a tool or a model swallowed the word that the turn is to end."""
+        if self._work is not None and self._work.cancelling():
+            raise asyncio.CancelledError
 
     async def _recall(self) -> Window:
         """Read the conversation. What earlier attempts at this turn brought to an end counts, and
@@ -249,7 +272,7 @@ class Running:
         """Put a step on record. Only then is the next one taken."""
         match event:
             case StepBegins():
-                self._draft.begin_step()
+                await self._step_begins()
             case StepEnds(reply):
                 await self._step_ends(reply)
             case ToolBegins(call):
@@ -265,19 +288,38 @@ class Running:
         return lane is not None and any(each.rights == self.turn.rights for each in lane.messages)
 
     async def _lane(self) -> Lane | None:
-        lanes = await self._workshop.turns.waiting([self.turn.session_id])
+        lanes = await self._workshop.inbox.waiting([self.turn.session_id])
         return lanes[0] if lanes else None
+
+    def _waits_for_model(self) -> None:
+        now = asyncio.get_running_loop().time()
+        self.doing = Doing("waiting for the model", now + self._workshop.patience.model)
+
+    async def _step_begins(self) -> None:
+        if not self._workshop.node.holds_lease:
+            # Somebody else may be at work on this turn: the fence tells.
+            await self._advance(())
+        self._draft.begin_step()
+        self._waits_for_model()
+
+    async def _advance(
+        self, lines: Sequence[TranscriptLine], usage: Usage = Usage(), hears: Sequence[int] = ()
+    ) -> Sequence[int]:
+        self.doing = Doing("writing to the database")
+        return await self._workshop.turns.advance(self.turn, lines, usage, hears)
 
     async def _step_ends(self, reply: ModelReply) -> None:
         self._draft.record(reply.text)
         self._open_calls = {call.id: call for call in reply.tool_calls}
         self._tools.extend(call.name for call in reply.tool_calls)
         line = TranscriptLine.of(AssistantMessage(reply.text, reply.tool_calls, reply.thinking))
-        await self._workshop.turns.advance(self.turn, [line], usage=reply.usage)
+        await self._advance([line], reply.usage)
 
     async def _tool_begins(self, call: ToolCall) -> None:
         line = TranscriptLine("tool_started", call_id=call.id, tool_name=call.name)
-        await self._workshop.turns.advance(self.turn, [line])
+        await self._advance([line])
+        now = asyncio.get_running_loop().time()
+        self.doing = Doing(f"running the tool {call.name}", now + self._workshop.patience.tool)
         self._show_tool(call, "started", call.arguments)
         crashpoints.reach("tool_started")
 
@@ -292,7 +334,7 @@ class Running:
             tool_name=result.name,
             failed=result.failed,
         )
-        await self._workshop.turns.advance(self.turn, [line])
+        await self._advance([line])
         self._show_tool(event.call, "failed" if result.failed else "finished", result.text)
 
     def _done(self, reply: ModelReply) -> Settlement:
@@ -340,12 +382,13 @@ class Running:
         ]
 
     def _show(self, event: Event) -> None:
-        self._workshop.show(self.turn, event)
+        self._workshop.show(self.turn.address, event)
 
     def _show_tool(self, call: ToolCall, state: ToolState, summary: str) -> None:
         if len(summary) > _SUMMARY:
             summary = summary[:_SUMMARY] + "…"
-        self._show(ToolShown(self.turn.id, call.id, call.name, state, summary))
+        turn = self.turn
+        self._show(ToolShown(turn.id, turn.attempt, call.id, call.name, state, summary))
 
 
 def _apology(cause: str) -> str:

@@ -12,8 +12,10 @@ from opencraw.errors import FailureKind, ModelFailure
 from opencraw.model import (
     AssistantMessage,
     Message,
+    ModelEvent,
     ModelReply,
     Prompt,
+    StillWorking,
     TextDelta,
     Thinking,
     ThinkingDelta,
@@ -49,7 +51,7 @@ async def test_deltas_come_first_and_add_up_to_the_reply(connect: Connect, name:
     *deltas, last = told
     assert isinstance(last, ModelReply)
     assert last.text == "".join(delta.text for delta in deltas if isinstance(delta, TextDelta))
-    assert all(isinstance(delta, TextDelta | ThinkingDelta) for delta in deltas)
+    assert all(isinstance(delta, TextDelta | ThinkingDelta | StillWorking) for delta in deltas)
     assert "hello <<n1>> übermäßig 😀  two  spaces\n\nline" in last.text
     assert (last.stop, last.tool_calls) == ("end", ())
 
@@ -82,6 +84,32 @@ async def test_a_tool_is_called_and_its_result_read(connect: Connect, name: str)
     second = await reply(provider, Prompt("system", answered, TOOLS))
     assert "42" in second.text
     assert second.stop == "end"
+
+
+@over_every_wire
+async def test_a_model_that_writes_a_long_tool_call_shows_that_it_lives(
+    connect: Connect, name: str
+) -> None:
+    long = '[[tool calculate {"expression":"' + "1+" * 200 + '1"}]] [[drip 64]]'
+    *signs, last = await events(connect(name), Prompt("", (UserMessage(long),), TOOLS))
+    assert isinstance(last, ModelReply)
+    assert last.stop == "tool_calls"
+    assert signs.count(StillWorking()) > 5
+
+
+@over_every_wire
+async def test_a_ping_is_a_sign_of_life_too(connect: Connect, name: str) -> None:
+    provider = connect(name, total_timeout_seconds=0.3)
+    signs: list[ModelEvent] = []
+
+    async def listen() -> None:
+        async with aclosing(provider.stream(says("[[pings]]"))) as stream:
+            async for event in stream:
+                signs.append(event)  # noqa: PERF401 - what came before the failure counts
+
+    with pytest.raises(ModelFailure, match="not complete"):
+        await listen()
+    assert signs.count(StillWorking()) > 1
 
 
 @by_every_provider

@@ -7,9 +7,10 @@ from uuid import uuid4
 
 import pytest
 
+from opencraw.queue.inbox import Inbox
 from opencraw.queue.turns import Turns
 from opencraw.store.database import Database
-from tests.store.proxy import Proxy, socket_folder
+from tests.faults.proxy import PostgresProxy, socket_folder
 
 
 @pytest.fixture
@@ -25,15 +26,21 @@ def turns(database: Database) -> Turns:
 
 
 @pytest.fixture
-async def proxy(database_url: str) -> AsyncIterator[Proxy]:
+def inbox(database: Database) -> Inbox:
+    """The verbs of messages that wait."""
+    return Inbox(database)
+
+
+@pytest.fixture
+async def proxy(database_url: str) -> AsyncIterator[PostgresProxy]:
     """A line to the database that can be cut."""
     with TemporaryDirectory(prefix="oc-", dir="/tmp") as folder:
-        async with Proxy(Path(folder), socket_folder(database_url)) as running:
+        async with PostgresProxy(socket_folder(database_url), Path(folder)) as running:
             yield running
 
 
 @pytest.fixture
-async def unlucky(proxy: Proxy, database_url: str) -> AsyncIterator[Database]:
+async def unlucky(proxy: PostgresProxy, database_url: str) -> AsyncIterator[Database]:
     """The database, seen through `proxy`."""
     async with await Database.open(proxy.url_of(database_url)) as opened:
         yield opened

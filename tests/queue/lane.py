@@ -7,8 +7,9 @@ from uuid import UUID, uuid4
 
 from opencraw.contract import Receipt, Rights
 from opencraw.model import ToolCall, Usage
+from opencraw.queue.inbox import Inbox, Lane, Message
 from opencraw.queue.modes import Start
-from opencraw.queue.turns import Lane, Message, Settlement, TranscriptLine, Turn, Turns
+from opencraw.queue.turns import Settlement, TranscriptLine, Turn, Turns
 from opencraw.store.database import Database, Record
 from tests.fixtures.core import MODEL, address, envelope, session_of
 
@@ -19,12 +20,12 @@ DONE = Settlement(
 )
 
 
-async def say(turns: Turns, *texts: str, chat: str = "a") -> list[Receipt]:
-    return [await turns.accept(envelope(text, chat), patience=10.0) for text in texts]
+async def say(inbox: Inbox, *texts: str, chat: str = "a") -> list[Receipt]:
+    return [await inbox.accept(envelope(text, chat), patience=10.0) for text in texts]
 
 
-async def lane_of(turns: Turns, chat: str = "a") -> Lane:
-    [lane] = await turns.waiting([session_of(chat)])
+async def lane_of(inbox: Inbox, chat: str = "a") -> Lane:
+    [lane] = await inbox.waiting([session_of(chat)])
     return lane
 
 
@@ -42,18 +43,25 @@ def turn_for(turns: Turns, chat: str = "a") -> Turn:
 
 async def begin(turns: Turns, *texts: str, chat: str = "a") -> Turn:
     """Say these texts and start a turn that takes what waits."""
-    await say(turns, *texts, chat=chat)
-    lane = await lane_of(turns, chat)
+    inbox = Inbox(turns._database)
+    await say(inbox, *texts, chat=chat)
+    lane = await lane_of(inbox, chat)
     turn = turn_for(turns, chat)
-    assert await turns.start(turn, lane, Start(takes=ids(lane.messages)))
+    assert await start(turns, turn, lane, Start(takes=ids(lane.messages)))
     return turn
+
+
+async def start(turns: Turns, turn: Turn, lane: Lane, decision: Start) -> bool:
+    """Begin the turn; it answers the newest message that it takes."""
+    [asked] = [each for each in lane.messages if each.id == decision.takes[-1]]
+    return await turns.start(turn, asked, decision) is not None
 
 
 async def write(turns: Turns, turn: Turn, verb: str) -> object:
     """Advance the turn by a step, or settle it."""
     if verb == "settle":
         return await turns.settle(turn, DONE)
-    waiting = await turns.waiting([turn.session_id])
+    waiting = await Inbox(turns._database).waiting([turn.session_id])
     hears = ids(waiting[0].messages) if waiting else (2,)
     return await turns.advance(turn, [STEP], usage=Usage(9, 8, 7), hears=hears)
 

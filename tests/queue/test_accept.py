@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import asyncio
-from uuid import uuid4
 
 import pytest
 from hypothesis import given
@@ -9,32 +8,33 @@ from hypothesis import strategies as st
 
 from opencraw.contract import DEFAULT_TENANT, Address
 from opencraw.errors import Unavailable
-from opencraw.queue.turns import Turns, session_id, session_key
+from opencraw.queue.inbox import Inbox
+from opencraw.sessions.keys import session_id, session_key
 from opencraw.store.database import Database
+from tests.faults.proxy import PostgresProxy
 from tests.fixtures.core import envelope
 from tests.queue.lane import count, lane_of, say
-from tests.store.proxy import Proxy
 
 
 async def test_the_same_event_a_hundred_times_at_once_is_one_message(
-    database: Database, turns: Turns
+    database: Database, inbox: Inbox
 ) -> None:
     same = envelope("hello", key="update 1")
-    receipts = await asyncio.gather(*(turns.accept(same, patience=10.0) for _ in range(100)))
+    receipts = await asyncio.gather(*(inbox.accept(same, patience=10.0) for _ in range(100)))
     assert len({receipt.message_id for receipt in receipts}) == 1
     assert sum(not receipt.duplicate for receipt in receipts) == 1
     assert await count(database, "inbox") == await count(database, "session") == 1
 
 
 async def test_the_same_event_at_two_nodes_at_once_is_one_message(
-    database: Database, database_url: str, turns: Turns
+    database: Database, database_url: str, inbox: Inbox
 ) -> None:
     async with await Database.open(database_url) as other_database:
-        other = Turns(other_database, uuid4())
+        other = Inbox(other_database)
         for number in range(30):
             same = envelope("hello", key=f"update {number}")
             receipts = await asyncio.gather(
-                *(each.accept(same, patience=10.0) for each in (turns, other, turns, other))
+                *(each.accept(same, patience=10.0) for each in (inbox, other, inbox, other))
             )
             assert len({receipt.message_id for receipt in receipts}) == 1
             assert sum(not receipt.duplicate for receipt in receipts) == 1
@@ -42,38 +42,38 @@ async def test_the_same_event_at_two_nodes_at_once_is_one_message(
 
 
 async def test_the_same_id_from_another_account_is_another_message(
-    database: Database, turns: Turns
+    database: Database, inbox: Inbox
 ) -> None:
     here = envelope("hello", key="1")
     there = envelope("hello", key="1", channel="other")
-    assert not (await turns.accept(here, patience=10.0)).duplicate
-    assert not (await turns.accept(there, patience=10.0)).duplicate
+    assert not (await inbox.accept(here, patience=10.0)).duplicate
+    assert not (await inbox.accept(there, patience=10.0)).duplicate
     assert await count(database, "inbox") == 2
 
 
 async def test_a_message_whose_receipt_was_lost_is_stored_once(
-    database: Database, proxy: Proxy, unlucky: Database
+    database: Database, proxy: PostgresProxy, unlucky: Database
 ) -> None:
-    turns = Turns(unlucky, uuid4())
-    await say(turns, "first")
+    inbox = Inbox(unlucky)
+    await say(inbox, "first")
     proxy.cut_at_next_answer = True
-    [receipt] = await say(turns, "second")
+    [receipt] = await say(inbox, "second")
     assert proxy.cuts == 1
     assert not receipt.duplicate, "whoever stored it first is told so, also at the second try"
     assert await count(database, "inbox") == 2
 
 
 async def test_a_channel_is_not_kept_waiting_for_a_database_that_is_away(
-    database: Database, proxy: Proxy, unlucky: Database
+    database: Database, proxy: PostgresProxy, unlucky: Database
 ) -> None:
-    turns = Turns(unlucky, uuid4())
-    await say(turns, "first")
-    proxy.flowing.clear()
+    inbox = Inbox(unlucky)
+    await say(inbox, "first")
+    proxy.hold()
     again = envelope("second")
     with pytest.raises(Unavailable):
-        await turns.accept(again, patience=0.05)
-    proxy.flowing.set()
-    await turns.accept(again, patience=10.0)
+        await inbox.accept(again, patience=0.05)
+    proxy.release()
+    await inbox.accept(again, patience=10.0)
     assert await count(database, "inbox") == 2, "offering it again made it no second message"
 
 
@@ -93,23 +93,23 @@ async def test_a_channel_is_not_kept_waiting_for_a_database_that_is_away(
     ids=["nul", "surrogate", "pair", "rtl", "emoji", "quotes", "escape", "long", "longer"],
 )
 async def test_odd_texts_are_kept_as_far_as_postgres_can(
-    turns: Turns, text: str, stored: str
+    inbox: Inbox, text: str, stored: str
 ) -> None:
-    await say(turns, text, "and one more")
-    lane = await lane_of(turns)
+    await say(inbox, text, "and one more")
+    lane = await lane_of(inbox)
     assert [message.text for message in lane.messages] == [stored, "and one more"]
 
 
-async def test_a_lane_is_in_the_order_of_acceptance(turns: Turns) -> None:
+async def test_a_lane_is_in_the_order_of_acceptance(inbox: Inbox) -> None:
     texts = [f"message {number}" for number in range(50)]
     await asyncio.gather(
-        *(turns.accept(envelope(text), patience=10.0) for text in texts),
-        *(turns.accept(envelope("noise", f"chat {number}"), patience=10.0) for number in range(50)),
+        *(inbox.accept(envelope(text), patience=10.0) for text in texts),
+        *(inbox.accept(envelope("noise", f"chat {number}"), patience=10.0) for number in range(50)),
     )
-    lane = await lane_of(turns)
+    lane = await lane_of(inbox)
     assert [message.text for message in lane.messages] == texts
     assert all(message.age >= 0 for message in lane.messages)
-    assert len(await turns.lanes_with_work()) == 51
+    assert len(await inbox.lanes_with_work()) == 51
 
 
 parts = st.text(st.sampled_from("ab/%2F"), max_size=4)

@@ -7,6 +7,7 @@ from uuid import uuid4
 import asyncpg
 import pytest
 
+from opencraw.queue.inbox import Inbox
 from opencraw.queue.modes import Start
 from opencraw.queue.turns import Turns
 from opencraw.store.database import Database
@@ -20,6 +21,7 @@ from tests.queue.lane import (
     lines,
     one,
     say,
+    start,
     states,
     turn_for,
 )
@@ -28,13 +30,13 @@ from tests.queue.lane import (
 
 
 async def test_a_turn_takes_its_messages_and_writes_them_down(
-    database: Database, turns: Turns
+    database: Database, inbox: Inbox, turns: Turns
 ) -> None:
-    await say(turns, "one", "two", "three")
-    lane = await lane_of(turns)
+    await say(inbox, "one", "two", "three")
+    lane = await lane_of(inbox)
     first, second, third = ids(lane.messages)
-    start = Start(takes=(second, third), supersedes=(first,), collected=2, debounced=3)
-    assert await turns.start(turn_for(turns), lane, start)
+    decision = Start(takes=(second, third), supersedes=(first,), collected=2, debounced=3)
+    assert await start(turns, turn_for(turns), lane, decision)
     assert await lines(database) == [(1, "user", "one"), (2, "user", "two"), (3, "user", "three")]
     assert await states(database) == [
         ("one", "taken", "superseded"),
@@ -50,45 +52,45 @@ async def test_a_turn_takes_its_messages_and_writes_them_down(
 
 
 async def test_of_two_nodes_that_start_the_same_lane_one_wins(
-    database: Database, database_url: str, turns: Turns
+    database: Database, database_url: str, inbox: Inbox, turns: Turns
 ) -> None:
     async with await Database.open(database_url) as other_database:
         other = Turns(other_database, uuid4())
         for number in range(20):
             chat = f"chat {number}"
-            await say(turns, "one", "two", chat=chat)
-            lane = await lane_of(turns, chat)
+            await say(inbox, "one", "two", chat=chat)
+            lane = await lane_of(inbox, chat)
             all_, newest = ids(lane.messages), ids(lane.messages)[-1:]
             begun = await asyncio.gather(
-                turns.start(turn_for(turns, chat), lane, Start(takes=all_)),
-                other.start(turn_for(other, chat), lane, Start(takes=newest)),
+                start(turns, turn_for(turns, chat), lane, Start(takes=all_)),
+                start(other, turn_for(other, chat), lane, Start(takes=newest)),
             )
             assert sorted(begun) == [False, True]
     assert await count(database, "turn") == 20
 
 
 async def test_a_turn_starts_with_all_of_its_messages_or_not_at_all(
-    database: Database, turns: Turns
+    database: Database, inbox: Inbox, turns: Turns
 ) -> None:
-    receipts = await say(turns, "one", "two")
-    lane = await lane_of(turns)
-    assert await turns.withdraw(session_of(), receipts[0].message_id)
-    assert not await turns.start(turn_for(turns), lane, Start(takes=ids(lane.messages)))
+    receipts = await say(inbox, "one", "two")
+    lane = await lane_of(inbox)
+    assert await inbox.withdraw(session_of(), receipts[0].message_id)
+    assert not await start(turns, turn_for(turns), lane, Start(takes=ids(lane.messages)))
     assert await states(database) == [("one", "done", "withdrawn"), ("two", "waiting", None)]
     assert await count(database, "turn") == await count(database, "entry") == 0
 
 
 async def test_a_message_that_is_taken_back_at_this_very_moment_is_not_answered(
-    database: Database, database_url: str, turns: Turns
+    database: Database, database_url: str, inbox: Inbox, turns: Turns
 ) -> None:
     """Another node is about to commit that; whoever starts a turn has to wait and look again."""
-    await say(turns, "one")
-    lane = await lane_of(turns)
+    await say(inbox, "one")
+    lane = await lane_of(inbox)
     other = await asyncpg.connect(database_url)
     async with other.transaction():
         await other.execute("UPDATE inbox SET state = 'done', outcome = 'withdrawn'")
         starting = asyncio.create_task(
-            turns.start(turn_for(turns), lane, Start(takes=ids(lane.messages)))
+            start(turns, turn_for(turns), lane, Start(takes=ids(lane.messages)))
         )
 
         async def waits() -> bool:
@@ -107,12 +109,12 @@ async def test_a_message_that_is_taken_back_at_this_very_moment_is_not_answered(
 
 
 async def test_a_lane_in_which_a_turn_runs_starts_no_other(
-    database: Database, turns: Turns
+    database: Database, inbox: Inbox, turns: Turns
 ) -> None:
     await begin(turns, "one")
-    await say(turns, "two")
-    lane = await lane_of(turns)
-    assert not await turns.start(turn_for(turns), lane, Start(takes=ids(lane.messages)))
+    await say(inbox, "two")
+    lane = await lane_of(inbox)
+    assert not await start(turns, turn_for(turns), lane, Start(takes=ids(lane.messages)))
     assert (await states(database))[1] == ("two", "waiting", None)
 
 
@@ -171,27 +173,27 @@ async def test_the_database_refuses_what_makes_no_sense(
 
 
 async def test_a_message_is_taken_back_only_while_it_waits(
-    database: Database, turns: Turns
+    database: Database, inbox: Inbox, turns: Turns
 ) -> None:
     turn = await begin(turns, "taken")
-    [receipt] = await say(turns, "waits")
+    [receipt] = await say(inbox, "waits")
     taken = await one(database, "SELECT message_id FROM inbox WHERE text = 'taken'")
     session = session_of()
-    assert not await turns.withdraw(session, taken["message_id"])
-    assert not await turns.withdraw(session_of("b"), receipt.message_id), "it is not theirs"
-    assert not await turns.withdraw(session, uuid4())
-    assert await turns.withdraw(session, receipt.message_id)
-    assert await turns.lanes_with_work() == {}
+    assert not await inbox.withdraw(session, taken["message_id"])
+    assert not await inbox.withdraw(session_of("b"), receipt.message_id), "it is not theirs"
+    assert not await inbox.withdraw(session, uuid4())
+    assert await inbox.withdraw(session, receipt.message_id)
+    assert await inbox.lanes_with_work() == {}
     await turns.settle(turn, DONE)
     assert [outcome for _, _, outcome in await states(database)] == ["answered", "withdrawn"]
 
 
-async def test_a_key_that_was_used_stays_used(turns: Turns) -> None:
+async def test_a_key_that_was_used_stays_used(inbox: Inbox) -> None:
     """A platform may offer an event again after days: it was answered, or taken back."""
     event = envelope("hello", key="1")
-    receipt = await turns.accept(event, patience=10.0)
-    await turns.withdraw(session_of(), receipt.message_id)
-    again = await turns.accept(event, patience=10.0)
+    receipt = await inbox.accept(event, patience=10.0)
+    await inbox.withdraw(session_of(), receipt.message_id)
+    again = await inbox.accept(event, patience=10.0)
     assert again.duplicate
     assert again.message_id == receipt.message_id
-    assert await turns.lanes_with_work() == {}
+    assert await inbox.lanes_with_work() == {}

@@ -7,17 +7,23 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from opencraw.queue.modes import (
+    MOST_WINDOWS,
+    PASTE_SECONDS,
     Arrival,
     Meeting,
+    Overflow,
     Start,
     Wait,
     heard,
     meets_running_turn,
     next_turn,
+    overflow,
 )
-from opencraw.settings import Mode
+from opencraw.queue.rules import LaneRules
+from opencraw.settings import DebounceWindow, Drop, Mode
 
 MODES: tuple[Mode, ...] = get_args(Mode)
+SPLITS_AT = 4096
 
 
 def lane(rights: str, *, ages: tuple[float, ...] | None = None) -> tuple[Arrival, ...]:
@@ -49,34 +55,158 @@ def lane(rights: str, *, ages: tuple[float, ...] | None = None) -> tuple[Arrival
     ],
 )
 def test_what_an_idle_lane_does_next(mode: Mode, waiting: str, decision: Start) -> None:
-    assert next_turn(mode, 0.5, lane(waiting)) == decision
+    assert next_turn(LaneRules(mode, debounce_ms=500), lane(waiting)) == decision
     assert decision.dropped == len(decision.supersedes)
 
 
 @pytest.mark.parametrize("mode", MODES)
 def test_an_empty_lane_has_nothing_to_do(mode: Mode) -> None:
-    assert next_turn(mode, 1.0, ()) is None
+    assert next_turn(LaneRules(mode, debounce_ms=1000), ()) is None
     assert heard(mode, "owner", ()) == ()
 
 
 @pytest.mark.parametrize("mode", MODES)
 def test_the_window_is_opened_by_the_oldest_and_never_prolonged(mode: Mode) -> None:
-    assert next_turn(mode, 1.0, lane("o", ages=(0.0,))) == Wait(1.0)
-    assert next_turn(mode, 1.0, lane("oo", ages=(0.75, 0.0))) == Wait(0.25)
-    assert isinstance(next_turn(mode, 1.0, lane("oo", ages=(1.0, 0.0))), Start)
-    assert isinstance(next_turn(mode, 0.0, lane("o", ages=(0.0,))), Start)
+    rules = LaneRules(mode, debounce_ms=1000)
+    assert next_turn(rules, lane("o", ages=(0.0,))) == Wait(1.0)
+    assert next_turn(rules, lane("oo", ages=(0.75, 0.0))) == Wait(0.25)
+    assert isinstance(next_turn(rules, lane("oo", ages=(1.0, 0.0))), Start)
+    assert isinstance(next_turn(LaneRules(mode), lane("o", ages=(0.0,))), Start)
 
 
 @pytest.mark.parametrize("mode", MODES)
 def test_a_clock_that_went_back_does_not_hold_a_lane_for_ever(mode: Mode) -> None:
-    assert next_turn(mode, 1.0, lane("o", ages=(-3600.0,))) == Start(takes=(1,))
+    rules = LaneRules(mode, debounce_ms=1000)
+    assert next_turn(rules, lane("o", ages=(-3600.0,))) == Start(takes=(1,))
 
 
 def test_a_followup_says_how_many_came_within_its_window() -> None:
     # The first three came within half a second of each other, the fourth later.
     waiting = lane("oooo", ages=(5.0, 4.8, 4.5, 1.0))
-    assert next_turn("followup", 0.5, waiting) == Start(takes=(1,), debounced=3)
-    assert next_turn("followup", 0.5, waiting[3:]) == Start(takes=(4,))
+    rules = LaneRules("followup", debounce_ms=500)
+    assert next_turn(rules, waiting) == Start(takes=(1,), debounced=3)
+    assert next_turn(rules, waiting[3:]) == Start(takes=(4,))
+
+
+# A sliding window.
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_sliding_window_begins_anew_with_each_message(mode: Mode) -> None:
+    rules = LaneRules(mode, debounce_ms=1000, debounce_window="sliding")
+    assert next_turn(rules, lane("o", ages=(0.25,))) == Wait(0.75)
+    assert next_turn(rules, lane("ooo", ages=(2.0, 1.0, 0.25))) == Wait(0.75)
+    assert isinstance(next_turn(rules, lane("oo", ages=(3.0, 1.0))), Start)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_whoever_never_stops_is_answered_too(mode: Mode) -> None:
+    rules = LaneRules(mode, debounce_ms=1000, debounce_window="sliding")
+    assert next_turn(rules, lane("oo", ages=(MOST_WINDOWS - 0.25, 0.0))) == Wait(0.25)
+    assert isinstance(next_turn(rules, lane("oo", ages=(float(MOST_WINDOWS), 0.0))), Start)
+
+
+# Texts that a platform cut.
+
+
+def parts(*said: tuple[str, float, int]) -> tuple[Arrival, ...]:
+    """A lane of messages: who wrote, how long ago, and how much."""
+    return tuple(
+        Arrival(number, "owner", age, sender, size)
+        for number, (sender, age, size) in enumerate(said, 1)
+    )
+
+
+PASTE = parts(("ann", 9.0, SPLITS_AT), ("ann", 8.0, SPLITS_AT), ("ann", 7.5, 10))
+
+
+@pytest.mark.parametrize(
+    ("mode", "start"),
+    [
+        ("collect", Start(takes=(1, 2, 3))),
+        ("followup", Start(takes=(1, 2, 3))),
+        ("steer", Start(takes=(1, 2, 3))),
+        ("interrupt", Start(takes=(1, 2, 3))),
+    ],
+)
+def test_the_parts_of_a_cut_text_are_one_message_in_every_mode(mode: Mode, start: Start) -> None:
+    assert next_turn(LaneRules(mode, splits_at=SPLITS_AT), PASTE) == start
+
+
+def test_where_no_platform_cuts_every_message_is_its_own() -> None:
+    assert next_turn(LaneRules("followup"), PASTE) == Start(takes=(1,))
+    assert next_turn(LaneRules("steer"), PASTE) == Start(takes=(3,), supersedes=(1, 2))
+
+
+@pytest.mark.parametrize(
+    ("mode", "start"),
+    [
+        ("collect", Start(takes=(1, 2, 3, 4, 5), collected=3)),
+        ("followup", Start(takes=(1,))),
+        ("steer", Start(takes=(5,), supersedes=(1, 2, 3, 4))),
+    ],
+)
+def test_a_cut_text_among_others_is_one_of_them(mode: Mode, start: Start) -> None:
+    waiting = parts(
+        ("ann", 10.0, 5),
+        *((arrival.sender, arrival.age, arrival.size) for arrival in PASTE),
+        ("ann", 7.4, 5),
+    )
+    assert next_turn(LaneRules(mode, splits_at=SPLITS_AT), waiting) == start
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_cut_text_is_waited_for_as_long_as_it_may_go_on(mode: Mode) -> None:
+    rules = LaneRules(mode, splits_at=SPLITS_AT)
+    assert next_turn(rules, parts(("ann", 0.5, SPLITS_AT))) == Wait(PASTE_SECONDS - 0.5)
+    assert next_turn(rules, parts(("ann", 2.0, SPLITS_AT), ("ann", 1.0, SPLITS_AT))) == Wait(
+        PASTE_SECONDS - 1.0
+    )
+    assert next_turn(rules, parts(("ann", PASTE_SECONDS, SPLITS_AT))) == Start(takes=(1,))
+    assert next_turn(rules, parts(("ann", 0.5, SPLITS_AT), ("ann", 0.0, SPLITS_AT - 1))) == Start(
+        takes=(1, 2)
+    )
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_text_that_goes_on_for_ever_is_answered_as_far_as_it_came(mode: Mode) -> None:
+    said = [
+        ("ann", float(age), SPLITS_AT) for age in range(int(MOST_WINDOWS * PASTE_SECONDS), -1, -1)
+    ]
+    decision = next_turn(LaneRules(mode, splits_at=SPLITS_AT), parts(*said))
+    assert decision == Start(takes=tuple(range(1, len(said) + 1)))
+
+
+@pytest.mark.parametrize(
+    "waiting",
+    [
+        parts(("ann", 9.0, SPLITS_AT), ("bob", 8.9, 10)),  # somebody else
+        parts(("ann", 9.0, SPLITS_AT), ("ann", 8.9 - PASTE_SECONDS, 10)),  # too late
+        parts(("ann", 9.0, SPLITS_AT - 1), ("ann", 8.9, 10)),  # the first was whole
+    ],
+    ids=["another sender", "another time", "a whole text"],
+)
+def test_what_was_never_one_text_is_not_joined(waiting: tuple[Arrival, ...]) -> None:
+    assert next_turn(LaneRules("followup", splits_at=SPLITS_AT), waiting) == Start(takes=(1,))
+
+
+# Too many.
+
+
+@pytest.mark.parametrize(
+    ("drop", "leaving"),
+    [
+        ("summarize", Overflow((1, 2), summarized=True)),
+        ("oldest", Overflow((1, 2), summarized=False)),
+        ("newest", Overflow((4, 5), summarized=False)),
+        ("block", None),
+    ],
+)
+def test_who_gives_up_a_place_when_too_many_wait(drop: Drop, leaving: Overflow | None) -> None:
+    rules = LaneRules("steer", cap=3, drop=drop)
+    assert overflow(rules, lane("oogoo")) == leaving
+    assert overflow(rules, lane("oog")) is None
+    assert overflow(rules, ()) is None
 
 
 @pytest.mark.parametrize(
@@ -125,9 +255,8 @@ happenings = st.lists(
 class Played:
     """A lane that is played by the decisions alone."""
 
-    def __init__(self, mode: Mode, window: float) -> None:
-        self.mode = mode
-        self.window = window
+    def __init__(self, rules: LaneRules) -> None:
+        self.rules = rules
         self.now = 0.0
         self.waiting: dict[int, tuple[str, float]] = {}
         self.running: str | None = None
@@ -141,7 +270,7 @@ class Played:
             self.running = None
         elif happening == "boundary":
             if self.running is not None:
-                self._take(heard(self.mode, self.running, self._arrivals()))
+                self._take(heard(self.rules.mode, self.running, self._arrivals()))
         else:
             self.accepted += 1
             self.waiting[self.accepted] = (happening, self.now)
@@ -150,16 +279,18 @@ class Played:
 
     def _arrivals(self) -> tuple[Arrival, ...]:
         return tuple(
-            Arrival(id_, rights, self.now - at) for id_, (rights, at) in self.waiting.items()
+            # Every third message is as long as a platform lets it be.
+            Arrival(id_, rights, self.now - at, rights, SPLITS_AT if id_ % 3 == 0 else 1)
+            for id_, (rights, at) in self.waiting.items()
         )
 
     def _dispatch(self) -> None:
-        decision = next_turn(self.mode, self.window, self._arrivals())
+        decision = next_turn(self.rules, self._arrivals())
         if isinstance(decision, Start):
             self.running = self.waiting[decision.takes[-1]][0]
             self._take(decision.takes + decision.supersedes)
         elif isinstance(decision, Wait):
-            assert 0 < decision.seconds <= self.window
+            assert 0 < decision.seconds <= max(self.rules.window, PASTE_SECONDS)
 
     def _take(self, ids: tuple[int, ...]) -> None:
         for id_ in sorted(ids):
@@ -168,11 +299,20 @@ class Played:
             self.taken.append(id_)
 
 
-@given(mode=st.sampled_from(MODES), window=st.floats(0.0, 1.0), happenings=happenings)
+all_rules = st.builds(
+    LaneRules,
+    mode=st.sampled_from(MODES),
+    debounce_ms=st.integers(0, 1000),
+    debounce_window=st.sampled_from(get_args(DebounceWindow)),
+    splits_at=st.none() | st.just(SPLITS_AT),
+)
+
+
+@given(rules=all_rules, happenings=happenings)
 def test_no_message_is_lost_or_taken_twice_or_overtaken(
-    mode: Mode, window: float, happenings: list[str | float]
+    rules: LaneRules, happenings: list[str | float]
 ) -> None:
-    lane = Played(mode, window)
+    lane = Played(rules)
     for happening in happenings:
         lane.happens(happening)
     while lane.waiting:

@@ -10,6 +10,7 @@ import pytest
 from opencraw.queue import nodes
 from opencraw.queue.nodes import Node, home_of
 from opencraw.store.database import Database
+from tests.faults.proxy import PostgresProxy
 from tests.fixtures.core import until
 
 
@@ -25,7 +26,7 @@ async def test_a_lease_is_renewed_while_the_process_lives(
     node = Node(database, uuid4())
     await node.join()
     [first] = await database.fetch("SELECT lease_until FROM node")
-    keeping = asyncio.create_task(node.keep_lease())
+    keeping = asyncio.create_task(node.keep_lease(lambda: None))
 
     async def renewed_often() -> bool:
         [now] = await database.fetch("SELECT lease_until FROM node")
@@ -77,3 +78,72 @@ def test_a_data_directory_keeps_its_identity(tmp_path: Path) -> None:
     other.mkdir()
     assert home_of(other) != home
     assert {each.name for each in tmp_path.iterdir()} == {"home", "other"}
+
+
+# Who else lives, and who receives.
+
+
+async def test_a_node_knows_from_the_start_that_it_is_not_alone(database: Database) -> None:
+    home = uuid4()
+    before, elsewhere, after = Node(database, home), Node(database, uuid4()), Node(database, home)
+    await before.join()
+    assert before.others == 0
+    await elsewhere.join()
+    assert elsewhere.others == 1
+    await after.join()
+    assert after.others == 1, "the dead of its own home do not count"
+
+
+async def test_of_all_nodes_one_receives_for_an_account(database: Database) -> None:
+    one, two = Node(database, uuid4()), Node(database, uuid4())
+    await one.join()
+    await two.join()
+    assert await one.receive_for("chat", "bot")
+    assert not await two.receive_for("chat", "bot")
+    assert await one.receive_for("chat", "bot"), "it stays the one"
+    assert await two.receive_for("chat", "another bot")
+    assert await two.receive_for("mail", "bot")
+
+
+async def test_of_all_who_want_to_receive_at_once_one_does(
+    database: Database, database_url: str
+) -> None:
+    async with await Database.open(database_url) as elsewhere:
+        nodes_ = [Node(each, uuid4()) for each in (database, elsewhere) for _ in range(3)]
+        for node in nodes_:
+            await node.join()
+        for number in range(10):
+            won = await asyncio.gather(*(node.receive_for("chat", f"{number}") for node in nodes_))
+            assert sum(won) == 1
+
+
+async def test_asking_twice_at_once_is_asking_once(database: Database) -> None:
+    node = Node(database, uuid4())
+    await node.join()
+    assert await asyncio.gather(*(node.receive_for("chat", "bot") for _ in range(5))) == [True] * 5
+
+
+@pytest.mark.parametrize("end", ["it leaves", "it dies"])
+async def test_receiving_moves_when_its_node_ends(database: Database, end: str) -> None:
+    one, two = Node(database, uuid4()), Node(database, uuid4())
+    await one.join()
+    await two.join()
+    assert await one.receive_for("chat", "bot")
+    if end == "it leaves":
+        await one.leave()
+    else:
+        await database.fetch(
+            "UPDATE node SET lease_until = now() - interval '1 ms' WHERE id = $1", one.id
+        )
+    assert await two.receive_for("chat", "bot")
+    assert not await one.receive_for("chat", "bot"), "who comes back too late does not get it"
+
+
+async def test_receiving_survives_a_lost_answer(
+    database: Database, proxy: PostgresProxy, unlucky: Database
+) -> None:
+    node = Node(unlucky, uuid4())
+    await node.join()
+    proxy.cut_at_next_answer = True
+    assert await node.receive_for("chat", "bot")
+    assert proxy.cuts == 1

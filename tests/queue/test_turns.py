@@ -6,10 +6,12 @@ from uuid import uuid4
 import pytest
 
 from opencraw.model import AssistantMessage, Thinking, ToolCall, Usage
+from opencraw.queue.inbox import Inbox
 from opencraw.queue.modes import Start
 from opencraw.queue.turns import Settlement, TranscriptLine, Turn, Turns
 from opencraw.sessions.transcript import Sessions
 from opencraw.store.database import Database
+from tests.faults.proxy import PostgresProxy
 from tests.fixtures.core import is_whole, session_of
 from tests.queue.lane import (
     DONE,
@@ -23,11 +25,11 @@ from tests.queue.lane import (
     one,
     same_turn,
     say,
+    start,
     states,
     turn_for,
     write,
 )
-from tests.store.proxy import Proxy
 
 # Advance and settle.
 
@@ -84,10 +86,10 @@ async def test_odd_words_of_a_model_do_not_stop_its_turn(
 
 @pytest.mark.parametrize("verb", ["advance", "settle"])
 async def test_a_write_that_is_repeated_is_written_once(
-    database: Database, turns: Turns, verb: str
+    database: Database, inbox: Inbox, turns: Turns, verb: str
 ) -> None:
     turn = await begin(turns, "one")
-    await say(turns, "two")
+    await say(inbox, "two")
     again = same_turn(turn)
     first = await write(turns, turn, verb)
     assert await write(turns, again, verb) == first
@@ -98,7 +100,7 @@ async def test_a_write_that_is_repeated_is_written_once(
 
 
 async def test_every_verb_survives_a_lost_answer(
-    database: Database, proxy: Proxy, unlucky: Database
+    database: Database, proxy: PostgresProxy, unlucky: Database
 ) -> None:
     """The commit arrived, its answer did not: the verb is repeated and has its effect once."""
     await _story(Turns(unlucky, uuid4()), proxy)
@@ -106,20 +108,21 @@ async def test_every_verb_survives_a_lost_answer(
     await _is_the_story(database)
 
 
-async def _story(turns: Turns, proxy: Proxy) -> None:
+async def _story(turns: Turns, proxy: PostgresProxy) -> None:
     """Every verb once, each loses its answer."""
-    await say(turns, "one", "two", "three")
-    lane = await lane_of(turns)
+    inbox = Inbox(turns._database)
+    await say(inbox, "one", "two", "three")
+    lane = await lane_of(inbox)
     first, second, third = lane.messages
     turn = turn_for(turns)
     proxy.cut_at_next_answer = True
-    assert await turns.start(turn, lane, Start(takes=(first.id,)))
+    assert await start(turns, turn, lane, Start(takes=(first.id,)))
     proxy.cut_at_next_answer = True
     assert await turns.advance(turn, [STEP], usage=Usage(1, 1, 1), hears=(second.id,)) == [
         second.id
     ]
     proxy.cut_at_next_answer = True
-    assert await turns.withdraw(session_of(), third.message_id)
+    assert await inbox.withdraw(session_of(), third.message_id)
     other = Turns(turns._database, uuid4())
     proxy.cut_at_next_answer = True
     assert await other.take_over(turn)
@@ -128,7 +131,7 @@ async def _story(turns: Turns, proxy: Proxy) -> None:
     assert delivery is not None
     assert delivery.line.seq == 4
     proxy.cut_at_next_answer = True
-    [receipt] = await say(turns, "four")
+    [receipt] = await say(inbox, "four")
     assert not receipt.duplicate
 
 
@@ -182,16 +185,16 @@ async def _advance(turns: Turns, turn: Turn, line: TranscriptLine = STEP) -> Non
 
 
 async def test_many_turns_at_once_leave_no_gap_in_any_transcript(
-    database: Database, turns: Turns
+    database: Database, inbox: Inbox, turns: Turns
 ) -> None:
     async def converse(chat: str) -> None:
         for number in range(3):
             turn = await begin(turns, f"question {number}", chat=chat)
-            await say(turns, "by the way", chat=chat)
-            lane = await lane_of(turns, chat)
+            await say(inbox, "by the way", chat=chat)
+            lane = await lane_of(inbox, chat)
             await turns.advance(turn, [STEP], hears=ids(lane.messages))
             await asyncio.gather(
-                turns.advance(turn, [RESULT]), say(turns, "later", chat=f"{chat}, aside")
+                turns.advance(turn, [RESULT]), say(inbox, "later", chat=f"{chat}, aside")
             )
             await turns.settle(turn, DONE)
 
@@ -206,14 +209,14 @@ async def test_many_turns_at_once_leave_no_gap_in_any_transcript(
 
 
 async def test_a_turn_hears_what_still_waits_and_nothing_else(
-    database: Database, turns: Turns
+    database: Database, inbox: Inbox, turns: Turns
 ) -> None:
     turn = await begin(turns, "one")
-    receipts = await say(turns, "two", "three", "four")
-    await say(turns, "of somebody else", chat="b")
-    two, three, four = (await lane_of(turns)).messages
-    [foreign] = (await lane_of(turns, "b")).messages
-    await turns.withdraw(session_of(), receipts[0].message_id)
+    receipts = await say(inbox, "two", "three", "four")
+    await say(inbox, "of somebody else", chat="b")
+    two, three, four = (await lane_of(inbox)).messages
+    [foreign] = (await lane_of(inbox, "b")).messages
+    await inbox.withdraw(session_of(), receipts[0].message_id)
     heard = await turns.advance(turn, [RESULT], hears=(two.id, three.id, four.id, foreign.id))
     assert heard == [three.id, four.id]
     assert await lines(database) == [

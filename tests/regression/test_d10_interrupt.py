@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from opencraw.events import ToolShown, TurnEnded
+from opencraw.events import DraftGrew, ToolShown, TurnEnded, TurnStarted
 from opencraw.model import AssistantMessage, ToolMessage
 from opencraw.tools.registry import Risk, tool
 from tests.fixtures.core import is_whole, running
@@ -55,7 +55,13 @@ async def test_d10_interrupt_leaves_valid_history(
             assert "interrupted" in texts[0]
 
         # The client saw every call end, and the turn.
-        events = [event for turn, event in core.shown if turn.id == core.shown[0][0].id]
+        began = next(event for _, event in core.shown if isinstance(event, TurnStarted))
+        of_turns = [
+            event
+            for _, event in core.shown
+            if isinstance(event, TurnStarted | DraftGrew | ToolShown | TurnEnded)
+        ]
+        events = [event for event in of_turns if event.turn_id == began.turn_id]
         ended = next(event for event in events if isinstance(event, TurnEnded))
         assert ended.outcome == "interrupted"
         assert events[-1] == ended, "no delta of a turn comes after its end"

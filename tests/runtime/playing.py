@@ -22,6 +22,7 @@ from opencraw.runtime.loop import (
     ToolBegins,
     ToolEnds,
 )
+from opencraw.runtime.purse import Purse
 from opencraw.tools.builtin import calculate
 from opencraw.tools.registry import Risk, Tool, Toolbox, tool
 from tests.fixtures.script import Script
@@ -115,12 +116,14 @@ async def play(
     open_calls: Sequence[OpenCall] = (),
     ears: Deaf | None = None,
     limits: LoopLimits = LIMITS,
+    purse: Purse | None = None,
     at: Callable[[RuntimeEvent], None] = lambda _: None,
 ) -> list[RuntimeEvent]:
     """Run the loop to its end; `at` is called with each event when it is written down."""
     loop = Loop(script, Toolbox(world.tools()), limits)
     events = []
-    async with aclosing(loop.run("system", history, open_calls, ears or Deaf())) as running:
+    run = loop.run("system", history, open_calls, ears or Deaf(), purse)
+    async with aclosing(run) as running:
         async for event in running:
             at(event)
             events.append(event)

@@ -23,6 +23,7 @@ def failure(kind: FailureKind, retry_after: float | None = None) -> ModelFailure
         (FailureKind.AUTH, False),
         (FailureKind.CONTEXT_OVERFLOW, False),
         (FailureKind.FORMAT, False),
+        (FailureKind.SPEND_CAP, False),
     ],
 )
 def test_only_what_passes_by_itself_is_tried_again(kind: FailureKind, passes: bool) -> None:
@@ -30,7 +31,7 @@ def test_only_what_passes_by_itself_is_tried_again(kind: FailureKind, passes: bo
 
 
 def test_every_kind_of_failure_is_in_the_table_above() -> None:
-    assert len(FailureKind) == 8
+    assert len(FailureKind) == 9
 
 
 @pytest.mark.parametrize(

@@ -12,14 +12,14 @@ import pytest
 from opencraw.store.binaries import copy_binaries, find_binaries
 from opencraw.store.placement import Account, reachable
 from opencraw.store.settings import DatabaseSettings
-from tests.store.proxy import Proxy, socket_folder
+from tests.faults.proxy import PostgresProxy, socket_folder
 
 
 @pytest.fixture
-async def proxy(empty_database_url: str) -> AsyncIterator[Proxy]:
+async def proxy(empty_database_url: str) -> AsyncIterator[PostgresProxy]:
     """A proxy before the server of `empty_database_url`."""
     with TemporaryDirectory(prefix="oc-", dir="/tmp") as folder:
-        async with Proxy(Path(folder), socket_folder(empty_database_url)) as running:
+        async with PostgresProxy(socket_folder(empty_database_url), Path(folder)) as running:
             yield running
 
 

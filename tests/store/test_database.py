@@ -11,7 +11,7 @@ from opencraw.store import connection
 from opencraw.store.backoff import pauses
 from opencraw.store.connection import first_connection, is_harmless, is_transient
 from opencraw.store.database import Database
-from tests.store.proxy import Proxy
+from tests.faults.proxy import PostgresProxy
 
 
 async def test_a_read_gives_its_rows(database: Database) -> None:
@@ -50,13 +50,13 @@ async def _terminate_when_asleep(database: Database, pid: int) -> None:
 
 
 async def test_a_read_with_limited_patience_is_unavailable_while_the_database_is_silent(
-    empty_database_url: str, proxy: Proxy
+    empty_database_url: str, proxy: PostgresProxy
 ) -> None:
     async with await Database.open(proxy.url_of(empty_database_url)) as database:
-        proxy.flowing.clear()
+        proxy.hold()
         with pytest.raises(Unavailable, match="database is away"):
             await database.fetch("SELECT 1", patience=0.3)
-        proxy.flowing.set()
+        proxy.release()
         assert await database.fetch("SELECT 1")
 
 
@@ -70,15 +70,15 @@ async def test_a_query_that_takes_too_long_is_unavailable_and_not_repeated(
 
 
 async def test_a_silent_database_is_found_out_by_a_ping(
-    empty_database_url: str, proxy: Proxy
+    empty_database_url: str, proxy: PostgresProxy
 ) -> None:
     async with await Database.open(proxy.url_of(empty_database_url)) as database:
         await database.ping()
-        proxy.flowing.clear()
+        proxy.hold()
         async with asyncio.timeout(2.5):
             with pytest.raises(Unavailable, match="did not answer in time"):
                 await database.ping()
-        proxy.flowing.set()
+        proxy.release()
         await database.ping()
 
 

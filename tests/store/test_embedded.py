@@ -22,9 +22,9 @@ from opencraw.store.migrations import migrate
 from opencraw.store.postmaster import Postmaster
 from opencraw.store.queries import all_queries
 from opencraw.store.settings import DatabaseSettings
+from tests.faults.proxy import socket_folder
 from tests.fixtures.ordinary_user import become_ordinary, in_a_process
 from tests.store.lives import Scenario, Scenarios, as_either_user, ask, live, proc, runs
-from tests.store.proxy import socket_folder
 
 SCENARIOS = Scenarios()
 scenario = SCENARIOS.add

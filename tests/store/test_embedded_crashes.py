@@ -14,8 +14,8 @@ from opencraw.store.database import Database
 from opencraw.store.embedded import EmbeddedPostgres
 from opencraw.store.postmaster import remove_stale_lock_files
 from opencraw.store.settings import DatabaseSettings
+from tests.faults.proxy import socket_folder
 from tests.store.lives import Scenario, Scenarios, as_either_user, ask, live, runs
-from tests.store.proxy import socket_folder
 
 SCENARIOS = Scenarios()
 scenario = SCENARIOS.add

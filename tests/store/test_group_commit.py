@@ -10,7 +10,7 @@ import pytest
 from opencraw.errors import Unavailable
 from opencraw.store import connection, group_commit
 from opencraw.store.database import Database, Record
-from tests.store.proxy import Proxy
+from tests.faults.proxy import PostgresProxy
 
 LETTERS = """
 CREATE TABLE letter (
@@ -213,7 +213,7 @@ async def test_a_write_on_a_connection_that_was_just_ended_is_repeated(letters: 
 
 
 async def test_a_commit_with_unknown_outcome_is_repeated_and_not_doubled(
-    empty_database_url: str, proxy: Proxy
+    empty_database_url: str, proxy: PostgresProxy
 ) -> None:
     await _execute(empty_database_url, LETTERS)
     async with await Database.open(proxy.url_of(empty_database_url)) as database:
@@ -228,16 +228,16 @@ async def test_a_commit_with_unknown_outcome_is_repeated_and_not_doubled(
 
 
 async def test_a_database_that_goes_silent_is_noticed(
-    empty_database_url: str, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
+    empty_database_url: str, proxy: PostgresProxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(connection.ARGUMENTS, "command_timeout", 0.2)
     await _execute(empty_database_url, LETTERS)
     async with await Database.open(proxy.url_of(empty_database_url)) as database:
         await database.commit(WRITE_LETTER, ("before", 1))
-        proxy.flowing.clear()
+        proxy.hold()
         with pytest.raises(Unavailable, match="did not answer in time"):
             await database.commit(WRITE_LETTER, ("letter", 1), patience=1.0)
-        proxy.flowing.set()
+        proxy.release()
         assert await database.commit(WRITE_LETTER, ("letter", 1)) is not None
         assert await _keys(database) == ["before", "letter"]
 

@@ -43,7 +43,7 @@ def script_of(core: Core) -> Script:
 
 
 def shown(core: Core, chat: str = "a") -> list[Event]:
-    return [event for turn, event in core.shown if turn.address.chat == chat]
+    return [event for where, event in core.shown if where.chat == chat]
 
 
 async def whole(core: Core) -> None:

@@ -11,8 +11,10 @@ import pytest
 from opencraw.contract import Rights
 from opencraw.events import TurnStarted
 from opencraw.model import ModelEvent, ModelReply, Prompt, TextDelta
+from opencraw.queue.inbox import Inbox
 from opencraw.queue.nodes import Node
 from opencraw.queue.turns import Turns
+from opencraw.sessions.choice import QueueChoice
 from opencraw.store.database import Database
 from tests.fixtures.core import Core, address, envelope, is_whole, running, session_of, until
 from tests.fixtures.script import Held, Script, last_words
@@ -41,7 +43,7 @@ class Busy:
 
 def order(core: Core) -> list[str]:
     """The chats whose turns began, in that order."""
-    return [turn.address.chat for turn, event in core.shown if isinstance(event, TurnStarted)]
+    return [where.chat for where, event in core.shown if isinstance(event, TurnStarted)]
 
 
 async def whole(core: Core) -> None:
@@ -52,7 +54,7 @@ async def whole(core: Core) -> None:
 async def test_a_flooded_lane_never_makes_the_others_wait(database_url: str) -> None:
     """Counted in turns: with one slot, every other lane comes before the flood's next turn."""
     held = Held()
-    async with running(database_url, held, mode="followup", max_concurrency=1) as core:
+    async with running(database_url, held, mode="followup", max_concurrency=1, cap=100) as core:
         await core.say("first", "flooded")
         await held.reached.wait()
         await asyncio.gather(*(core.say(f"more {number}", "flooded") for number in range(30)))
@@ -98,8 +100,7 @@ async def test_one_lane_never_runs_two_turns_at_once(database_url: str) -> None:
 async def test_a_message_that_nobody_told_of_is_found(database_url: str) -> None:
     """It was accepted by another node, or by this one just before it died."""
     async with running(database_url) as core:
-        other = Turns(core.database, uuid4())
-        await other.accept(envelope("hello"), patience=10.0)
+        await Inbox(core.database).accept(envelope("hello"), patience=10.0)
         assert await core.delivered(1) == ["echo hello"]
         await whole(core)
 
@@ -136,7 +137,7 @@ async def test_abandoned_turns_come_before_new_ones_however_busy_it_is(database_
         await dead.join()
         await begin(Turns(core.database, dead.id), "hello", chat="orphan")
         await dead.leave()
-        await until(lambda: core.dispatcher._abandoned, "the poll sees the orphan")
+        await until(lambda: core.dispatcher._orphans.known, "the poll sees the orphan")
         first.release()
         await whole(core)
         assert order(core)[:2] == ["flooded", "orphan"]
@@ -208,7 +209,7 @@ async def test_a_turn_whose_settlement_fails_is_taken_up_again(
     await locker.execute(
         "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS"
         " $$ BEGIN RAISE EXCEPTION 'a defect of ours'; END $$;"
-        "CREATE TRIGGER refuse BEFORE INSERT ON outbox EXECUTE FUNCTION refuse()"
+        "CREATE TRIGGER refuse BEFORE INSERT ON outbox FOR EACH ROW EXECUTE FUNCTION refuse()"
     )
     try:
         async with running(database_url) as core:
@@ -256,8 +257,8 @@ async def test_a_message_that_meets_a_turn_at_its_birth_interrupts_it(database_u
         await Database.open(database_url) as elsewhere,
     ):
         async with starting(core, database_url, "one"):
-            await Turns(elsewhere, uuid4()).accept(envelope("two"), patience=10.0)
-            core.dispatcher.arrived(session_of(), Rights.OWNER)
+            await Inbox(elsewhere).accept(envelope("two"), patience=10.0)
+            core.dispatcher.arrived(session_of(), "test", Rights.OWNER, "channel")
         assert (await core.delivered(1))[-1] == "echo two"
         await whole(core)
         assert await core.outcomes() == [("one", "interrupted"), ("two", "answered")]
@@ -271,6 +272,18 @@ async def test_a_turn_that_is_stopped_at_its_birth_asks_no_model(database_url: s
         assert await core.outcomes() == [("one", "interrupted")]
         assert isinstance(core.script, Script)
         assert core.script.prompts == []
+
+
+async def test_what_is_said_after_a_stop_is_answered_although_it_is_claimed_with_it(
+    database_url: str,
+) -> None:
+    """The stop was for what had waited before; the database knows which turn it was for."""
+    async with running(database_url) as core:
+        async with starting(core, database_url, "one"):
+            core.dispatcher.stop(session_of())
+            core.dispatcher.repeated(session_of(), "test", Rights.OWNER, "channel")
+        assert await core.delivered(1) == ["echo one"]
+        await whole(core)
 
 
 async def test_the_number_of_waiting_messages_is_told(database_url: str) -> None:
@@ -298,7 +311,7 @@ async def test_a_lane_that_was_only_looked_at_does_not_keep_a_daemon_from_stoppi
     async with running(database_url, debounce_ms=60_000) as core:
         await core.say("one")
         await core.say("two")
-        core.dispatcher.arrived(session_of(), Rights.OWNER)
+        core.dispatcher.choice_changed(session_of(), "test", QueueChoice(debounce_ms=60_000))
         async with asyncio.timeout(5):
             while core.dispatcher.turns_running == 0:
                 await asyncio.sleep(0)  # a look takes a few rounds of the loop: none is missed
@@ -321,4 +334,4 @@ async def test_a_closing_dispatcher_starts_nothing_and_drains(database_url: str)
         assert core.channel.texts() == ["released"]
         assert isinstance(core.script, Script)
         assert len(core.script.prompts) == 1
-        assert set(await core.turns.lanes_with_work()) == {session_of("a"), session_of("b")}
+        assert set(await core.inbox.lanes_with_work()) == {session_of("a"), session_of("b")}

@@ -13,7 +13,7 @@ from opencraw.model import ToolMessage
 from opencraw.settings import Mode
 from opencraw.tools.registry import Risk, Tool, tool
 from opencraw.worker import dispatcher
-from opencraw.worker.running import MOST_ATTEMPTS
+from opencraw.worker.running import MOST_DEATHS
 from tests.fixtures.core import Core, is_whole, running, session_of
 from tests.fixtures.script import Held, Script, calls
 
@@ -137,18 +137,34 @@ async def test_a_tool_that_was_under_way(database_url: str, home: UUID, risk: Ri
 async def test_a_turn_that_kills_its_process_again_and_again_is_given_up_with_words(
     database_url: str, home: UUID
 ) -> None:
-    for _ in range(MOST_ATTEMPTS):
+    for _ in range(MOST_DEATHS):
         held = Held()
         async with running(database_url, held, home=home) as core:
             if not await core.fetch("SELECT FROM turn"):
                 await core.say("poison")
             await held.reached.wait()
+            core.dies = True
     async with running(database_url, home=home) as core:
         [words] = await core.delivered(1)
-        assert f"broke off {MOST_ATTEMPTS} times" in words
+        assert f"broke off {MOST_DEATHS} times" in words
         await whole(core)
         assert await core.outcomes() == [("poison", "failed")]
         assert (await core.asked("are you there?")).text == "echo are you there?"
+
+
+async def test_nobody_dies_of_a_turn_that_is_handed_over(database_url: str, home: UUID) -> None:
+    """However often a daemon is stopped at work: a long turn is not a poisonous one."""
+    for _ in range(MOST_DEATHS + 1):
+        held = Held()
+        async with running(database_url, held, home=home) as core:
+            if not await core.fetch("SELECT FROM turn"):
+                await core.say("think long")
+            await held.reached.wait()
+    async with running(database_url, home=home) as core:
+        assert await core.delivered(1) == ["echo think long"]
+        await whole(core)
+        [turn] = await core.fetch("SELECT attempt, deaths FROM turn")
+        assert tuple(turn) == (MOST_DEATHS + 2, 0)
 
 
 async def test_a_stop_outlives_the_process_that_should_have_heard_it(

@@ -32,7 +32,7 @@ async def test_a_turn_is_shown_while_it_runs_and_delivered_at_its_end(database_u
         assert "".join(each.text for each in events if isinstance(each, DraftGrew)) == (
             "Well, released"
         )
-        assert events[-1] == TurnEnded(draft.turn_id, "done")
+        assert events[-1] == TurnEnded(draft.turn_id, 1, "done")
         assert core.dispatcher.draft(session_of()) is None
 
 
@@ -175,7 +175,7 @@ async def test_a_turn_that_was_taken_over_leaves_no_trace(database_url: str) -> 
         await core.say("Hello")
         await held.reached.wait()
         before = await core.transcript()
-        [turn] = [turn for turn, event in core.shown if isinstance(event, TurnStarted)]
+        [began] = [event for _, event in core.shown if isinstance(event, TurnStarted)]
         other = Turns(core.database, session_of("any other id"))
         [row] = await core.fetch("SELECT owner, attempt FROM turn")
         await core.fetch("UPDATE turn SET owner = $1, attempt = 2", other.node)
@@ -186,7 +186,7 @@ async def test_a_turn_that_was_taken_over_leaves_no_trace(database_url: str) -> 
             other.node,
         )
         held.release()
-        await until(lambda: TurnEnded(turn.id, "failed") in shown(core))
+        await until(lambda: TurnEnded(began.turn_id, 1, "failed") in shown(core))
         assert core.channel.got == []
         assert await core.transcript() == before
         [now] = await core.fetch("SELECT owner, attempt, state FROM turn")

@@ -44,7 +44,7 @@ async def test_a_steer_that_comes_too_late_is_a_turn_of_its_own(database_url: st
 async def test_a_message_that_was_heard_does_not_count_as_waiting(database_url: str) -> None:
     """A long turn that is spoken to often never fills its lane."""
     steps = [Held(reply=calls("quick")) for _ in range(3)]
-    async with running(database_url, *steps, tools=Bench().tools, lane_buffer=2) as core:
+    async with running(database_url, *steps, tools=Bench().tools, cap=2) as core:
         await core.say("begin")
         for number, step in enumerate(steps):
             await step.reached.wait()

@@ -1,76 +1,18 @@
--- name: accept
--- Group commit. The unique key (channel, account, dedupe_key) makes a message one message however
--- often it is offered; the answer is always the id under which it was first accepted. No id comes
--- back when another node commits the same message at this very moment: the caller asks again.
-WITH given AS (
-    SELECT *
-      FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[],
-                  $8::text[], $9::text[], $10::text[], $11::text[], $12::text[], $13::text[],
-                  $14::text[], $15::uuid[], $16::text[], $17::text[])
-           WITH ORDINALITY
-        AS row(message_id, session_id, session_key, tenant, agent, channel, account, chat, thread,
-               sender_id, sender_name, rights, text, dedupe_key, correlation_id, origin,
-               trigger_type, ord)
-), opened AS (
-    INSERT INTO session (id, key, tenant, agent, channel, account, chat, thread, opened_by)
-    SELECT DISTINCT ON (session_id)
-           session_id, session_key, tenant, agent, channel, account, chat, thread, sender_id
-      FROM given
-     WHERE NOT EXISTS (SELECT FROM session WHERE session.id = given.session_id)
-     ORDER BY session_id, ord
-        ON CONFLICT DO NOTHING
-), stored AS (
-    INSERT INTO inbox (message_id, session_id, channel, account, dedupe_key, sender_id, sender_name,
-                       rights, text, correlation_id, origin, trigger_type, state)
-    SELECT message_id, session_id, channel, account, dedupe_key, sender_id, sender_name,
-           rights, text, correlation_id, origin, trigger_type, 'waiting'
-      FROM given
-     ORDER BY ord
-        ON CONFLICT (channel, account, dedupe_key) DO NOTHING
-    RETURNING message_id, channel, account, dedupe_key
-)
-SELECT given.ord,
-       coalesce(stored.message_id,
-                (SELECT known.message_id
-                   FROM inbox AS known
-                  WHERE known.channel = given.channel AND known.account = given.account
-                    AND known.dedupe_key = given.dedupe_key)) AS message_id
-  FROM given
-  LEFT JOIN stored USING (channel, account, dedupe_key);
-
--- name: known
-SELECT message_id FROM inbox WHERE channel = $1 AND account = $2 AND dedupe_key = $3;
-
--- name: lanes_with_work
--- The truth behind every wake-up that got lost: lanes where somebody waits.
-SELECT session_id, count(*) AS waiting
-  FROM inbox
- WHERE state = 'waiting'
- GROUP BY session_id;
-
--- name: waiting
-SELECT inbox.id, inbox.message_id, inbox.session_id, inbox.text, inbox.rights,
-       inbox.correlation_id, inbox.origin, inbox.trigger_type,
-       extract(epoch FROM clock_timestamp() - inbox.accepted_at)::float8 AS age,
-       session.channel, session.account, session.chat, session.thread, session.mode,
-       session.debounce_ms, session.model
-  FROM inbox
-  JOIN session ON session.id = inbox.session_id
- WHERE inbox.session_id = ANY($1::uuid[])
-   AND inbox.state = 'waiting'
- ORDER BY inbox.session_id, inbox.id;
-
 -- name: start_turn
 -- Group commit. A turn begins if all its messages still wait and its lane is free; otherwise it
--- does not exist. `takes` and `supersedes` are comma-separated inbox ids.
+-- does not exist. `takes` and `supersedes` are comma-separated inbox ids. Of a full lane it also
+-- takes the `summarized` messages of its rights, up to `overflow_end`, that gave up their places;
+-- `summary` is what it reads instead, and what people are told.
 WITH given AS (
     SELECT *
       FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::uuid[], $7::text[],
                   $8::text[], $9::text[], $10::text[], $11::integer[], $12::integer[],
-                  $13::integer[])
+                  $13::integer[], $14::text[], $15::text[], $16::integer[], $17::bigint[],
+                  $18::uuid[])
            WITH ORDINALITY
         AS row(turn_id, session_id, owner, takes, supersedes, correlation_id, origin, trigger_type,
-               rights, model, collected, debounced, dropped, ord)
+               rights, model, collected, debounced, dropped, pool, summary, summarized,
+               overflow_end, summary_id, ord)
 ), wanted AS (
     SELECT turn_id, id, 'asked' AS disposition
       FROM given, unnest(string_to_array(takes, ',')::bigint[]) AS id
@@ -84,23 +26,39 @@ WITH given AS (
      WHERE inbox.state = 'waiting'
      ORDER BY inbox.id
        FOR UPDATE OF inbox
+), replaced AS (
+    SELECT inbox.id, given.turn_id
+      FROM inbox
+      JOIN given ON given.session_id = inbox.session_id AND given.rights = inbox.rights
+     WHERE inbox.state = 'overflowed' AND inbox.id <= given.overflow_end
+     ORDER BY inbox.id
+       FOR UPDATE OF inbox
 ), whole AS (
-    SELECT turn_id
-      FROM wanted
+    SELECT given.turn_id
+      FROM given
+      LEFT JOIN wanted USING (turn_id)
       LEFT JOIN locked USING (turn_id, id)
-     GROUP BY turn_id
-    HAVING bool_and(locked.id IS NOT NULL)
+     GROUP BY given.turn_id, given.summarized
+    HAVING bool_and(wanted.id IS NULL OR locked.id IS NOT NULL)
+       AND given.summarized = (SELECT count(*) FROM replaced
+                                WHERE replaced.turn_id = given.turn_id)
 ), begun AS (
     INSERT INTO turn (id, session_id, state, owner, correlation_id, origin, trigger_type, rights,
-                      model, queue_collected_messages, queue_debounced_messages,
+                      model, pool, queue_collected_messages, queue_debounced_messages,
                       queue_dropped_messages)
     SELECT turn_id, session_id, 'running', owner, correlation_id, origin, trigger_type, rights,
-           model, collected, debounced, dropped
+           model, pool, collected, debounced, dropped
       FROM given
       JOIN whole USING (turn_id)
      ORDER BY session_id
         ON CONFLICT DO NOTHING
     RETURNING id AS turn_id, session_id
+), summed_up AS (
+    UPDATE inbox
+       SET state = 'taken', turn_id = begun.turn_id
+      FROM replaced
+      JOIN begun USING (turn_id)
+     WHERE inbox.id = replaced.id
 ), taken AS (
     UPDATE inbox
        SET state = 'taken', turn_id = begun.turn_id,
@@ -108,27 +66,49 @@ WITH given AS (
       FROM locked
       JOIN begun USING (turn_id)
      WHERE inbox.id = locked.id
-), lines AS (
-    SELECT begun.session_id, locked.*,
-           row_number() OVER (PARTITION BY begun.session_id ORDER BY locked.id) AS place,
-           count(*) OVER (PARTITION BY begun.session_id) AS total
+), said AS (
+    SELECT begun.session_id, locked.id, locked.text, locked.message_id, turn_id, locked.disposition
       FROM locked
       JOIN begun USING (turn_id)
+     UNION ALL
+    SELECT begun.session_id, 0, given.summary, given.summary_id, turn_id, 'summarized'
+      FROM given
+      JOIN begun USING (turn_id)
+     WHERE given.summary <> ''
+), lines AS (
+    SELECT said.*, row_number() OVER (PARTITION BY session_id ORDER BY id) AS place,
+           count(*) OVER (PARTITION BY session_id) AS total,
+           count(*) FILTER (WHERE disposition <> 'summarized')
+               OVER (PARTITION BY session_id) AS by_people
+      FROM said
 ), numbered AS (
     UPDATE session
-       SET last_seq = last_seq + lines.total, messages = messages + lines.total,
+       SET last_seq = last_seq + lines.total, messages = messages + lines.by_people,
            last_active_at = greatest(last_active_at, now())
       FROM lines
      WHERE session.id = lines.session_id AND lines.place = 1
-    RETURNING session.id AS session_id, session.last_seq - lines.total AS base
+    RETURNING session.id AS session_id, session.last_seq - lines.total AS base, session.channel,
+              session.account, session.chat, session.thread
 ), written AS (
     INSERT INTO entry (session_id, seq, turn_id, kind, text, message_id, disposition)
     SELECT session_id, base + place, turn_id, 'user', text, message_id, disposition
       FROM lines
       JOIN numbered USING (session_id)
+), posted AS (
+    INSERT INTO outbox (delivery_id, session_id, turn_id, seq, channel, account, chat, thread, kind,
+                        text, state)
+    SELECT message_id, session_id, turn_id, base + place, channel, account, chat, thread, 'notice',
+           text, 'pending'
+      FROM lines
+      JOIN numbered USING (session_id)
+     WHERE disposition = 'summarized'
+    RETURNING delivery_id, seq, created_at
 )
-SELECT given.ord
+SELECT given.ord, coalesce(posted.seq, outbox.seq) AS seq,
+       coalesce(posted.created_at, outbox.created_at) AS created_at
   FROM given
+  LEFT JOIN posted ON posted.delivery_id = given.summary_id
+  LEFT JOIN outbox ON outbox.delivery_id = given.summary_id
  WHERE EXISTS (SELECT FROM begun WHERE begun.turn_id = given.turn_id)
     OR EXISTS (SELECT FROM turn WHERE turn.id = given.turn_id);  -- repeated after a lost answer
 
@@ -137,7 +117,8 @@ SELECT given.ord
 -- on them. The latter happens when this process gave one up on an error; without it they would
 -- block their lanes for ever.
 SELECT turn.id, turn.session_id, turn.owner, turn.attempt, turn.writes, turn.model,
-       turn.correlation_id, turn.stop_requested, turn.rights,
+       turn.correlation_id, turn.stop_requested, turn.rights, turn.pool, turn.deaths,
+       turn.owner = $1 OR node.left_at IS NULL AS died,
        session.tenant, session.agent, session.channel, session.account, session.chat,
        session.thread
   FROM turn
@@ -153,14 +134,16 @@ SELECT turn.id, turn.session_id, turn.owner, turn.attempt, turn.writes, turn.mod
 SELECT session_id FROM turn WHERE id = ANY($1::uuid[]) AND state = 'running' AND stop_requested;
 
 -- name: take_over
--- Group commit. Whoever still works under the old attempt is fenced from here on.
+-- Group commit. Whoever still works under the old attempt is fenced from here on. `deaths` is one
+-- when the attempt ended with its process, or with a defect, and not because it was handed over.
 WITH given AS (
     SELECT *
-      FROM unnest($1::uuid[], $2::uuid[], $3::integer[], $4::uuid[]) WITH ORDINALITY
-        AS row(turn_id, from_owner, from_attempt, owner, ord)
+      FROM unnest($1::uuid[], $2::uuid[], $3::integer[], $4::uuid[], $5::integer[])
+           WITH ORDINALITY
+        AS row(turn_id, from_owner, from_attempt, owner, deaths, ord)
 ), taken AS (
     UPDATE turn
-       SET owner = given.owner, attempt = turn.attempt + 1
+       SET owner = given.owner, attempt = turn.attempt + 1, deaths = turn.deaths + given.deaths
       FROM given
      WHERE turn.id = given.turn_id AND turn.state = 'running'
        AND turn.owner = given.from_owner AND turn.attempt = given.from_attempt
@@ -322,56 +305,3 @@ SELECT given.ord, coalesce(posted.seq, outbox.seq) AS seq,
   LEFT JOIN outbox ON outbox.delivery_id = given.delivery_id
  WHERE EXISTS (SELECT FROM fenced WHERE fenced.turn_id = given.turn_id)
     OR (turn.owner = given.owner AND turn.attempt = given.attempt AND turn.writes >= given.write);
-
--- name: withdraw
--- Group commit. A message is taken back only while it waits.
-WITH given AS (
-    SELECT *
-      FROM unnest($1::uuid[], $2::uuid[]) WITH ORDINALITY AS row(session_id, message_id, ord)
-), gone AS (
-    UPDATE inbox
-       SET state = 'done', outcome = 'withdrawn'
-      FROM given
-     WHERE inbox.message_id = given.message_id AND inbox.session_id = given.session_id
-       AND inbox.state = 'waiting'
-    RETURNING inbox.message_id
-)
-SELECT given.ord
-  FROM given
-  JOIN inbox USING (message_id, session_id)
- WHERE EXISTS (SELECT FROM gone WHERE gone.message_id = given.message_id)
-    OR inbox.outcome = 'withdrawn';
-
--- name: join_cluster
--- Group commit. A node enters, and the dead of its own home are declared dead at once.
-WITH given AS (
-    SELECT *
-      FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::integer[], $5::float8[]) WITH ORDINALITY
-        AS row(id, home, host, pid, lease, ord)
-), buried AS (
-    UPDATE node
-       SET lease_until = now() - interval '1 second'
-      FROM given
-     WHERE node.home = given.home AND node.id <> given.id AND node.lease_until > now()
-), forgotten AS (
-    DELETE FROM node USING given
-     WHERE node.lease_until < now() - interval '1 day' AND node.id <> given.id
-       AND node.home <> given.home
-), entered AS (
-    INSERT INTO node (id, home, host, pid, lease_until)
-    SELECT id, home, host, pid, now() + make_interval(secs => lease) FROM given
-        ON CONFLICT (id) DO UPDATE SET lease_until = excluded.lease_until
-)
-SELECT ord FROM given;
-
--- name: renew_lease
--- Group commit.
-WITH given AS (
-    SELECT *
-      FROM unnest($1::uuid[], $2::float8[]) WITH ORDINALITY AS row(id, lease, ord)
-)
-UPDATE node
-   SET lease_until = now() + make_interval(secs => given.lease)
-  FROM given
- WHERE node.id = given.id
-RETURNING given.ord;

@@ -1,0 +1,21 @@
+"""The names of conversations: anybody can compute them, nobody needs to look them up."""
+
+from __future__ import annotations
+
+from uuid import UUID, uuid5
+
+from opencraw.contract import Address
+
+AGENT = "main"
+_SESSIONS = UUID("6f70656e-6372-6177-8000-73657373696f")
+
+
+def session_key(address: Address, tenant: str, agent: str = AGENT) -> str:
+    """The durable name of the conversation at `address`, readable and unambiguous."""
+    parts = (tenant, agent, address.channel, address.account, address.chat, address.thread)
+    return "/".join(part.replace("%", "%25").replace("/", "%2F") for part in parts)
+
+
+def session_id(address: Address, tenant: str) -> UUID:
+    """The id that belongs to the key."""
+    return uuid5(_SESSIONS, session_key(address, tenant))

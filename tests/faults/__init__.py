@@ -1,0 +1,1 @@
+"""What breaks the lines between the daemon and everything around it."""

@@ -1,0 +1,73 @@
+from __future__ import annotations
+
+import pytest
+from pydantic import ValidationError
+
+from opencraw.sessions.send_policy import Place, SendPolicy, SendRule
+
+GROUP = Place("telegram", "group", "default/main/telegram/bot/-100/")
+DIRECT = Place("webchat", "direct", "default/main/webchat/local/main/")
+
+
+def rule(action: str, **where: str) -> SendRule:
+    return SendRule.model_validate({"action": action, **where})
+
+
+@pytest.mark.parametrize(
+    ("where", "denied"),
+    [
+        ({}, True),
+        ({"channel": "telegram"}, True),
+        ({"channel": "webchat"}, False),
+        ({"channel": "tele"}, False),
+        ({"chat_type": "group"}, True),
+        ({"chat_type": "channel"}, False),
+        ({"session": "default/main/telegram/"}, True),
+        ({"session": "default/main/telegram/bot/-100/"}, True),
+        ({"session": "main/telegram"}, False),
+        ({"session": "default/main/telegram/bot/-100/7"}, False),
+        ({"channel": "telegram", "chat_type": "group", "session": "default/"}, True),
+        ({"channel": "telegram", "chat_type": "direct"}, False),
+        ({"channel": "webchat", "chat_type": "group"}, False),
+        ({"chat_type": "group", "session": "other/"}, False),
+    ],
+)
+def test_a_rule_holds_where_everything_is_so_that_it_names(
+    where: dict[str, str], denied: bool
+) -> None:
+    policy = SendPolicy([rule("deny", **where)])
+    assert (policy.denies(GROUP) is not None) is denied
+
+
+def test_without_rules_everything_is_allowed() -> None:
+    assert SendPolicy().denies(GROUP) is None
+    assert not SendPolicy().denies_anything
+
+
+@pytest.mark.parametrize("first", ["allow", "deny"])
+def test_a_rule_that_denies_wins_wherever_it_stands(first: str) -> None:
+    rules = [rule("allow", channel="telegram"), rule("deny", chat_type="group")]
+    policy = SendPolicy(rules if first == "allow" else rules[::-1])
+    assert policy.denies(GROUP) == '`deny chat_type = "group"`'
+    assert policy.denies(DIRECT) is not None
+
+
+def test_where_some_rules_allow_only_that_is_allowed() -> None:
+    policy = SendPolicy([rule("allow", channel="telegram")])
+    assert policy.denies_anything
+    assert policy.denies(GROUP) is None
+    assert policy.denies(DIRECT) == "no rule that allows it"
+
+
+def test_a_rule_is_quoted_as_its_operator_wrote_it() -> None:
+    assert rule("deny").words == "deny everywhere"
+    assert rule("deny", channel="x", session="a/").words == 'deny channel = "x", session = "a/"'
+
+
+@pytest.mark.parametrize(
+    "wrong", [{}, {"action": "forbid"}, {"action": "deny", "chat_type": "dm"},
+              {"action": "deny", "chat": "x"}],
+)  # fmt: skip
+def test_a_rule_that_cannot_hold_is_refused(wrong: dict[str, str]) -> None:
+    with pytest.raises(ValidationError):
+        SendRule.model_validate(wrong)
