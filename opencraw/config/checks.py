@@ -9,6 +9,7 @@ from typing import TypeVar
 from opencraw.config.source import Source
 from opencraw.control.settings import RuntimeSettings, SecuritySettings
 from opencraw.errors import ConfigProblem
+from opencraw.limits.settings import LimitsSettings
 from opencraw.providers import needs_key
 from opencraw.providers.settings import KeySettings, LlmSettings, Profile
 from opencraw.settings import Section
@@ -38,6 +39,7 @@ def check(valid: Valid) -> list[ConfigProblem]:
     rules: tuple[Callable[[Valid], Problems], ...] = (
         _active_profile,
         _keys_of_vendors,
+        _prices_under_a_cap,
         _public_bind,
         _production,
     )
@@ -77,6 +79,24 @@ def _keys_of_vendors(valid: Valid) -> Problems:
             f"{profile.label} needs a key, and {variable} is not set",
             f"export {variable}=…, or {otherwise}",
         )
+
+
+def _prices_under_a_cap(valid: Valid) -> Problems:
+    """What has no price cannot be counted, so a cap would not hold."""
+    llm, limits = valid.get(LlmSettings), valid.get(LimitsSettings)
+    if llm is None or limits is None or not limits.spend_per_day:
+        return
+    for name, profile in llm.profiles.items():
+        if profile.provider == DEMO:
+            continue
+        for price in ("price_per_million_prompt_tokens", "price_per_million_completion_tokens"):
+            if getattr(profile, price) is None:
+                yield ConfigProblem(
+                    valid.where(("limits", "spend_per_day")),
+                    f"llm.profiles.{name}.{price}",
+                    f"{profile.label} has no price, so limits.spend_per_day could not hold",
+                    f"set it (0 if it costs nothing), or remove llm.profiles.{name}",
+                )
 
 
 def _public_bind(valid: Valid) -> Problems:

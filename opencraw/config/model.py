@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict, SerializeAsAny
 
+from opencraw.bus.settings import RedisSettings
 from opencraw.context.settings import ContextSettings, GeneralSettings
 from opencraw.control.settings import RuntimeSettings, SecuritySettings
+from opencraw.limits.settings import LimitsSettings
 from opencraw.providers.settings import KeySettings, LlmSettings
 from opencraw.queue.settings import QueueSettings
 from opencraw.settings import ChannelSettings
@@ -23,7 +25,9 @@ class Configuration(BaseModel):
     keys: KeySettings
     runtime: RuntimeSettings
     database: DatabaseSettings
+    redis: RedisSettings
     queue: QueueSettings
+    limits: LimitsSettings
     context: ContextSettings
     tools: ToolsSettings
     security: SecuritySettings

@@ -21,8 +21,11 @@ from opencraw.control.readiness import Readiness
 
 PREFIX = "/api/v1/os"
 _STATUS_SCOPE = "control:read"
+_MESSAGES_SCOPE = "messages:read"
 _MOST_SESSIONS = 1000
 _USUAL_SESSIONS = 100
+_MOST_MESSAGES = 200
+_USUAL_MESSAGES = 20
 
 
 class Facts(Protocol):
@@ -32,12 +35,28 @@ class Facts(Protocol):
         """Name and problem of every check, None where all is well. See `readiness.run_checks`."""
         ...
 
+    def remarks(self) -> Mapping[str, str]:
+        """What is not well, by its name, and yet no reason to be taken for not ready."""
+        ...
+
     async def status(self) -> Mapping[str, object]:
         """Version, model, database, channels, and how much is running and waiting."""
         ...
 
     async def sessions(self, limit: int) -> Sequence[Mapping[str, object]]:
         """The conversations, the last active first."""
+        ...
+
+    async def messages(self, limit: int) -> Sequence[Mapping[str, object]]:
+        """The messages that were accepted last, each explained as by `explain`."""
+        ...
+
+    async def explain(self, name: str) -> Mapping[str, object]:
+        """Why a message was, or was not, answered. `name` is its id, that of its turn or of a
+        delivery, or the beginning of one.
+
+        Raises `NotFound`, and `Refused` for what is no id.
+        """
         ...
 
     async def send(self, channel: str, recipient: str, message: str) -> UUID:
@@ -73,6 +92,8 @@ class Api:
             Route("GET", f"{PREFIX}/health", self._health, scope=_STATUS_SCOPE),
             Route("GET", f"{PREFIX}/status", self._status, scope=_STATUS_SCOPE),
             Route("GET", f"{PREFIX}/sessions", self._sessions, scope="sessions:read"),
+            Route("GET", f"{PREFIX}/messages", self._messages, scope=_MESSAGES_SCOPE),
+            Route("GET", f"{PREFIX}/messages/{{name}}", self._explain, scope=_MESSAGES_SCOPE),
             Route("POST", f"{PREFIX}/messages/send", self._send, scope="messages:write"),
         )
 
@@ -86,14 +107,17 @@ class Api:
         credential = request.get(CREDENTIAL)
         if credential is not None and credential.allows(_STATUS_SCOPE):
             body["checks"] = dict(checks)
+            body["remarks"] = dict(self._facts.remarks())
         return json_response(body, status=503 if failing else 200)
 
     async def _health(self, _request: web.Request) -> web.Response:
         checks = await self._readiness.checks()
         ready = all(problem is None for problem in checks.values())
+        remarks = dict(self._facts.remarks())
         body = {
-            "status": "ok" if ready else "degraded",
+            "status": "ok" if ready and not remarks else "degraded",
             "ready": ready,
+            "remarks": remarks,
             "checked_at": datetime.now(UTC).isoformat(timespec="milliseconds"),
             "checks": {
                 name: {"health": "unhealthy" if problem else "healthy", "last_error": problem}
@@ -106,8 +130,15 @@ class Api:
         return json_response(await self._facts.status())
 
     async def _sessions(self, request: web.Request) -> web.Response:
-        limit = _limit(request.query.get("limit"))
+        limit = _limit(request, usual=_USUAL_SESSIONS, most=_MOST_SESSIONS)
         return json_response({"sessions": list(await self._facts.sessions(limit))})
+
+    async def _messages(self, request: web.Request) -> web.Response:
+        limit = _limit(request, usual=_USUAL_MESSAGES, most=_MOST_MESSAGES)
+        return json_response({"messages": list(await self._facts.messages(limit))})
+
+    async def _explain(self, request: web.Request) -> web.Response:
+        return json_response(await self._facts.explain(request.match_info["name"]))
 
     async def _send(self, request: web.Request) -> web.Response:
         outgoing = await bodies.read(request, Outgoing)
@@ -118,14 +149,11 @@ class Api:
         return json_response({"status": "ok", "message_id": str(message_id)})
 
 
-def _limit(text: str | None) -> int:
+def _limit(request: web.Request, *, usual: int, most: int) -> int:
+    text = request.query.get("limit")
     if text is None:
-        return _USUAL_SESSIONS
+        return usual
     # isdigit alone would let digits of other scripts through.
-    if not (
-        text.isascii() and text.isdigit() and len(text) <= 4 and 0 < int(text) <= _MOST_SESSIONS
-    ):
-        raise BadField(
-            f"limit is a number from 1 to {_MOST_SESSIONS}.", code="INVALID_FIELD", field="limit"
-        )
+    if not (text.isascii() and text.isdigit() and len(text) <= 4 and 0 < int(text) <= most):
+        raise BadField(f"limit is a number from 1 to {most}.", code="INVALID_FIELD", field="limit")
     return int(text)

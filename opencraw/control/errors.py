@@ -15,7 +15,7 @@ from uuid import UUID
 import orjson
 from aiohttp import web
 
-from opencraw.errors import Forbidden, OpenCrawError, Refused, Unavailable
+from opencraw.errors import Forbidden, OpenCrawError, Refused, SlowDown, Unavailable
 
 
 class Category(StrEnum):
@@ -83,7 +83,7 @@ CODES: Mapping[str, Code] = {
     "RATE_LIMITED": Code(
         429,
         Category.RATE_LIMIT,
-        "Too many attempts from here; come back when retry_after_ms is over.",
+        "Too many of these from here; come back when retry_after_ms is over.",
     ),
     "HEADERS_TOO_LARGE": Code(431, _CLIENT, "The headers of the request are too large."),
     "INTERNAL_ERROR": Code(
@@ -185,6 +185,8 @@ def problem(error: Exception) -> Problem:
             return Problem(error.code, str(error), details={"required_scope": error.scope})
         case BadField():
             return Problem(error.code, str(error), details={"field": error.field})
+        case SlowDown():
+            return Problem(error.code, str(error), retry_after=error.retry_after)
         case Refused():
             return _refusal(error)
         case Unavailable():

@@ -90,11 +90,15 @@ class HttpServer:
                 unused.close()
         _log.info("Listening on %s", self.base_url)
 
-    async def stop(self) -> None:
-        """Take no more connections, let requests finish, close WebSockets with 1012."""
+    def close(self) -> None:
+        """Take no more connections; those that are there go on."""
         for listening in self._listening:
             listening.close()
         self._listening.clear()
+
+    async def stop(self) -> None:
+        """Take no more connections, let requests finish, close WebSockets with 1012."""
+        self.close()
         if self._runner is not None:
             await self._runner.cleanup()
             self._runner = None

@@ -6,16 +6,19 @@ They are answered at the door: never behind a turn, never by a model.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Literal, get_args
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any, get_args
 
+from opencraw.contract import Rights
 from opencraw.gateway.models import Models
-from opencraw.sessions.transcript import Session
-from opencraw.settings import Mode
+from opencraw.limits.tariff import amount
+from opencraw.queue.rules import LaneRules
+from opencraw.sessions.transcript import NO_CHANGE, Change, Session
+from opencraw.settings import DebounceWindow, Drop, Mode
 
-Change = Literal["", "reset", "stop", "queue", "model"]
 _LONGEST_DEBOUNCE_MS = 60_000
+_LARGEST_CAP = 1000
 _COMMAND = re.compile(r"\s*/[A-Za-z]*(\s|$)")
 
 
@@ -25,11 +28,14 @@ class Situation:
 
     session: Session
     models: Models
-    #: In force in this session, whoever chose it.
-    mode: Mode
-    debounce_ms: int
+    #: In force in this session, whoever chose them.
+    rules: LaneRules
     channels: tuple[str, ...]
     uptime_seconds: float
+    #: Of the person who asks.
+    rights: Rights = Rights.OWNER
+    #: What the models cost today and may cost in a day, where there is a cap.
+    spent: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True)
@@ -37,10 +43,7 @@ class Answer:
     """What a command says, and what it changes in the session."""
 
     text: str
-    change: Change = ""
-    mode: Mode | None = None
-    debounce_ms: int | None = None
-    model: str | None = None
+    change: Change = NO_CHANGE
 
 
 @dataclass(frozen=True)
@@ -59,16 +62,26 @@ def is_command(text: str) -> bool:
     return _COMMAND.match(text) is not None
 
 
+def is_stop(text: str) -> bool:
+    """Whether `text` ends what runs. That is heard however much was said before."""
+    return is_command(text) and _parts(text) == ("stop", "")
+
+
 def answer(text: str, situation: Situation) -> Answer:
     """Answer the command in `text`. An unknown one gets the list of those there are."""
-    name, *rest = text.strip().removeprefix("/").split(maxsplit=1) or [""]
-    argument = rest[0] if rest else ""
-    command = COMMANDS.get(name.casefold())
+    name, argument = _parts(text)
+    command = COMMANDS.get(name)
     if command is None:
         return Answer(f"There is no command `/{name[:40]}`.\n\n{_list()}")
     if argument and not command.takes_argument:
         return Answer(f"`/{command.name}` takes nothing behind it. Usage: `{command.usage}`")
     return command.answer(situation, argument)
+
+
+def _parts(text: str) -> tuple[str, str]:
+    """A command's name and what stands behind it."""
+    name, *rest = text.strip().removeprefix("/").split(maxsplit=1) or [""]
+    return name.casefold(), rest[0] if rest else ""
 
 
 def _list() -> str:
@@ -84,7 +97,7 @@ def _new(_situation: Situation, _argument: str) -> Answer:
     return Answer(
         "A new conversation begins here; the assistant no longer sees what was said before. What "
         "ran or waited here has ended.",
-        change="reset",
+        change=Change("reset"),
     )
 
 
@@ -93,7 +106,9 @@ def _stop(situation: Situation, _argument: str) -> Answer:
     taken_back = f"{session.waiting} waiting taken back" if session.waiting else ""
     stopped = "the running answer ends" if session.running else ""
     what = " and ".join(filter(None, (stopped, taken_back)))
-    return Answer(f"Stopped: {what}." if what else "There was nothing to stop.", change="stop")
+    return Answer(
+        f"Stopped: {what}." if what else "There was nothing to stop.", change=Change("stop")
+    )
 
 
 def _status(situation: Situation, _argument: str) -> Answer:
@@ -112,11 +127,38 @@ def _status(situation: Situation, _argument: str) -> Answer:
 
 def _usage(situation: Situation, _argument: str) -> Answer:
     session = situation.session
-    return Answer(
+    text = (
         "Tokens of this conversation since it began or `/new`:\n\n"
         f"- prompt: {session.prompt_tokens:,} (of these cached: {session.cached_tokens:,})\n"
         f"- completion: {session.completion_tokens:,}"
     )
+    if situation.spent is not None:
+        spent, cap = map(amount, situation.spent)
+        text += f"\n\nSpent today (UTC), in all conversations: {spent} of {cap}."
+    return Answer(text)
+
+
+def _send(situation: Situation, argument: str) -> Answer:
+    word = argument.casefold()
+    if word and situation.rights is not Rights.OWNER:
+        return Answer("Only the owner decides whether the assistant speaks here; ask them.")
+    if not word:
+        now = next(name for name, sends in _SENDS.items() if sends is situation.session.sends)
+        return Answer(
+            f"Whether the assistant speaks here: {now}.\n\n`{COMMANDS['send'].usage}` changes it."
+        )
+    if word not in _SENDS:
+        return Answer(f"`{argument[:40]}` is not understood. Usage: `{COMMANDS['send'].usage}`")
+    return Answer(_SENDS_WORDS[word], Change("send", sends=_SENDS[word]))
+
+
+_SENDS = {"on": True, "off": False, "inherit": None}
+_SENDS_WORDS = {
+    "on": "The assistant speaks here, unless a rule of its operator denies it.",
+    "off": "The assistant is silent here from now on: messages are kept and not answered. "
+    "Commands are; `/send on` ends it.",
+    "inherit": "Whether the assistant speaks here is left to the rules of its operator.",
+}
 
 
 def _model(situation: Situation, argument: str) -> Answer:
@@ -125,7 +167,9 @@ def _model(situation: Situation, argument: str) -> Answer:
     if word in ("use", "set"):
         argument = rest.strip()
     elif word in ("clear", "reset", "unset") and not rest:
-        return Answer(f"This conversation uses the default model, `{models.default}`.", "model")
+        return Answer(
+            f"This conversation uses the default model, `{models.default}`.", Change("model")
+        )
     available = "\n".join(f"- `{label}`" for label in models.labels)
     if argument in ("", "list"):
         active = session.model or models.default
@@ -136,36 +180,61 @@ def _model(situation: Situation, argument: str) -> Answer:
     label = models.find(argument)
     if label is None:
         return Answer(f"No configured model is called `{argument[:80]}`. Available:\n{available}")
-    return Answer(f"This conversation now uses `{label}`.", change="model", model=label)
+    return Answer(f"This conversation now uses `{label}`.", Change("model", model=label))
 
 
 def _queue(situation: Situation, argument: str) -> Answer:
+    usage = COMMANDS["queue"].usage
     if not argument:
         return Answer(
             f"Messages that meet a running answer: {_queue_words(situation)}.\n\n"
-            f"`{COMMANDS['queue'].usage}` changes that for this conversation."
+            f"`{usage}` changes that for this conversation."
         )
-    if argument in ("default", "reset"):
-        return Answer("This conversation follows the configured queue again.", change="queue")
-    mode: Mode | None = situation.session.mode
-    debounce_ms = situation.session.debounce_ms
+    if argument.casefold() in ("default", "reset"):
+        return Answer("This conversation follows the configured queue again.", Change("queue"))
+    chosen: dict[str, Any] = {}
     for word in argument.casefold().split():
-        if word in get_args(Mode):
-            mode = word  # type: ignore[assignment]
-        elif word.startswith("debounce:") and (parsed := _milliseconds(word[9:])) is not None:
-            debounce_ms = parsed
-        else:
+        name, colon, value = word.rpartition(":")
+        read = _QUEUE_WORDS.get(name) if name or not colon else None
+        meant = read(value) if read is not None else None
+        if meant is None:
             return Answer(
-                f"`{word[:40]}` is not understood. Usage: `{COMMANDS['queue'].usage}`, "
-                "for example `/queue collect debounce:0.5s`."
+                f"`{word[:40]}` is not understood. Usage: `{usage}`, for example "
+                "`/queue collect debounce:0.5s cap:25 drop:summarize`."
             )
-    chosen = [mode or "", f"debounce {debounce_ms} ms" if debounce_ms is not None else ""]
-    return Answer(
-        f"Queue of this conversation: {', '.join(filter(None, chosen))}.",
-        change="queue",
-        mode=mode,
-        debounce_ms=debounce_ms,
+        chosen |= meant
+    choice = replace(situation.session.choice, **chosen)
+    said = ", ".join(
+        f"{name.removesuffix('_policy').removesuffix('_ms').replace('_', ' ')} {value}"
+        for name, value in asdict(choice).items()
+        if value is not None
     )
+    return Answer(f"Queue of this conversation: {said}.", Change("queue", choice))
+
+
+def _one_of(field: str, words: Sequence[str]) -> Callable[[str], dict[str, Any] | None]:
+    return lambda value: {field: value} if value in words else None
+
+
+def _debounce(value: str) -> dict[str, Any] | None:
+    milliseconds = _milliseconds(value)
+    return None if milliseconds is None else {"debounce_ms": milliseconds}
+
+
+def _cap(value: str) -> dict[str, Any] | None:
+    # isdigit alone would let digits of other scripts through.
+    is_number = value.isascii() and value.isdigit() and len(value) <= 4
+    return {"cap": int(value)} if is_number and 0 < int(value) <= _LARGEST_CAP else None
+
+
+#: What stands before the colon, and how to read what stands behind it.
+_QUEUE_WORDS: dict[str, Callable[[str], dict[str, Any] | None]] = {
+    "": _one_of("mode", get_args(Mode)),
+    "debounce": _debounce,
+    "window": _one_of("debounce_window", get_args(DebounceWindow)),
+    "cap": _cap,
+    "drop": _one_of("drop_policy", get_args(Drop)),
+}
 
 
 def _milliseconds(text: str) -> int | None:
@@ -181,7 +250,11 @@ def _milliseconds(text: str) -> int | None:
 
 
 def _queue_words(situation: Situation) -> str:
-    return f"{situation.mode}, debounce {situation.debounce_ms} ms"
+    rules = situation.rules
+    return (
+        f"{rules.mode}, debounce {rules.debounce_ms} ms ({rules.debounce_window}), "
+        f"cap {rules.cap}, drop {rules.drop}"
+    )
 
 
 def _duration(seconds: float) -> str:
@@ -201,7 +274,8 @@ COMMANDS = {
         Command("stop", "/stop", "end the running answer and take back what waits", _stop),
         Command(
             "queue",
-            "/queue [collect|followup|steer|interrupt] [debounce:0.5s] | default",
+            "/queue [collect|followup|steer|interrupt] [debounce:0.5s] [window:fixed|sliding] "
+            "[cap:20] [drop:summarize|oldest|newest|block] | default",
             "what happens to messages that meet a running answer",
             _queue,
             takes_argument=True,
@@ -210,7 +284,11 @@ COMMANDS = {
             "model", "/model [list | <name> | clear]", "show or choose the model", _model,
             takes_argument=True,
         ),
-        Command("usage", "/usage", "tokens of this conversation", _usage),
+        Command("usage", "/usage", "tokens of this conversation, and what the day cost", _usage),
+        Command(
+            "send", "/send [on|off|inherit]", "whether the assistant speaks here", _send,
+            takes_argument=True,
+        ),
     )
 }  # fmt: skip
 COMMANDS["nuke"] = COMMANDS["new"]

@@ -8,11 +8,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 from uuid import UUID, uuid4
+from weakref import WeakValueDictionary
 
 from opencraw import crashpoints
 from opencraw.contract import (
     DEFAULT_TENANT,
     Address,
+    ChatType,
     Delivery,
     Draft,
     Envelope,
@@ -24,11 +26,16 @@ from opencraw.contract import (
 from opencraw.errors import NotFound, QueueFull, Refused, Unavailable
 from opencraw.events import Event, QueueChanged
 from opencraw.gateway import commands
+from opencraw.gateway.limits import Limits
 from opencraw.gateway.models import Models
+from opencraw.gateway.turnstile import Turnstile
+from opencraw.limits.rates import sender_of
+from opencraw.queue.inbox import Inbox
 from opencraw.queue.rules import QueueRules
-from opencraw.queue.turns import AGENT, Turns, session_id, session_key
+from opencraw.sessions.choice import QueueChoice
+from opencraw.sessions.keys import AGENT, session_id, session_key
+from opencraw.sessions.send_policy import Place
 from opencraw.sessions.transcript import Change, Session, Sessions
-from opencraw.settings import Mode
 from opencraw.store.text import storable
 
 LONGEST_TEXT = 1_000_000
@@ -44,11 +51,12 @@ _NOBODY = ""
 class Lanes(Protocol):
     """Whoever runs the turns. What is told here is a hint; the database has the truth already."""
 
-    def waiting(self, session: UUID) -> int: ...
-    def arrived(self, session: UUID, rights: str) -> None: ...
-    def repeated(self, session: UUID, rights: str) -> None: ...
+    def is_crowded(self, session: UUID) -> bool: ...
+    def refuses(self, session: UUID, channel: str) -> int | None: ...
+    def arrived(self, session: UUID, channel: str, rights: str, origin: str) -> None: ...
+    def repeated(self, session: UUID, channel: str, rights: str, origin: str) -> None: ...
     def withdrawn(self, session: UUID) -> None: ...
-    def mode_changed(self, session: UUID, mode: Mode) -> None: ...
+    def choice_changed(self, session: UUID, channel: str, choice: QueueChoice) -> None: ...
     def stop(self, session: UUID) -> None: ...
     def draft(self, session: UUID) -> Draft | None: ...
 
@@ -68,23 +76,27 @@ class Door:
 
     def __init__(
         self,
-        turns: Turns,
+        inbox: Inbox,
         sessions: Sessions,
         lanes: Lanes,
         *,
         rules: QueueRules,
         models: Models,
         outlets: Outlets,
+        limits: Limits | None = None,
     ) -> None:
-        self._turns = turns
+        self._inbox = inbox
         self._sessions = sessions
         self._lanes = lanes
+        self._turnstile = Turnstile(lanes.is_crowded)
         self._rules = rules
         self._models = models
         self._outlets = outlets
         self._started = time.monotonic()
-        self._one_command_at_a_time = asyncio.Lock()
-        self._closed = False
+        self._limits = limits or Limits()
+        #: Commands of one conversation are answered one at a time. A lock is there while somebody
+        #: holds it or waits for it.
+        self._answering: WeakValueDictionary[UUID, asyncio.Lock] = WeakValueDictionary()
 
     @property
     def model(self) -> str:
@@ -94,23 +106,20 @@ class Door:
     def uptime_seconds(self) -> float:
         return time.monotonic() - self._started
 
-    def close(self) -> None:
-        """Take nothing more."""
-        self._closed = True
-
     async def accept(self, envelope: Envelope) -> Receipt:
         """Return once the message is durable; a channel may then acknowledge it.
 
-        Raises `Refused` for what will never be taken and `Unavailable` for what may be offered
-        again: the message may or may not have been stored, and its dedupe key keeps it one.
+        Raises `Refused` for what will never be taken, `SlowDown` for what comes too fast, and
+        `Unavailable` for what may be offered again: the message may or may not have been stored,
+        and its dedupe key keeps it one.
         """
-        if self._closed:
-            raise Unavailable(
-                "OpenCraw is stopping; the message was not taken. Send it again soon."
-            )
         _check(envelope)
+        if not commands.is_stop(envelope.text):
+            self._limits.rates.take(sender_of(envelope), envelope.dedupe_key)
         crashpoints.reach("accept_before_persist")
-        if commands.is_command(envelope.text):
+        if self._limits.denies(envelope) is not None:
+            receipt = await self._inbox.accept(envelope, muted=True, patience=PATIENCE_SECONDS)
+        elif commands.is_command(envelope.text):
             receipt = await self._command(envelope)
         else:
             receipt = await self._message(envelope)
@@ -119,28 +128,34 @@ class Door:
 
     async def _message(self, envelope: Envelope) -> Receipt:
         session = session_id(envelope.address, envelope.tenant)
-        if self._lanes.waiting(session) >= self._rules.lane_buffer:
-            if known := await self._turns.known(envelope, patience=PATIENCE_SECONDS):
+        lane = (session, envelope.address.channel)
+        most = self._lanes.refuses(*lane)
+        if most is not None:
+            if known := await self._inbox.known(envelope, patience=PATIENCE_SECONDS):
                 return Receipt(known, duplicate=True)
             raise QueueFull(
-                f"{self._rules.lane_buffer} messages of this conversation wait already; this one "
-                "was not taken. Send it again when some are answered, or /stop to take them back."
+                f"{most} messages of this conversation wait already; this one was not taken. "
+                "Send it again when some are answered, or /stop to take them back."
             )
-        receipt = await self._turns.accept(envelope, patience=PATIENCE_SECONDS)
-        if receipt.duplicate:
+        async with self._turnstile.through(session):
+            receipt = await self._inbox.accept(envelope, patience=PATIENCE_SECONDS)
+        if receipt.muted:
+            return receipt
+        speaker = (envelope.sender.rights.value, envelope.origin.value)
+        if not receipt.duplicate:
+            self._lanes.arrived(*lane, *speaker)
+            self._outlets.show(envelope.address, QueueChanged())
+        elif await self._inbox.is_waiting(receipt.message_id):
             # It may wait unknown to the lane, if the first offer ended without an answer. One that
             # is being answered must not interrupt itself.
-            waiting = await self._sessions.pending(session)
-            if any(each.message_id == receipt.message_id for each in waiting):
-                self._lanes.repeated(session, envelope.sender.rights.value)
-        else:
-            self._lanes.arrived(session, envelope.sender.rights.value)
-            self._outlets.show(envelope.address, QueueChanged())
+            self._lanes.repeated(*lane, *speaker)
         return receipt
 
     async def _command(self, envelope: Envelope) -> Receipt:
+        session = session_id(envelope.address, envelope.tenant)
+        mine = self._answering.setdefault(session, asyncio.Lock())
         try:
-            async with asyncio.timeout(PATIENCE_SECONDS), self._one_command_at_a_time:
+            async with asyncio.timeout(PATIENCE_SECONDS), mine:
                 return await self._answer(envelope)
         except TimeoutError:
             raise Unavailable("the database does not answer; send the command again") from None
@@ -148,45 +163,56 @@ class Door:
     async def _answer(self, envelope: Envelope) -> Receipt:
         """Answer a command: what it changes and what it says are one effect."""
         address = envelope.address
-        session = await self._opened(address, envelope.tenant, envelope.sender.id)
-        rules = self._rules
+        session = await self._opened(
+            address, envelope.tenant, envelope.sender.id, envelope.chat_type
+        )
         situation = commands.Situation(
             session=session,
             models=self._models,
-            mode=rules.mode(address.channel, session.mode),
-            debounce_ms=round(rules.window(address.channel, session.debounce_ms) * 1000),
+            rules=self._rules.of(address.channel, session.choice),
             channels=self._outlets.channels(),
             uptime_seconds=self.uptime_seconds,
+            rights=envelope.sender.rights,
+            spent=await self._spent(envelope.tenant),
         )
         answer = commands.answer(storable(envelope.text), situation)
         message_id = uuid4()
-        change = Change(answer.change, answer.mode, answer.debounce_ms, answer.model)
         line, first = await self._sessions.answer_command(
-            session.id, envelope, message_id, change, answer.text
+            session.id, envelope, message_id, answer.change, answer.text
         )
         if first != message_id:
             return Receipt(first, duplicate=True)
-        self._carry_out(address, session.id, answer)
+        self._carry_out(address, session.id, answer.change)
         self._outlets.deliver(Delivery(line.message_id, address, line))
         return Receipt(message_id, duplicate=False)
 
-    def _carry_out(self, address: Address, session: UUID, answer: commands.Answer) -> None:
+    def _carry_out(self, address: Address, session: UUID, change: Change) -> None:
         """Tell the running process what the database knows already."""
-        if answer.change in ("stop", "reset"):
+        if change.what in ("stop", "reset"):
             self._lanes.stop(session)
             self._outlets.show(address, QueueChanged())
-        elif answer.change == "queue":
-            mode = self._rules.mode(address.channel, answer.mode)
-            self._lanes.mode_changed(session, mode)
+        elif change.what == "queue":
+            self._lanes.choice_changed(session, address.channel, change.choice)
 
-    async def _opened(self, address: Address, tenant: str, opened_by: str) -> Session:
+    async def _spent(self, tenant: str) -> tuple[int, int] | None:
+        spending = self._limits.spending
+        return None if spending is None else (await spending.today(tenant, AGENT), spending.cap)
+
+    async def _opened(
+        self,
+        address: Address,
+        tenant: str,
+        opened_by: str,
+        chat_type: ChatType = ChatType.DIRECT,
+    ) -> Session:
         session = session_id(address, tenant)
         found = await self._sessions.session(session)
         if found is None:
             key = session_key(address, tenant)
             await self._sessions.open(
-                session, key, address, tenant=tenant, agent=AGENT, opened_by=opened_by
-            )
+                session, key, address, tenant=tenant, agent=AGENT, opened_by=opened_by,
+                chat_type=chat_type,
+            )  # fmt: skip
             found = await self._sessions.session(session)
         if found is None:
             raise Unavailable("the conversation could not be opened; try again")
@@ -203,9 +229,26 @@ class Door:
             raise Refused(f"A message has 1 to {LONGEST_TEXT:,} characters.", code="INVALID_FIELD")
         _check_names(address, tenant)
         session = await self._opened(address, tenant, _NOBODY)
+        self._check_speech(address, session)
         line = await self._sessions.post(session.id, storable(text), patience=PATIENCE_SECONDS)
         self._outlets.deliver(Delivery(line.message_id, address, line))
         return line.message_id
+
+    def _check_speech(self, address: Address, session: Session) -> None:
+        """Refuse to speak first where the assistant may not speak."""
+        place = Place(address.channel, session.chat_type, session.key)
+        if reason := self._limits.speech.denies(place):
+            raise Refused(
+                f"The assistant may not speak there: queue.send_policy has {reason}. "
+                "Nothing was sent. Change the rule first, or write to somebody else.",
+                code="FORBIDDEN",
+            )
+        if session.sends is False:
+            raise Refused(
+                "The assistant was told to be silent there (/send off). Nothing was sent. Say "
+                "/send on there first, or write to somebody else.",
+                code="FORBIDDEN",
+            )
 
     async def history(
         self, address: Address, *, before: int | None = None, after: int = 0, limit: int = 100
@@ -221,7 +264,7 @@ class Door:
     async def withdraw(self, address: Address, message_id: UUID) -> bool:
         """Take a waiting message back. False when a turn has it already or nobody knows it."""
         session = session_id(address, DEFAULT_TENANT)
-        gone = await self._turns.withdraw(session, message_id)
+        gone = await self._inbox.withdraw(session, message_id)
         if gone:
             self._lanes.withdrawn(session)
             self._outlets.show(address, QueueChanged())

@@ -53,6 +53,8 @@ def test_a_setting_that_is_commented_out_has_no_default_or_is_a_secret() -> None
             value = value.get(NAME if part == "*" else part) if isinstance(value, dict) else None
         if setting.secret:
             assert value is None, setting.dotted
+        elif as_section(inside(setting.field.annotation, 0)):
+            assert (value, setting.field.default) == (None, []), setting.dotted
         elif value is None:
             assert setting.field.default is None, setting.dotted
 

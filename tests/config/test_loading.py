@@ -12,7 +12,7 @@ from pydantic import SecretStr
 from opencraw.config import Configuration, load
 from opencraw.config.channels import installed
 from opencraw.config.environment import FLAT, MODEL, OTHER, find, overlay, read
-from opencraw.config.schema import Setting, sections, settings
+from opencraw.config.schema import Setting, bare, sections, settings
 from opencraw.config.source import Source
 from opencraw.errors import ConfigInvalid
 from opencraw.settings import ChannelSettings, FromEnvironment
@@ -185,7 +185,7 @@ def test_what_sounds_like_a_secret_is_one() -> None:
     sounds = ("key", "token", "secret", "password")
     for setting in KNOWN:
         text = setting.key[-1].rstrip("s")
-        if text.endswith(sounds) and setting.field.annotation is not int:
+        if text.endswith(sounds) and bare(setting.field.annotation) not in {int, float}:
             assert setting.secret, setting.dotted
 
 

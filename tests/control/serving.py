@@ -34,6 +34,7 @@ class Dictated:
     """Facts as a test dictates them."""
 
     problems: dict[str, str | None] = field(default_factory=lambda: {"database": None})
+    remarked: dict[str, str] = field(default_factory=dict)
     looks: int = 0
     sent: list[tuple[str, str, str]] = field(default_factory=list)
 
@@ -41,11 +42,22 @@ class Dictated:
         self.looks += 1
         return dict(self.problems)
 
+    def remarks(self) -> Mapping[str, str]:
+        return self.remarked
+
     async def status(self) -> Mapping[str, object]:
         return {"version": "0.1.0", "model": "demo/demo", "channels": []}
 
     async def sessions(self, limit: int) -> Sequence[Mapping[str, object]]:
         return [{"id": str(number)} for number in range(min(limit, 3))]
+
+    async def messages(self, limit: int) -> Sequence[Mapping[str, object]]:
+        return [{"message_id": str(number)} for number in range(min(limit, 30))]
+
+    async def explain(self, name: str) -> Mapping[str, object]:
+        if name == "nobody":
+            raise NotFound("No message has this id.")
+        return {"message_id": name}
 
     async def send(self, channel: str, recipient: str, message: str) -> UUID:
         if channel == "nowhere":

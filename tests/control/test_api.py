@@ -34,3 +34,19 @@ async def test_a_message_is_handed_over_once_and_named() -> None:
         assert answer["status"] == "ok"
         UUID(answer["message_id"])
         assert served.facts.sent == [("webchat", "main", "Hello, ä \U0001f600")]
+
+
+async def test_messages_are_listed_and_explained() -> None:
+    async with serving() as served:
+        url = "/api/v1/os/messages"
+        async with served.client.get(url, headers=BEARER) as response:
+            assert len((await response.json())["messages"]) == 20
+        async with served.client.get(url, headers=BEARER, params={"limit": "2"}) as response:
+            assert await response.json() == {"messages": [{"message_id": "0"}, {"message_id": "1"}]}
+        async with served.client.get(url, headers=BEARER, params={"limit": "201"}) as response:
+            assert await code_of(response) == "INVALID_FIELD"
+        async with served.client.get(f"{url}/1b2c3d4e", headers=BEARER) as response:
+            assert await response.json() == {"message_id": "1b2c3d4e"}
+        async with served.client.get(f"{url}/nobody", headers=BEARER) as response:
+            assert response.status == 404
+            assert await code_of(response) == "NOT_FOUND"

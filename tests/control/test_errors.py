@@ -24,6 +24,7 @@ from opencraw.errors import (
     OpenCrawError,
     QueueFull,
     Refused,
+    SlowDown,
     Unauthorised,
     Unavailable,
 )
@@ -38,6 +39,7 @@ CODE_IN_SOURCE = re.compile(r"""\bcode(?::\s*str)?\s*=\s*"([A-Za-z_]+)\"""")
         (Refused("no"), 400, "INVALID_REQUEST"),
         (Refused("no", code="CONFLICT_ERROR"), 409, "CONFLICT_ERROR"),
         (Refused("no", code="RATE_LIMITED"), 429, "RATE_LIMITED"),
+        (SlowDown("no", retry_after=2.5), 429, "RATE_LIMITED"),
         (BadField("no", code="MISSING_FIELD", field="a"), 400, "MISSING_FIELD"),
         (Unauthorised("no"), 401, "invalid_bearer_token"),
         (Unauthorised("no", code="missing_bearer_token"), 401, "missing_bearer_token"),
@@ -81,6 +83,10 @@ def test_a_refusal_says_what_would_help() -> None:
     assert away.headers["Retry-After"] == "2"
     assert isinstance(away.body, bytes)
     assert orjson.loads(away.body)["error"]["retry_after_ms"] == 1200
+    fast = problem(SlowDown("no", retry_after=0.4)).response(uuid4())
+    assert fast.headers["Retry-After"] == "1"
+    assert isinstance(fast.body, bytes)
+    assert orjson.loads(fast.body)["error"]["retry_after_ms"] == 400
     missing = problem(MissingScope("config:read")).response(uuid4())
     assert isinstance(missing.body, bytes)
     assert orjson.loads(missing.body)["error"]["details"] == {"required_scope": "config:read"}

@@ -130,3 +130,19 @@ async def test_being_alive_has_nothing_to_do_with_being_ready() -> None:
         for path in ("/health", "/healthz"):
             async with served.client.get(path) as response:
                 assert (response.status, await response.json()) == (200, {"status": "ok"})
+
+
+async def test_what_is_only_remarked_on_makes_nobody_unready() -> None:
+    async with serving() as served:
+        served.facts.remarked["redis"] = "it is away"
+        async with served.client.get("/ready", headers=BEARER) as response:
+            assert response.status == 200
+            body = await response.json()
+            assert (body["ready"], body["remarks"]) == (True, {"redis": "it is away"})
+        async with served.client.get("/ready") as response:
+            assert "remarks" not in await response.json(), "not for everybody"
+        async with served.client.get("/api/v1/os/health", headers=BEARER) as response:
+            assert response.status == 200
+            body = await response.json()
+            assert (body["status"], body["ready"]) == ("degraded", True)
+            assert body["remarks"] == {"redis": "it is away"}

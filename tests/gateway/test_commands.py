@@ -6,9 +6,12 @@ from uuid import UUID
 
 import pytest
 
-from opencraw.gateway.commands import COMMANDS, Answer, Situation, answer, is_command
+from opencraw.contract import Rights
+from opencraw.gateway.commands import COMMANDS, Answer, Situation, answer, is_command, is_stop
 from opencraw.gateway.models import Models
-from opencraw.sessions.transcript import Session
+from opencraw.queue.rules import LaneRules
+from opencraw.sessions.choice import QueueChoice
+from opencraw.sessions.transcript import NO_CHANGE, Change, Session
 from opencraw.settings import Mode
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -21,8 +24,9 @@ SESSION = Session(
     key="key",
     created_at=NOW,
     last_active_at=NOW,
-    mode=None,
-    debounce_ms=None,
+    choice=QueueChoice(),
+    chat_type="direct",
+    sends=None,
     model=None,
     prompt_tokens=12_345,
     completion_tokens=678,
@@ -31,7 +35,8 @@ SESSION = Session(
     waiting=0,
     running=False,
 )
-SITUATION = Situation(SESSION, MODELS, "steer", 250, ("webchat", "telegram"), 90_061.0)
+RULES = LaneRules("steer", 250)
+SITUATION = Situation(SESSION, MODELS, RULES, ("webchat", "telegram"), 90_061.0)
 
 
 def situation(**session: object) -> Situation:
@@ -58,6 +63,15 @@ def test_what_is_meant_for_the_daemon(text: str, command: bool) -> None:
     assert is_command(text) is command
 
 
+@pytest.mark.parametrize(
+    ("text", "stop"),
+    [("/stop", True), (" /STOP\n", True), ("/ stop", True), ("/stop now", False), ("stop", False)],
+)
+def test_what_is_heard_however_much_was_said_before(text: str, stop: bool) -> None:
+    assert is_stop(text) is stop
+    assert (is_command(text) and answer(text, SITUATION).change == Change("stop")) is stop
+
+
 @pytest.mark.parametrize("text", ["/help", "/HELP", "  /Help \n"])
 def test_help_lists_every_command_once(text: str) -> None:
     said = answer(text, SITUATION).text
@@ -71,7 +85,7 @@ def test_an_unknown_command_gets_the_list(text: str) -> None:
     said = answer(text, SITUATION)
     assert said.text.startswith("There is no command") or text == "/ help"
     assert "`/stop`" in said.text
-    assert said.change == ""
+    assert said.change == NO_CHANGE
 
 
 def test_a_very_long_unknown_command_is_not_repeated_in_full() -> None:
@@ -91,7 +105,7 @@ def test_a_command_without_arguments_refuses_them_and_does_nothing(name: str, ga
 
 @pytest.mark.parametrize("name", ["new", "nuke"])
 def test_new_begins_anew(name: str) -> None:
-    assert answer(f"/{name}", SITUATION).change == "reset"
+    assert answer(f"/{name}", SITUATION).change == Change("reset")
 
 
 @pytest.mark.parametrize(
@@ -105,7 +119,7 @@ def test_new_begins_anew(name: str) -> None:
 )
 def test_stop_says_what_it_stopped(waiting: int, running: bool, words: str) -> None:
     said = answer("/stop", situation(waiting=waiting, running=running))
-    assert said == Answer(words, change="stop")
+    assert said == Answer(words, change=Change("stop"))
 
 
 def test_status() -> None:
@@ -116,7 +130,7 @@ def test_status() -> None:
         "- channels: webchat, telegram",
         "- running: an answer",
         "- waiting: 2",
-        "- queue: steer, debounce 250 ms",
+        "- queue: steer, debounce 250 ms (fixed), cap 20, drop summarize",
         "- up for: 1 d 1 h 1 min 1 s",
     ):
         assert line in said.splitlines()
@@ -126,6 +140,41 @@ def test_usage() -> None:
     said = answer("/usage", SITUATION).text
     assert "prompt: 12,345 (of these cached: 90)" in said
     assert "completion: 678" in said
+
+
+def test_usage_tells_what_the_day_cost_where_there_is_a_cap() -> None:
+    assert "Spent" not in answer("/usage", SITUATION).text
+    capped = replace(SITUATION, spent=(1_230_500, 5_000_000))
+    assert "Spent today (UTC), in all conversations: 1.2305 of 5." in answer("/usage", capped).text
+
+
+@pytest.mark.parametrize(
+    ("word", "sends"), [("on", True), ("off", False), ("inherit", None), ("OFF", False)]
+)
+def test_the_owner_decides_whether_the_assistant_speaks(word: str, sends: bool | None) -> None:
+    assert answer(f"/send {word}", SITUATION).change == Change("send", sends=sends)
+
+
+@pytest.mark.parametrize("word", ["on", "off", "inherit", "never"])
+def test_a_guest_does_not(word: str) -> None:
+    said = answer(f"/send {word}", replace(SITUATION, rights=Rights.GUEST))
+    assert said.change == NO_CHANGE
+    assert "Only the owner" in said.text
+
+
+@pytest.mark.parametrize(("sends", "word"), [(True, "on"), (False, "off"), (None, "inherit")])
+def test_send_alone_tells(sends: bool | None, word: str) -> None:
+    said = answer("/send", situation(sends=sends))
+    assert said.change == NO_CHANGE
+    assert f"here: {word}." in said.text
+    assert COMMANDS["send"].usage in said.text
+
+
+@pytest.mark.parametrize("word", ["never", "on off", "1"])
+def test_send_that_is_not_understood_changes_nothing(word: str) -> None:
+    said = answer(f"/send {word}", SITUATION)
+    assert said.change == NO_CHANGE
+    assert COMMANDS["send"].usage in said.text
 
 
 @pytest.mark.parametrize(
@@ -145,14 +194,42 @@ def test_usage() -> None:
 )
 def test_queue_is_chosen(argument: str, mode: Mode | None, debounce_ms: int | None) -> None:
     said = answer(f"/queue {argument}", SITUATION)
-    assert (said.change, said.mode, said.debounce_ms) == ("queue", mode, debounce_ms)
+    assert said.change == Change("queue", QueueChoice(mode, debounce_ms))
+
+
+@pytest.mark.parametrize(
+    ("argument", "choice"),
+    [
+        (
+            "collect debounce:0.5s window:sliding cap:25 drop:summarize",
+            QueueChoice("collect", 500, "sliding", 25, "summarize"),
+        ),
+        ("drop:BLOCK Window:fixed", QueueChoice(debounce_window="fixed", drop_policy="block")),
+        ("cap:1 drop:newest", QueueChoice(cap=1, drop_policy="newest")),
+        ("cap:1000 cap:7", QueueChoice(cap=7)),
+        ("drop:oldest", QueueChoice(drop_policy="oldest")),
+    ],
+)
+def test_all_that_is_said_of_a_queue_is_chosen_at_once(argument: str, choice: QueueChoice) -> None:
+    said = answer(f"/queue {argument}", SITUATION)
+    assert said.change == Change("queue", choice)
+    for value in (choice.mode, choice.debounce_window, choice.cap, choice.drop_policy):
+        assert value is None or str(value) in said.text
+
+
+@pytest.mark.parametrize("word", ["default", "reset", "Default"])
+def test_a_choice_of_queue_is_taken_back_whole(word: str) -> None:
+    chosen = situation(choice=QueueChoice("collect", 500, "sliding", 25, "summarize"))
+    assert answer(f"/queue {word}", chosen).change == Change("queue", QueueChoice())
 
 
 def test_queue_changes_only_what_is_named() -> None:
-    chosen = situation(mode="collect", debounce_ms=100)
-    assert answer("/queue steer", chosen).debounce_ms == 100
-    assert answer("/queue debounce:1s", chosen).mode == "collect"
-    assert answer("/queue default", chosen).debounce_ms is None
+    chosen = situation(choice=QueueChoice("collect", 100, "sliding", 25, "oldest"))
+    said = answer("/queue steer", chosen).change.choice
+    assert said == QueueChoice("steer", 100, "sliding", 25, "oldest")
+    assert answer("/queue debounce:1s", chosen).change.choice.mode == "collect"
+    assert answer("/queue drop:block", chosen).change.choice.cap == 25
+    assert answer("/queue default", chosen).change.choice.debounce_ms is None
 
 
 @pytest.mark.parametrize(
@@ -160,19 +237,21 @@ def test_queue_changes_only_what_is_named() -> None:
     [
         "sometimes", "collect please", "debounce", "debounce:", "debounce:5", "debounce:s",
         "debounce:-1s", "debounce:61s", "debounce:nans", "debounce:infs", "debounce:1h",
-        "default collect",
+        "default collect", ":collect", "window:", "window:floating", "sliding", "cap:", "cap:0",
+        "cap:-1", "cap:1001", "cap:٣", "cap:2.5", "cap:100000", "drop:", "drop:all", "summarize",
+        "mode:collect", "cap:5:6", "collect cap:x",
     ],
 )  # fmt: skip
 def test_queue_that_is_not_understood_changes_nothing(argument: str) -> None:
     said = answer(f"/queue {argument}", SITUATION)
-    assert said.change == ""
+    assert said.change == NO_CHANGE
     assert COMMANDS["queue"].usage in said.text
 
 
 def test_queue_alone_tells() -> None:
     said = answer("/queue", SITUATION)
-    assert said.change == ""
-    assert "steer, debounce 250 ms" in said.text
+    assert said.change == NO_CHANGE
+    assert "steer, debounce 250 ms (fixed), cap 20, drop summarize" in said.text
 
 
 @pytest.mark.parametrize(
@@ -202,20 +281,20 @@ def test_a_bare_name_that_could_mean_two_models_means_none() -> None:
 @pytest.mark.parametrize("word", ["", "use ", "set "])
 def test_a_model_is_chosen(word: str) -> None:
     said = answer(f"/model {word}qwen3", SITUATION)
-    assert (said.change, said.model) == ("model", "local/Qwen3")
+    assert said.change == Change("model", model="local/Qwen3")
 
 
 @pytest.mark.parametrize("word", ["clear", "reset", "unset"])
 def test_the_choice_of_a_model_is_taken_back(word: str) -> None:
     said = answer(f"/model {word}", situation(model="local/Qwen3"))
-    assert (said.change, said.model) == ("model", None)
+    assert said.change == Change("model")
     assert "openai/gpt-5" in said.text
 
 
 @pytest.mark.parametrize("text", ["/model", "/model list", "/model use"])
 def test_the_models_are_listed(text: str) -> None:
     said = answer(text, situation(model="local/Qwen3"))
-    assert said.change == ""
+    assert said.change == NO_CHANGE
     assert "Active: `local/Qwen3`. Default: `openai/gpt-5`." in said.text
     for label in MODELS.labels:
         assert f"- `{label}`" in said.text
@@ -223,6 +302,6 @@ def test_the_models_are_listed(text: str) -> None:
 
 def test_an_unknown_model_changes_nothing_and_gets_the_list() -> None:
     said = answer("/model gpt-17", SITUATION)
-    assert said.change == ""
+    assert said.change == NO_CHANGE
     assert "`gpt-17`" in said.text
     assert "- `local/Qwen3`" in said.text

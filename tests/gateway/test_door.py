@@ -6,8 +6,9 @@ import msgspec
 import pytest
 
 from opencraw.contract import Address, Envelope, Gateway, Sender, Trigger
-from opencraw.errors import NotFound, QueueFull, Refused, Unavailable
+from opencraw.errors import NotFound, QueueFull, Refused
 from opencraw.gateway.door import LONGEST_KEY, LONGEST_TEXT
+from opencraw.sessions.choice import QueueChoice
 from tests.fixtures.core import MODEL, Core, address, envelope, is_whole, running, session_of
 from tests.fixtures.script import Held, Script
 
@@ -100,14 +101,6 @@ async def test_what_is_merely_odd_is_taken(database_url: str, odd: Envelope) -> 
         assert len(core.channel.got) == 1
 
 
-async def test_a_door_that_is_closed_asks_to_come_back(database_url: str) -> None:
-    async with running(database_url) as core:
-        core.door.close()
-        for text in ("hello", "/help"):
-            with pytest.raises(Unavailable, match="stopping"):
-                await core.say(text)
-
-
 # A full lane.
 
 
@@ -116,7 +109,7 @@ async def test_a_repeat_of_what_was_accepted_gets_its_receipt_although_the_lane_
 ) -> None:
     """The platform did not hear us acknowledge it. To refuse it now would be a lie."""
     held = Held()
-    async with running(database_url, held, mode="followup", lane_buffer=1) as core:
+    async with running(database_url, held, mode="followup", cap=1, drop="block") as core:
         await core.say("one")
         await held.reached.wait()
         waits = envelope("two")
@@ -133,7 +126,7 @@ async def test_a_repeat_of_what_was_accepted_gets_its_receipt_although_the_lane_
 
 async def test_what_was_taken_back_makes_room(database_url: str) -> None:
     held = Held()
-    async with running(database_url, held, mode="followup", lane_buffer=1) as core:
+    async with running(database_url, held, mode="followup", cap=1, drop="block") as core:
         await core.say("one")
         await held.reached.wait()
         receipt = await core.say("two")
@@ -153,7 +146,7 @@ async def test_commands_are_answered_while_turns_run_and_all_slots_are_busy(
     database_url: str, slots: int
 ) -> None:
     held = Held()
-    async with running(database_url, held, max_concurrency=slots, lane_buffer=1) as core:
+    async with running(database_url, held, max_concurrency=slots, cap=1) as core:
         await core.say("think")
         await held.reached.wait()
         await core.say("waits")
@@ -181,7 +174,7 @@ async def test_a_command_that_is_repeated_is_answered_once(database_url: str) ->
         await whole(core)
         session = await core.sessions.session(session_of())
         assert session is not None
-        assert session.mode is None, "the repeat did not take effect once more"
+        assert session.choice.mode is None, "the repeat did not take effect once more"
         assert len(core.channel.got) == 2
 
 
@@ -197,11 +190,14 @@ async def test_many_commands_at_once_are_each_answered(database_url: str) -> Non
 
 async def test_a_choice_of_mode_is_kept_with_the_conversation(database_url: str) -> None:
     async with running(database_url) as core:
-        await core.asked("/queue followup debounce:120ms")
+        await core.asked("/queue followup debounce:120ms window:sliding cap:25 drop:oldest")
         session = await core.sessions.session(session_of())
         assert session is not None
-        assert (session.mode, session.debounce_ms) == ("followup", 120)
-        assert "followup, debounce 120 ms" in (await core.asked("/status")).text
+        assert session.choice == QueueChoice("followup", 120, "sliding", 25, "oldest")
+        assert (
+            "followup, debounce 120 ms (sliding), cap 25, drop oldest"
+            in (await core.asked("/status")).text
+        )
         assert "steer, debounce 0 ms" in (await core.asked("/status", "b")).text
         await core.say("one")
         await core.say("two")

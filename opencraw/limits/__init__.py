@@ -1,0 +1,1 @@
+"""What people may send, and what a day of model calls may cost."""

@@ -1,0 +1,88 @@
+"""How often one sender may speak: a bucket of tokens that fills up again by itself.
+
+Buckets live in memory. One that nobody touched for a minute is full, so forgetting it forgets
+nothing; only more senders within a minute than `MOST_SENDERS` make us forget one that is not.
+Several nodes tell each other what they took.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from opencraw.contract import Envelope
+from opencraw.errors import SlowDown
+
+MOST_SENDERS = 10_000
+#: A message that is offered again counts once as long as this many newer ones are remembered.
+MOST_KEYS = 10_000
+
+
+def sender_of(envelope: Envelope) -> str:
+    """Who is counted, unambiguous on every node."""
+    address = envelope.address
+    parts = (envelope.tenant, address.channel, address.account, envelope.sender.id)
+    return "/".join(part.replace("%", "%25").replace("/", "%2F") for part in parts)
+
+
+@dataclass(slots=True)
+class _Bucket:
+    tokens: float
+    at: float
+
+
+class Rates:
+    """Who sent how much lately. `per_minute` is the rate and the size of a burst; 0 is no limit."""
+
+    def __init__(
+        self,
+        per_minute: int,
+        *,
+        tell_others: Callable[[str, int], None] | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._per_minute = per_minute
+        self._tell_others = tell_others
+        self._clock = clock
+        self._buckets: OrderedDict[str, _Bucket] = OrderedDict()
+        self._counted: OrderedDict[tuple[str, str], None] = OrderedDict()
+
+    def take(self, sender: str, key: str) -> None:
+        """Count one message of `sender`, known by its dedupe `key`. Raises `SlowDown` when there
+        were too many; that one does not count."""
+        if not self._per_minute or (sender, key) in self._counted:
+            return
+        bucket = self._bucket(sender)
+        if bucket.tokens < 1:
+            pause = (1 - bucket.tokens) * 60 / self._per_minute
+            raise SlowDown(
+                f"You send faster than is taken here ({self._per_minute} messages a minute); this "
+                f"one was not kept. Send it again in {max(1, round(pause))} s.",
+                retry_after=pause,
+            )
+        bucket.tokens -= 1
+        self._counted[sender, key] = None
+        if len(self._counted) > MOST_KEYS:
+            self._counted.popitem(last=False)
+        if self._tell_others is not None:
+            self._tell_others(sender, 1)
+
+    def others_took(self, sender: str, count: int) -> None:
+        """Count what other nodes took of this sender."""
+        if self._per_minute:
+            bucket = self._bucket(sender)
+            bucket.tokens = max(0.0, bucket.tokens - count)
+
+    def _bucket(self, sender: str) -> _Bucket:
+        """The sender's bucket, as full as it is by now."""
+        now = self._clock()
+        bucket = self._buckets.setdefault(sender, _Bucket(self._per_minute, now))
+        gained = (now - bucket.at) * self._per_minute / 60
+        bucket.tokens = min(float(self._per_minute), bucket.tokens + gained)
+        bucket.at = now
+        self._buckets.move_to_end(sender)
+        if len(self._buckets) > MOST_SENDERS:
+            self._buckets.popitem(last=False)
+        return bucket
