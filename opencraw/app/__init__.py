@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 MOST_FILES = 65_536
+#: After the turns' time is over. What takes longer to stop is left to the next start.
+LAST_SECONDS = 10.0
 
 
 async def serve(configuration: Configuration, started: float) -> int:
@@ -37,11 +39,12 @@ async def serve(configuration: Configuration, started: float) -> int:
     `started` is the monotonic time at which the process began. Raises `CannotStart`.
     """
     data_dir = Path(configuration.runtime.data_dir)
+    grace_seconds = configuration.runtime.shutdown_grace_seconds
     logs = start_logs(secrets=_secrets(configuration))
     _allow_many_sockets()
     os.umask(0o077)  # whatever we write is nobody else's to read
     with held(data_dir):
-        stop = _Stop()
+        stop = _Stop(grace_seconds)
         async with _database_url(configuration, data_dir) as url:
             # Importing the rest takes as long as the server's start: they overlap.
             await asyncio.to_thread(import_module, "opencraw.app.daemon")
@@ -50,7 +53,7 @@ async def serve(configuration: Configuration, started: float) -> int:
             async with Daemon.open(configuration, data_dir, await url) as daemon:
                 logs.redactor.add([daemon.token])
                 daemon.announce(time.monotonic() - started)
-                await _until_stopped(daemon, stop, configuration.runtime.shutdown_grace_seconds)
+                await _until_stopped(daemon, stop, grace_seconds)
     return 0
 
 
@@ -67,9 +70,11 @@ def _secrets(section: BaseModel) -> Iterator[str]:
 
 
 class _Stop:
-    """What the operator's signals ask for: the first a polite stop, the second a quick one."""
+    """What the operator's signals ask for: the first a polite stop, the second a quick one. Either
+    comes to an end: a frozen database, say, must not keep the process for ever."""
 
-    def __init__(self) -> None:
+    def __init__(self, grace_seconds: float) -> None:
+        self._grace_seconds = grace_seconds
         self.asked = asyncio.Event()
         self.hurried = asyncio.Event()
         loop = asyncio.get_running_loop()
@@ -77,7 +82,16 @@ class _Stop:
             loop.add_signal_handler(number, self._signalled)
 
     def _signalled(self) -> None:
-        (self.hurried if self.asked.is_set() else self.asked).set()
+        hurried = self.asked.is_set()
+        (self.hurried if hurried else self.asked).set()
+        limit = LAST_SECONDS if hurried else self._grace_seconds + LAST_SECONDS
+        asyncio.get_running_loop().call_later(limit, _end_now)
+
+
+def _end_now() -> None:
+    """End without the rest of the manners: nothing durable depends on them."""
+    log.error("not all parts have stopped in time; they are left as they are")
+    os._exit(0)
 
 
 async def _until_stopped(daemon: Daemon, stop: _Stop, grace_seconds: float) -> None:
@@ -87,7 +101,11 @@ async def _until_stopped(daemon: Daemon, stop: _Stop, grace_seconds: float) -> N
     try:
         await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
         if not work.done():
-            log.info("stopping: no new messages; turns have %.0f s to finish", grace_seconds)
+            log.info(
+                "stopping: no more turns begin, and those that run have %.0f s to finish. Messages"
+                " are still taken: they are answered elsewhere, or after the next start",
+                grace_seconds,
+            )
             ends = [
                 asyncio.ensure_future(daemon.drain()),
                 asyncio.ensure_future(stop.hurried.wait()),
@@ -96,6 +114,8 @@ async def _until_stopped(daemon: Daemon, stop: _Stop, grace_seconds: float) -> N
             await asyncio.wait(
                 [work, *ends], timeout=grace_seconds, return_when=asyncio.FIRST_COMPLETED
             )
+        if not work.done():
+            await daemon.hand_over()
     finally:
         for each in waits:
             each.cancel()

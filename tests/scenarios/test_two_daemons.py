@@ -50,12 +50,14 @@ async def test_two_daemons_on_one_database_answer_nothing_twice(world: World) ->
 
 
 async def test_the_turns_of_a_dead_daemon_are_taken_over(world: World) -> None:
-    one, other = await two(world)
+    one, other = world.daemon("one"), world.daemon("two")
+    await one.start()
     for number in range(3):
         tab = await world.tab(f"chat{number}", one, other)
         world.say(tab, "[[stall]]")
         world.say(tab)
         await tab.drafting()
+    await other.start()
     mine = await world.tab("mine", other)
     world.say(mine, "[[words 50]]")
     await one.kill()
@@ -74,13 +76,15 @@ async def test_tabs_at_two_daemons_see_one_conversation(world: World) -> None:
 
 
 async def test_a_daemon_that_slept_through_its_lease_writes_nothing(world: World) -> None:
-    one, other = await two(world)
+    one, other = world.daemon("one"), world.daemon("two")
+    await one.start()
     sleeper = await world.tab("chat", one)
     name = world.say(sleeper, "[[words 400]] [[delay 0.005]]")
     await sleeper.drafting(3)
     assert one.process is not None
     one.process.send_signal(signal.SIGSTOP)
     try:
+        await other.start()
         # It wakes while its successor works: what it finishes now must not count.
         awake = await world.tab("chat", other)
         await awake.drafting(3)

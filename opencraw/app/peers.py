@@ -1,0 +1,159 @@
+"""What a node tells the others while it works, and what it does when they speak.
+
+The door, the dispatcher and the outbox know nothing of other nodes. Each is given one of these in
+place of its neighbour: it does what the neighbour does, and lets the others know. Nothing here is
+needed for any promise; it only saves everybody a poll.
+"""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from opencraw.app.channels import ChannelHost
+from opencraw.bus.bus import Bus
+from opencraw.bus.messages import Chosen, LetGo, Message, Peek, Shown, Spoken, Stopped
+from opencraw.contract import Address, Delivery, Draft
+from opencraw.events import DraftGrew, Event, LinesAdded, ToolShown, TurnEnded, TurnStarted
+from opencraw.outbox.sender import Outbox
+from opencraw.queue.nodes import Node
+from opencraw.sessions.choice import QueueChoice
+from opencraw.worker.dispatcher import Dispatcher
+
+_MOST_TURNS = 1_000
+
+
+class Peers:
+    """The other nodes, as this one speaks to them."""
+
+    def __init__(self, node: Node, bus: Bus, host: ChannelHost, outbox: Outbox) -> None:
+        self._node = node
+        self._bus = bus
+        self._host = host
+        self._outbox = outbox
+        self._attempts = NewestAttempts()
+
+    def tell(self, message: Message) -> None:
+        """Say something to the others, if there are any."""
+        if self._node.others:
+            self._bus.publish(message)
+
+    def show(self, address: Address, event: Event) -> None:
+        """Show an event of a running turn here and to sockets of other nodes."""
+        if not self._attempts.is_over(event):
+            self._host.show(address, event)
+            self._show_elsewhere(address, event)
+
+    def deliver(self, delivery: Delivery) -> None:
+        """Send what has just been committed; whoever shows this conversation elsewhere reads it."""
+        self._outbox.post(delivery)
+        self._show_elsewhere(delivery.address, LinesAdded())
+
+    def let_go(self) -> None:
+        """Have the others look for work that was ours."""
+        self.tell(LetGo())
+
+    def _show_elsewhere(self, address: Address, event: Event) -> None:
+        if self._host.streams(address.channel):
+            self.tell(Shown(address, event))
+
+    def listen(self, dispatcher: Dispatcher) -> None:
+        """From now on, do what the others hint at."""
+
+        def spoken(hint: Spoken) -> None:
+            here = dispatcher.works_on(hint.session)
+            if here or (hint.needs_hands and dispatcher.sees_to(hint.session, hint.origin)):
+                dispatcher.arrived(hint.session, hint.channel, hint.rights, hint.origin)
+
+        def stopped(hint: Stopped) -> None:
+            # It may come late, and a newer turn may run by now: only the database knows which turn
+            # was meant.
+            if dispatcher.works_on(hint.session):
+                dispatcher.look_again()
+
+        def peeked(hint: Peek) -> None:
+            running = dispatcher.running(hint.session)
+            if running is not None:
+                for event in _from_its_start(running.draft):
+                    self._show_elsewhere(running.turn.address, event)
+
+        def shown(hint: Shown) -> None:
+            if not self._attempts.is_over(hint.event):
+                self._host.show(hint.address, hint.event)
+
+        self._bus.on(Spoken, spoken)
+        self._bus.on(Stopped, stopped)
+        self._bus.on(Peek, peeked)
+        self._bus.on(Shown, shown)
+        self._bus.on(Chosen, lambda h: dispatcher.choice_changed(h.session, h.channel, h.choice))
+        self._bus.on(LetGo, lambda _: dispatcher.look_again())
+
+
+class SharedLanes:
+    """The lanes as the door sees them: our own dispatcher and, behind it, those of all others."""
+
+    def __init__(self, dispatcher: Dispatcher, peers: Peers) -> None:
+        self._dispatcher = dispatcher
+        self._peers = peers
+
+    def is_crowded(self, session: UUID) -> bool:
+        return self._dispatcher.is_crowded(session)
+
+    def refuses(self, session: UUID, channel: str) -> int | None:
+        return self._dispatcher.refuses(session, channel)
+
+    def arrived(self, session: UUID, channel: str, rights: str, origin: str) -> None:
+        self._dispatcher.arrived(session, channel, rights, origin)
+        self._tell_spoken(session, channel, rights, origin)
+
+    def repeated(self, session: UUID, channel: str, rights: str, origin: str) -> None:
+        self._dispatcher.repeated(session, channel, rights, origin)
+        self._tell_spoken(session, channel, rights, origin)
+
+    def _tell_spoken(self, session: UUID, channel: str, rights: str, origin: str) -> None:
+        needs_hands = not self._dispatcher.sees_to(session, origin)
+        self._peers.tell(Spoken(session, channel, rights, origin, needs_hands))
+
+    def withdrawn(self, session: UUID) -> None:
+        # Whoever runs this lane finds the message gone when it looks at it.
+        self._dispatcher.withdrawn(session)
+
+    def choice_changed(self, session: UUID, channel: str, choice: QueueChoice) -> None:
+        self._dispatcher.choice_changed(session, channel, choice)
+        self._peers.tell(Chosen(session, channel, choice))
+
+    def stop(self, session: UUID) -> None:
+        self._dispatcher.stop(session)
+        self._peers.tell(Stopped(session))
+
+    def draft(self, session: UUID) -> Draft | None:
+        """The draft of a turn that runs here. One that runs elsewhere comes soon, as events."""
+        draft = self._dispatcher.draft(session)
+        if draft is None:
+            self._peers.tell(Peek(session))
+        return draft
+
+
+class NewestAttempts:
+    """The newest attempt that was shown of each turn. A process that was paused and wakes up speaks
+    of an older one until it notices, and what it says must not be shown over the newer text."""
+
+    def __init__(self) -> None:
+        self._newest: dict[UUID, int] = {}
+
+    def is_over(self, event: Event) -> bool:
+        """Whether a newer attempt than this event's has been shown."""
+        if not isinstance(event, TurnStarted | DraftGrew | ToolShown | TurnEnded):
+            return False
+        newest = self._newest.get(event.turn_id, 0)
+        if event.attempt > newest:
+            self._newest[event.turn_id] = event.attempt
+            if len(self._newest) > _MOST_TURNS:
+                del self._newest[next(iter(self._newest))]
+        return event.attempt < newest
+
+
+def _from_its_start(draft: Draft) -> tuple[Event, ...]:
+    return (
+        TurnStarted(draft.turn_id, draft.attempt),
+        DraftGrew(draft.turn_id, draft.attempt, 0, draft.text),
+    )

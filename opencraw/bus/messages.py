@@ -1,0 +1,103 @@
+"""The words that nodes have for each other.
+
+Each says where to look or what to show; none is believed. Whoever hears one asks the database
+before anything is done that lasts, and whoever misses one finds the same by polling.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from uuid import UUID
+
+import msgspec
+
+from opencraw.contract import Address
+from opencraw.events import Event
+from opencraw.sessions.choice import QueueChoice
+
+
+class Spoken(msgspec.Struct, frozen=True, tag=True):
+    """A message was committed in this session."""
+
+    session: UUID
+    channel: str
+    rights: str
+    origin: str
+    #: The node that took it cannot begin its turn now: whoever can may do so.
+    needs_hands: bool
+
+
+class Chosen(msgspec.Struct, frozen=True, tag=True):
+    """The people of this session chose how its queue behaves."""
+
+    session: UUID
+    channel: str
+    choice: QueueChoice
+
+
+class Stopped(msgspec.Struct, frozen=True, tag=True):
+    """The people of this session asked for what runs in it to end."""
+
+    session: UUID
+
+
+class Shown(msgspec.Struct, frozen=True, tag=True):
+    """Something happened that sockets of this conversation should see, wherever they are."""
+
+    address: Address
+    event: Event
+
+
+class Peek(msgspec.Struct, frozen=True, tag=True):
+    """Somebody looks at this session: whoever runs a turn of it shows the draft from its start."""
+
+    session: UUID
+
+
+class LetGo(msgspec.Struct, frozen=True, tag=True):
+    """A node begins no more turns, or has left: look for its work now."""
+
+
+class Paced(msgspec.Struct, frozen=True, tag=True):
+    """A sender used up so much of what its rate allows."""
+
+    key: str
+    count: int
+
+
+Message = Spoken | Chosen | Stopped | Shown | Peek | LetGo | Paced
+
+#: A parcel begins with the id of the node that sent it.
+_SENDER_BYTES = 16
+_encode = msgspec.msgpack.Encoder().encode
+_open: msgspec.msgpack.Decoder[list[msgspec.Raw]] = msgspec.msgpack.Decoder(list[msgspec.Raw])
+_read: msgspec.msgpack.Decoder[Message] = msgspec.msgpack.Decoder(Message)
+
+
+class Garbled(Exception):
+    """Bytes that no node of this version sent."""
+
+
+def pack(sender: UUID, messages: Sequence[Message]) -> bytes:
+    """Return one parcel."""
+    return sender.bytes + _encode(messages)
+
+
+def is_from(sender: UUID, parcel: bytes) -> bool:
+    """Whether this node sent the parcel. Costs nothing: every parcel comes back to its sender."""
+    return parcel[:_SENDER_BYTES] == sender.bytes
+
+
+def unpack(parcel: bytes) -> Iterator[Message | Garbled]:
+    """Yield what is in a parcel. A newer version may say what we do not understand: the rest of
+    its parcel still counts."""
+    try:
+        sealed = _open.decode(parcel[_SENDER_BYTES:])
+    except msgspec.DecodeError as error:
+        yield Garbled(str(error))
+        return
+    for each in sealed:
+        try:
+            yield _read.decode(each)
+        except msgspec.DecodeError as error:
+            yield Garbled(str(error))
