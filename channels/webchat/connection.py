@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 from uuid import UUID, uuid4
 
+import msgspec
 from aiohttp import WSMsgType, web
 
 from channels.webchat import frames
@@ -94,7 +95,12 @@ class Connection:
         envelope = self._envelope(frame.content, frame.client_message_id)
         async with in_time():
             receipt = await self._gateway.accept(envelope)
-        ack = frames.Ack(frame.client_message_id, receipt.message_id, receipt.duplicate)
+        ack = frames.Ack(
+            frame.client_message_id,
+            receipt.message_id,
+            receipt.duplicate,
+            muted=receipt.muted or msgspec.UNSET,
+        )
         self._outgoing.put(frames.encode(ack))
 
     async def _resume(self, frame: frames.Resume) -> None:

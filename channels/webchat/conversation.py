@@ -24,6 +24,7 @@ from opencraw.errors import Unavailable
 from opencraw.events import (
     DraftGrew,
     Event,
+    LinesAdded,
     QueueChanged,
     ToolShown,
     TurnEnded,
@@ -36,8 +37,8 @@ Html = Callable[[UUID, str, float], Awaitable[str]]
 PAGE = 100
 #: One `history` frame; what does not fit is asked for with the next.
 HISTORY_LIMIT = 2_000_000
-#: Events may be lost on their way, and those of a turn that runs in another daemon never reach us.
-#: This often the transcript is asked whether there was one.
+#: Events may be lost on their way, and without Redis those of a turn that runs in another daemon
+#: never reach us. This often the transcript is asked whether there was one.
 SLOW_POLL_SECONDS = 2.0
 #: A reply should follow the end of its turn; if the outbox of another daemon has it, we look.
 REPLY_PATIENCE_SECONDS = 0.25
@@ -83,13 +84,17 @@ class Conversation:
 
     async def follow(self) -> None:
         """Announce what the transcript gains, until cancelled."""
+        clock = asyncio.get_running_loop().time
         while True:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(SLOW_POLL_SECONDS):
                     await self._changed.wait()
             self._changed.clear()
+            began = clock()
             try:
                 await self._refresh()
+                # Whatever happens here, other conversations get at least as much time.
+                await asyncio.sleep(clock() - began)
             except Unavailable as unavailable:
                 await asyncio.sleep(unavailable.retry_after)
                 self._changed.set()
@@ -183,7 +188,7 @@ class Conversation:
                         event.turn_id, event.call_id, event.name, event.state, event.summary
                     )
                 )
-            case QueueChanged():
+            case QueueChanged() | LinesAdded():
                 self._changed.set()
 
     def _tell(self, frame: frames.ServerFrame) -> None:

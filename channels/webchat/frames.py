@@ -137,6 +137,8 @@ class Waits(msgspec.Struct, frozen=True):
     client_message_id: str | None
     content: str
     at: datetime
+    #: There only when it is so: it gave up its place, and the next turn reads a summary of it.
+    overflowed: bool | msgspec.UnsetType = msgspec.UNSET
 
 
 class Hello(ServerFrame, frozen=True):
@@ -162,6 +164,8 @@ class Ack(ServerFrame, frozen=True):
     client_message_id: str | None
     message_id: UUID
     duplicate: bool
+    #: There only when it is so: the message is kept, and nobody answers it.
+    muted: bool | msgspec.UnsetType = msgspec.UNSET
 
 
 class Queue(ServerFrame, frozen=True):
@@ -255,6 +259,7 @@ def waits(chat: str, waiting: Sequence[Waiting]) -> tuple[Waits, ...]:
             client_message_id=client_message_id(chat, message.dedupe_key),
             content=message.text[:WAITING_TEXT_LIMIT],
             at=message.at,
+            overflowed=message.overflowed or msgspec.UNSET,
         )
         for message in waiting
     )

@@ -25,6 +25,7 @@ COMMANDS = {
     "send": "Send a message through a channel.",
     "status": "Show what the running daemon is doing.",
     "sessions": "List conversations, the most recent first.",
+    "explain": "Say why a message was, or was not, answered.",
     "doctor": "Look for what is wrong and say how to mend it.",
 }
 

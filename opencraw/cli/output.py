@@ -9,6 +9,8 @@ from typing import Any
 import click
 
 EMPTY: tuple[object, ...] = (None, "")
+#: Programs and files take lines as long as they come.
+_NO_EDGE = 1_000
 
 
 def as_json(value: object) -> None:
@@ -63,7 +65,7 @@ def pairs(rows: Mapping[str, Any]) -> None:
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    """Print a table that fits the terminal."""
+    """Print a table that fits the terminal, if there is one."""
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
@@ -74,4 +76,7 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
     for row in rows:
         # Text, so that what a user wrote is never read as markup.
         drawn.add_row(*(cell if isinstance(cell, Text) else Text(in_line(cell)) for cell in row))
-    Console().print(drawn)
+    console = Console()
+    if not console.is_terminal:
+        console.width = _NO_EDGE
+    console.print(drawn)

@@ -5,8 +5,11 @@ from collections.abc import AsyncIterator
 import pytest
 
 from channels.webchat.conversation import Conversation
+from tests.webchat.browser import browser, visit
 from tests.webchat.memory_gateway import MemoryGateway
 from tests.webchat.sockets import talk
+
+__all__ = ["browser", "visit"]
 
 
 @pytest.fixture

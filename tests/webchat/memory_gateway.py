@@ -32,6 +32,8 @@ class MemoryGateway:
         self.queue: list[Waiting] = []
         self.running: Draft | None = None
         self.failure: Exception | None = None
+        #: The assistant may not speak.
+        self.silent = False
         #: Nothing is accepted while this is cleared.
         self.open = asyncio.Event()
         self.open.set()
@@ -45,7 +47,8 @@ class MemoryGateway:
         if self.failure is not None:
             raise self.failure
         known = [e.dedupe_key for e in self.accepted]
-        return Receipt(uuid4(), duplicate=known.count(envelope.dedupe_key) > 1)
+        duplicate = known.count(envelope.dedupe_key) > 1
+        return Receipt(uuid4(), duplicate, muted=self.silent)
 
     async def history(
         self, address: Address, *, before: int | None = None, after: int = 0, limit: int = 100

@@ -15,7 +15,7 @@ from channels.webchat import patience
 from channels.webchat.channel import WebChat
 from channels.webchat.connection import IN_FLIGHT
 from opencraw.contract import Channel, Rights, Streams, Waiting, Webhook
-from opencraw.errors import NotSent, Refused, Unavailable
+from opencraw.errors import NotSent, Refused, SlowDown, Unavailable
 from opencraw.events import DraftGrew
 from tests.webchat.memory_gateway import MAIN, NOW, MemoryGateway, delivery
 
@@ -97,11 +97,16 @@ async def test_a_message_becomes_an_envelope_of_the_owner(served: Served) -> Non
     await socket.send_json(message(1))
     (ack,) = await receive(socket, 1)
     assert (ack["type"], ack["client_message_id"], ack["duplicate"]) == ("ack", "m-1", False)
+    assert "muted" not in ack
     (envelope,) = served.gateway.accepted
     assert (envelope.address.channel, envelope.address.account) == ("webchat", "local")
     assert (envelope.address.chat, envelope.text) == ("work", "say 1")
     assert (envelope.sender.id, envelope.sender.rights) == ("owner", Rights.OWNER)
     assert envelope.dedupe_key == "work:m-1"
+    served.gateway.silent = True
+    await socket.send_json(message(2))
+    (ack,) = await receive(socket, 1)
+    assert ack["muted"] is True
 
 
 async def test_the_same_id_is_the_same_message(served: Served) -> None:
@@ -143,6 +148,7 @@ async def test_one_socket_has_a_bounded_number_of_requests_on_their_way(served: 
     [
         (Refused("no", code="FORBIDDEN"), "FORBIDDEN", False),
         (Unavailable("later"), "SERVICE_UNAVAILABLE", True),
+        (SlowDown("later", retry_after=2.5), "RATE_LIMITED", False),
     ],
 )
 async def test_a_message_that_is_not_accepted_leaves_the_socket_alive(

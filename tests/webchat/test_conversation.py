@@ -10,7 +10,7 @@ from channels.webchat import conversation as module
 from channels.webchat.conversation import Conversation
 from opencraw.contract import Waiting
 from opencraw.errors import Unavailable
-from opencraw.events import DraftGrew, QueueChanged, TurnEnded, TurnStarted
+from opencraw.events import DraftGrew, LinesAdded, QueueChanged, TurnEnded, TurnStarted
 from tests.webchat.memory_gateway import MAIN, NOW, MemoryGateway
 from tests.webchat.sockets import Socket, settle, talk
 
@@ -53,6 +53,16 @@ async def test_a_reply_brings_the_lines_before_it(
     await conversation.deliver(reply)
     await settle()
     assert socket.lines() == [1, 4, 6]
+
+
+async def test_a_line_that_another_daemon_delivers_is_read_at_once(
+    conversation: Conversation, gateway: MemoryGateway
+) -> None:
+    socket = await Socket(conversation).open()
+    gateway.add(1, "reply")
+    conversation.show(LinesAdded())
+    await settle()
+    assert socket.lines() == [1]
 
 
 async def test_a_line_comes_once_by_whichever_road(
@@ -105,7 +115,7 @@ async def test_a_reply_that_another_daemon_sends_is_found(
     socket = await Socket(conversation).open()
     turn = uuid4()
     gateway.add(1, "reply", turn=turn)
-    conversation.show(TurnEnded(turn, "done"))
+    conversation.show(TurnEnded(turn, 1, "done"))
     await settle()
     assert socket.lines() == [1]
 

@@ -4,33 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import re
-import shutil
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 
 import pytest
-from playwright.async_api import (
-    Browser,
-    BrowserContext,
-    Page,
-    WebSocketRoute,
-    async_playwright,
-    expect,
-)
+from playwright.async_api import WebSocketRoute, expect
 
 from tests.fixtures.daemon import Daemon, DaemonFactory
+from tests.webchat.browser import NewVisitor, say
 
-FLAGS = [
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
-NAMES = ("chromium", "chromium-browser", "google-chrome")
-DESKTOP = {"viewport": {"width": 1100, "height": 800}}
 LOW = {"viewport": {"width": 1100, "height": 420}}
 PHONE = {
     "viewport": {"width": 390, "height": 844},
@@ -38,71 +18,6 @@ PHONE = {
     "is_mobile": True,
     "has_touch": True,
 }
-#: What a browser writes to its console when a daemon is away or says no; nobody can prevent it.
-EXPECTED = re.compile(r"net::ERR_|WebSocket connection to .* failed|status of 401")
-
-expect.set_options(timeout=15_000)
-
-
-@pytest.fixture(scope="session")
-async def browser() -> AsyncIterator[Browser]:
-    executable = next(filter(None, map(shutil.which, NAMES)), None)
-    assert executable, "these tests need Chromium: apt-get install chromium"
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=executable, args=FLAGS)
-        yield browser
-        await browser.close()
-
-
-class Visitor:
-    """One browser profile. It minds errors, and requests to anybody but the daemon."""
-
-    def __init__(self, context: BrowserContext, origin: str) -> None:
-        self.context = context
-        self.origin = origin
-        self.complaints: list[str] = []
-
-    async def tab(self, address: str) -> Page:
-        page = await self.context.new_page()
-        page.on("console", lambda message: self._heard(message.type, message.text))
-        page.on("pageerror", lambda error: self.complaints.append(str(error)))
-        page.on("request", lambda request: self._asked(request.url))
-        page.on("websocket", lambda socket: self._asked(socket.url))
-        await page.goto(address)
-        return page
-
-    def _heard(self, kind: str, text: str) -> None:
-        if kind in ("error", "warning") and not EXPECTED.search(text):
-            self.complaints.append(f"{kind}: {text}")
-
-    def _asked(self, url: str) -> None:
-        own = url.startswith((self.origin, self.origin.replace("http", "ws", 1), "data:"))
-        if not own:
-            self.complaints.append(f"asked somebody else: {url}")
-
-
-NewVisitor = Callable[..., Awaitable[Visitor]]
-
-
-@pytest.fixture
-async def visit(browser: Browser) -> AsyncIterator[NewVisitor]:
-    """Opens profiles; fails the test if one of them had a complaint."""
-    visitors: list[Visitor] = []
-
-    async def make(daemon: Daemon, device: Mapping[str, object] = DESKTOP) -> Visitor:
-        context = await browser.new_context(**device)  # type: ignore[arg-type]
-        visitors.append(Visitor(context, daemon.url))
-        return visitors[-1]
-
-    yield make
-    for visitor in visitors:
-        await visitor.context.close()
-        assert visitor.complaints == []
-
-
-async def say(page: Page, text: str) -> None:
-    await page.get_by_label("Message", exact=True).fill(text)
-    await page.keyboard.press("Enter")
 
 
 async def test_a_message_is_answered(daemon: Daemon, visit: NewVisitor) -> None:
@@ -283,6 +198,17 @@ async def test_a_command_is_answered_below_it(daemon: Daemon, visit: NewVisitor)
     lines = page.locator(".message")
     await expect(lines).to_have_count(2)
     await expect(lines.first).to_contain_text("/status")
+
+
+async def test_a_message_that_nobody_answers_stays_in_sight_and_is_explained(
+    daemon: Daemon, visit: NewVisitor
+) -> None:
+    page = await (await visit(daemon)).tab(daemon.link)
+    await say(page, "/send off")
+    await expect(page.locator(".notice")).to_contain_text("silent here")
+    await say(page, "Is anybody there?")
+    await expect(page.locator(".problem")).to_contain_text("kept, and not answered")
+    await expect(page.locator(".message").last).to_contain_text("Is anybody there?")
 
 
 async def test_conversations_are_apart(daemon: Daemon, visit: NewVisitor) -> None:

@@ -149,14 +149,18 @@ export class Conversation {
     }
   }
 
-  #ack({ client_message_id: id, duplicate }) {
+  #ack({ client_message_id: id, message_id, duplicate, muted }) {
     const message = this.outbox.acknowledged(id);
     if (!message) return;
-    if (message.text.startsWith("/")) {
-      // A command is answered but not kept; it stays in sight above its answer.
+    if (muted) {
+      this.view.problem("The assistant is silent here: your message is kept, and not answered.");
+    }
+    if (muted || message.text.startsWith("/")) {
+      // It never comes back as `said`; it stays in sight, a command above its answer.
       this.outbox.drop(id);
       const at = new Date(message.at).toISOString();
-      if (!duplicate) this.thread.addOwn({ content: message.text, at });
+      const mark = muted ? "Kept, not answered" : "";
+      if (!duplicate) this.thread.addOwn({ content: message.text, at, message_id, mark });
       return;
     }
     setTimeout(() => {

@@ -1,10 +1,12 @@
 // The lines of a conversation as elements.
 
-import { copyButton, make, timestamp } from "./make.js";
+import { copyButton, idButton, make, timestamp } from "./make.js";
 
-/** What a person said; `frame` is a `said` frame, or our own command that only we saw. */
+/** What a person said; `frame` is a `said` frame, or a line of ours that only we saw, maybe with a
+ * `mark` that tells what became of it. */
 export function saidLine(frame) {
-  const meta = make("div", { className: "meta" }, timestamp(frame.at));
+  const meta = make("div", { className: "meta" }, timestamp(frame.at), idButton(frame.message_id));
+  if (frame.mark) setMark(meta, frame.mark);
   const bubble = make("div", { className: "bubble", textContent: frame.content });
   return make("article", { className: "message said", ariaLabel: "You" }, bubble, meta);
 }
@@ -16,14 +18,16 @@ export function spokenLine(frame) {
   text.innerHTML = frame.html;
   dress(text);
   const meta = make("div", { className: "meta" }, timestamp(frame.at));
-  meta.append(copyButton("this message", () => frame.content));
-  if (frame.interrupted) {
-    meta.classList.add("stays");
-    meta.prepend(make("span", { className: "mark", textContent: "Stopped before the end" }));
-  }
+  meta.append(copyButton("this message", () => frame.content), idButton(frame.message_id));
+  if (frame.interrupted) setMark(meta, "Stopped before the end");
   const label = frame.kind === "notice" ? "Notice" : "OpenCraw";
   const className = `message ${frame.kind}`;
   return make("article", { className, ariaLabel: label }, usedTools(frame.tools), text, meta);
+}
+
+function setMark(meta, words) {
+  meta.classList.add("stays");
+  meta.prepend(make("span", { className: "mark", textContent: words }));
 }
 
 function usedTools(names) {

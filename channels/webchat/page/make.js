@@ -23,17 +23,22 @@ export async function copy(text) {
   area.remove();
 }
 
-export function copyButton(what, text) {
-  const element = button("Copy", `Copy ${what}`, async () => {
+export function copyButton(what, text, name = "Copy") {
+  const element = button(name, `Copy ${what}`, async () => {
     try {
       await copy(text());
       element.textContent = "Copied";
     } catch {
       element.textContent = "Not allowed";
     }
-    setTimeout(() => (element.textContent = "Copy"), 1500);
+    setTimeout(() => (element.textContent = name), 1500);
   });
   return element;
+}
+
+/** What `opencraw explain` wants to know. */
+export function idButton(id) {
+  return copyButton(`the id ${id}, for opencraw explain`, () => id, "Id");
 }
 
 const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });

@@ -1,12 +1,14 @@
 // What is on its way: messages that the daemon has not acknowledged, and those that wait their turn.
 
-import { button, make, timestamp } from "./make.js";
+import { button, idButton, make, timestamp } from "./make.js";
 
 const WORDS = {
   sending: "Sending…",
   unsent: "Will be sent when the connection is back",
   waiting: "Waiting for its turn",
+  overflowed: "Too many wait: it will be answered from a summary",
 };
+const SHOWN = { retrying: "failed", unsent: "sending", overflowed: "waiting overflowed" };
 
 export class Pending {
   #root;
@@ -50,7 +52,7 @@ export class Pending {
       // Long messages wait under their beginning; our own we know whole.
       text: this.#outbox.find(message.client_message_id)?.text ?? message.content,
       at: message.at,
-      state: "waiting",
+      state: message.overflowed ? "overflowed" : "waiting",
       id: message.message_id,
     }));
     const keys = new Set(waiting.map((entry) => entry.key));
@@ -75,7 +77,7 @@ export class Pending {
     const fate = `${entry.state} ${entry.reason ?? ""}`;
     if (element.dataset.fate === fate) return;
     element.dataset.fate = fate;
-    const shown = { retrying: "failed", unsent: "sending" }[entry.state] ?? entry.state;
+    const shown = SHOWN[entry.state] ?? entry.state;
     element.className = `message said ${shown}`;
     const words = entry.state === "accepted"
       ? timestamp(entry.at)
@@ -85,8 +87,8 @@ export class Pending {
 
   #buttons({ state, id, message }) {
     const { withdraw, retry, discard } = this.#actions;
-    if (state === "waiting") {
-      return [button("Withdraw", "Take this message back", () => withdraw(id))];
+    if (state === "waiting" || state === "overflowed") {
+      return [button("Withdraw", "Take this message back", () => withdraw(id)), idButton(id)];
     }
     if (state === "failed" || state === "retrying") {
       return [

@@ -1,0 +1,364 @@
+"""From a story to words: why a message was, or was not, answered."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import assert_never
+
+from opencraw.errors import FailureKind
+from opencraw.explain.history import Moment, history, tried
+from opencraw.explain.story import (
+    AtWork,
+    Delivery,
+    DeliveryState,
+    Hands,
+    Outcome,
+    State,
+    Story,
+    Turn,
+    TurnState,
+)
+from opencraw.explain.words import plural, short, span, times
+from opencraw.queue.modes import MOST_WINDOWS, PASTE_SECONDS
+
+#: After its window a message is taken up within one look at the database.
+_SOON = 2.0
+_SAY_AGAIN = "Say it again."
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """What became of a message, in a few words, in a sentence, and in its history; and what can be
+    done about it, where something can."""
+
+    brief: str
+    headline: str
+    next_step: str | None
+    history: tuple[Moment, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Fate:
+    brief: str
+    headline: str
+    next_step: str | None = None
+
+
+def explain(story: Story) -> Explanation:
+    """Say why the message of this story was, or was not, answered."""
+    fate = _fate(story)
+    return Explanation(fate.brief, fate.headline, fate.next_step, tuple(history(story)))
+
+
+def _fate(story: Story) -> _Fate:
+    match story.message.state:
+        case State.WAITING:
+            return _waiting(story)
+        case State.OVERFLOWED:
+            return _Fate(
+                "gave up its place",
+                f"Not answered by itself: it gave up its place because more than {story.rules.cap} "
+                "waited. The next turn of its conversation reads a summary of it.",
+                "`/stop` in its conversation takes back all that wait there.",
+            )
+        case State.TAKEN | State.DONE:
+            return _decided(story)
+        case _:
+            assert_never(story.message.state)
+
+
+def _decided(story: Story) -> _Fate:
+    match story.message.outcome:
+        case None | Outcome.ANSWERED | Outcome.INTERRUPTED | Outcome.FAILED:
+            return _asked(story)
+        case Outcome.INJECTED:
+            return _led(
+                story, "heard by a running turn", "Heard by a turn that ran already (mode steer)"
+            )
+        case Outcome.SUPERSEDED:
+            by = f"message {short(story.superseded_by)}" if story.superseded_by else "a newer one"
+            lead = f"Not answered: superseded by {by} (mode {story.rules.mode}), which was"
+            return _led(story, "superseded", lead, " ")
+        case Outcome.SUMMARIZED:
+            reader = short(story.turn.id) if story.turn else "that is gone"
+            lead = (
+                "Not answered by itself: it gave up its place because more than "
+                f"{story.rules.cap} waited; its summary was read by turn {reader}"
+            )
+            return _led(story, "summarized", lead)
+        case Outcome.WITHDRAWN:
+            return _Fate("taken back", "Not answered: taken back.")
+        case Outcome.COMMAND:
+            return _command(story)
+        case Outcome.DROPPED:
+            return _Fate(
+                "dropped",
+                f"Not answered: dropped, because more than {story.rules.cap} waited in its "
+                f"conversation (drop {story.rules.drop}).",
+                "Say again what still matters. `/queue drop:summarize` keeps a summary instead.",
+            )
+        case Outcome.MUTED:
+            return _Fate(
+                "muted",
+                "Not answered: the assistant is not allowed to speak here (send policy).",
+                "`/send on` in its conversation allows it there."
+                if story.sends is False
+                else "The rules of `queue.send_policy` in the configuration decide that.",
+            )
+        case _:
+            assert_never(story.message.outcome)
+
+
+# While it waits.
+
+
+def _waiting(story: Story) -> _Fate:
+    are = "is" if story.ahead == 1 else "are"
+    ahead = f"{plural(story.ahead, 'message')} {are} ahead of it" if story.ahead else ""
+    turn = story.turn
+    if turn is None:
+        return _without_turn(story, ahead)
+    doing = f"turn {short(turn.id)} {_is_at(story, turn)}"
+    headline = f"Waits: {ahead}, and {doing}." if ahead else f"Waits: {doing}."
+    if turn.hands is not Hands.WORKING:
+        return _Fate(
+            "waits", headline, "Nothing has to be done: the turn goes on, then it is next."
+        )
+    if turn.stop_requested:
+        return _Fate("waits", headline, "Nothing has to be done: that turn was asked to end.")
+    heard = (
+        "The turn hears it before its next tool call or its next question to the model. "
+        if story.rules.mode == "steer" and turn.rights == story.message.rights
+        else ""
+    )
+    stop = "`/stop` in its conversation ends the turn and takes back what waits."
+    return _Fate("waits", headline, heard + stop)
+
+
+def _without_turn(story: Story, ahead: str) -> _Fate:
+    age = (story.now - story.message.accepted_at).total_seconds()
+    window = story.rules.window
+    longest = window * MOST_WINDOWS if story.rules.debounce_window == "sliding" else window
+    if age < max(longest, PASTE_SECONDS) + _SOON:
+        burst = (
+            f" More of the burst may come within {story.rules.debounce_ms} ms." if window else ""
+        )
+        return _Fate("waits", f"Waits: its turn is about to begin.{burst}")
+    before = f"{ahead}, and no" if ahead else "no"
+    elsewhere = (
+        f"{plural(story.turns_running, 'turn')} of other conversations run here"
+        if story.turns_running
+        else "no turn runs here at all"
+    )
+    return _Fate(
+        "waits",
+        f"Waits: {before} turn of its conversation has begun since it came {span(age)} ago; "
+        f"{elsewhere}.",
+        "When all places (queue.max_concurrency, queue.background_concurrency) are taken it is "
+        "answered when one is free. Otherwise ask `opencraw doctor`.",
+    )
+
+
+# When a turn has it.
+
+
+@dataclass(frozen=True, slots=True)
+class _End:
+    """How the turn of a message ended, or where it is: `words` follow "it was" or stand alone."""
+
+    brief: str
+    words: str
+    next_step: str | None = None
+
+
+def _asked(story: Story) -> _Fate:
+    end = _end(story)
+    return _Fate(end.brief, f"{end.words[0].upper()}{end.words[1:]}.", end.next_step)
+
+
+def _led(story: Story, brief: str, lead: str, link: str = ": ") -> _Fate:
+    """The fate of a message that its turn does not answer by itself."""
+    end = _end(story)
+    # Whoever looks at a list has to see that nobody got an answer at all.
+    brief = brief if end.brief == "answered" else f"{brief}, {end.brief}"
+    return _Fate(brief, f"{lead}{link}{end.words}.", end.next_step)
+
+
+def _end(story: Story) -> _End:
+    turn = story.turn
+    assert turn is not None, "only a turn takes a message up"
+    match turn.state:
+        case TurnState.RUNNING:
+            return _in_work(story, turn)
+        case TurnState.DONE:
+            return _done(story, turn)
+        case TurnState.INTERRUPTED:
+            return _interrupted(story, turn)
+        case TurnState.FAILED:
+            return _failed(turn)
+        case _:
+            assert_never(turn.state)
+
+
+def _in_work(story: Story, turn: Turn) -> _End:
+    if turn.hands is Hands.WORKING:
+        words = f"being answered: turn {short(turn.id)} {_is_at(story, turn)}"
+        if turn.deaths:
+            words += f"; {times(turn.deaths)} before, its process died or gave it up"
+        return _End("being answered", words)
+    return _End(
+        "being taken over", f"not answered yet: turn {short(turn.id)} {_is_at(story, turn)}"
+    )
+
+
+def _is_at(story: Story, turn: Turn) -> str:
+    """What a running turn is doing, as `turn 1b2c3d4e …` goes on."""
+    heir = "this daemon" if story.nodes <= 1 else f"one of {story.nodes} daemons"
+    owner = f" ({turn.owner})" if turn.owner else ""
+    match turn.hands:
+        case Hands.WORKING:
+            return f"has been {_busy(turn.at_work)}"
+        case Hands.HANDED_OVER:
+            return f"was handed over by a daemon that stopped{owner}; {heir} takes it over"
+        case Hands.DEAD:
+            return f"lost its node, which died{owner}; it is taken over by {heir}"
+        case Hands.GIVEN_UP:
+            return "was given up on an error; this daemon takes it up again"
+        case _:
+            assert_never(turn.hands)
+
+
+def _busy(at_work: AtWork) -> str:
+    return f"{at_work.what} for {span(at_work.seconds)}"
+
+
+def _done(story: Story, turn: Turn) -> _End:
+    by = f"by turn {short(turn.id)}"
+    answer = story.answer
+    if answer is None:
+        return _End("no words", f"taken up {by}, which ended without a word", _SAY_AGAIN)
+    if answer.kind == "notice":
+        said = f"taken up {by}, to which the model answered with nothing; a notice says so"
+        return _delivered(story, answer, _End("no answer", said, _SAY_AGAIN), "notice")
+    ended = turn.ended_at or story.now
+    took = span((ended - story.message.accepted_at).total_seconds())
+    return _delivered(story, answer, _End("answered", f"answered {by} in {took}"), "answer")
+
+
+def _interrupted(story: Story, turn: Turn) -> _End:
+    words = (
+        f"cut short: turn {short(turn.id)} was ended by `/stop`, by `/new`, or by a newer message "
+        "(mode interrupt)"
+    )
+    if story.answer is None:
+        return _End("interrupted", f"{words} before it had said anything")
+    kept = _End("interrupted", f"{words}; what it had said is kept")
+    return _delivered(story, story.answer, kept, "beginning of an answer")
+
+
+def _failed(turn: Turn) -> _End:
+    failure = turn.failure or ""
+    kind, _, detail = failure.partition(": ")
+    words = f"not answered: turn {short(turn.id)} failed ({failure})"
+    match kind:
+        case "stuck":
+            words = f"not answered: turn {short(turn.id)} was stuck {detail}, and was ended"
+        case "deaths":
+            words = (
+                f"not answered: turn {short(turn.id)} was given up, because its process broke off "
+                f"{times(turn.deaths)} while it worked on it"
+            )
+    return _End("failed", words, f"{_remedy(kind, turn)} {_SAY_AGAIN}".strip())
+
+
+def _remedy(kind: str, turn: Turn) -> str:
+    """What helps against this kind of failure, if anything does."""
+    try:
+        known = FailureKind(kind)
+    except ValueError:
+        return f"The daemon's log has more under {turn.id}."
+    match known:
+        case FailureKind.BILLING:
+            return f"The account behind {turn.model} needs credit, or another one is needed."
+        case FailureKind.AUTH:
+            return f"The key for {turn.model} is refused: put a good one into the configuration."
+        case FailureKind.RATE_LIMITED | FailureKind.OVERLOADED:
+            return f"{turn.model} was too busy; `/model` chooses another one."
+        case FailureKind.TIMEOUT | FailureKind.UNREACHABLE:
+            return f"{turn.model} could not be reached; `opencraw doctor` looks for the cause."
+        case FailureKind.CONTEXT_OVERFLOW:
+            return "The conversation is too long for the model: `/new` begins another one."
+        case FailureKind.SPEND_CAP:
+            return "The day's money is spent: wait for tomorrow, or raise limits.spend_per_day."
+        case FailureKind.FORMAT:
+            return f"{turn.model} and OpenCraw misunderstood each other; `/model` chooses another."
+        case _:
+            assert_never(known)
+
+
+# When something was said.
+
+
+def _delivered(story: Story, delivery: Delivery, end: _End, noun: str) -> _End:
+    """`end`, unless what the turn said has not arrived."""
+    match delivery.state:
+        case DeliveryState.SENT:
+            return end
+        case DeliveryState.SENDING:
+            return _End(
+                f"{end.brief}, on its way",
+                f"{end.words}; the {noun} is being delivered (attempt {delivery.attempts})",
+                end.next_step,
+            )
+        case DeliveryState.PENDING:
+            return _undelivered(story, delivery, end, noun)
+        case DeliveryState.DEAD:
+            return _dead(story, delivery, end, noun)
+        case _:
+            assert_never(delivery.state)
+
+
+def _undelivered(story: Story, delivery: Delivery, end: _End, noun: str) -> _End:
+    brief = f"{end.brief}, on its way"
+    if not delivery.is_open:
+        return _End(
+            f"{end.brief}, not delivered",
+            f"{end.words}, but the channel {story.message.channel} is not open here; the {noun} "
+            "is kept",
+            f"Enable channels.{story.message.channel}: then it is delivered.",
+        )
+    if not delivery.attempts:
+        return _End(brief, f"{end.words}; the {noun} is about to be delivered", end.next_step)
+    pause = (delivery.not_before - story.now).total_seconds() if delivery.not_before else 0.0
+    again = f"in {span(pause)}" if pause > 0 else "now"
+    return _End(
+        brief,
+        f"{end.words}; the {noun} could not be delivered yet: {tried(delivery)}, the next attempt "
+        f"is {again}",
+        f"Nothing has to be done. `opencraw status` shows how the channel {story.message.channel} "
+        "is.",
+    )
+
+
+def _dead(story: Story, delivery: Delivery, end: _End, noun: str) -> _End:
+    if delivery.unknown:
+        next_step = (
+            f"It may have arrived {times(delivery.unknown)}: look into the chat before you say it "
+            f"again. The {noun} is kept in the conversation."
+        )
+    else:
+        next_step = f"The {noun} is kept in the conversation. {_SAY_AGAIN}"
+    reason = f"could not be delivered: {delivery.failure}"
+    if story.turn is not None and end.brief == "answered":
+        # Written is not answered for whoever waits for it.
+        words = f"not answered: turn {short(story.turn.id)} wrote the answer, which {reason}"
+        return _End("not delivered", words, next_step)
+    words = f"{end.words}; the {noun} was written and {reason}"
+    return _End(f"{end.brief}, not delivered", words, next_step)
+
+
+def _command(story: Story) -> _Fate:
+    end = _End("a command", "a command: it was answered at once, without a turn")
+    if story.answer is not None:
+        end = _delivered(story, story.answer, end, "answer")
+    return _Fate(end.brief, f"{end.words[0].upper()}{end.words[1:]}.", end.next_step)

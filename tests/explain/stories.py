@@ -1,0 +1,137 @@
+"""Stories as a table needs them: one that went well, with what is different about the others."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from opencraw.explain.story import (
+    AtWork,
+    Delivery,
+    DeliveryState,
+    Hands,
+    Message,
+    Outcome,
+    State,
+    Story,
+    Turn,
+    TurnState,
+)
+from opencraw.queue.rules import LaneRules
+from opencraw.sessions.choice import QueueChoice
+
+NOW = datetime(2026, 11, 21, 12, 1, tzinfo=UTC)
+MESSAGE = UUID("aaaaaaaa-0000-4000-8000-000000000001")
+NEWER = UUID("bbbbbbbb-0000-4000-8000-000000000002")
+TURN = UUID("cccccccc-0000-4000-8000-000000000003")
+REPLY = UUID("dddddddd-0000-4000-8000-000000000004")
+
+USUAL = LaneRules("steer", debounce_ms=250)
+
+
+def ago(seconds: float) -> datetime:
+    return NOW - timedelta(seconds=seconds)
+
+
+def a_turn(state: TurnState = TurnState.DONE, **different: Any) -> Turn:
+    running = state is TurnState.RUNNING
+    turn = Turn(
+        id=TURN,
+        state=state,
+        model="demo/assistant",
+        pool="interactive",
+        rights="owner",
+        attempt=1,
+        deaths=0,
+        stop_requested=False,
+        started_at=ago(59.75),
+        ended_at=None if running else ago(58.8),
+        failure="timeout: no word for 60 s" if state is TurnState.FAILED else None,
+        owner="north, process 12",
+        hands=Hands.WORKING,
+        at_work=AtWork(TURN, "running the tool shell", 40.0),
+        queue_collected_messages=0,
+        queue_debounced_messages=0,
+        queue_dropped_messages=0,
+        prompt_tokens=7,
+        completion_tokens=3,
+        cached_tokens=0,
+    )
+    return replace(turn, **different)
+
+
+def a_delivery(state: DeliveryState = DeliveryState.SENT, **different: Any) -> Delivery:
+    delivery = Delivery(
+        id=REPLY,
+        kind="reply",
+        state=state,
+        attempts=0 if state is DeliveryState.PENDING else 1,
+        unknown=0,
+        created_at=ago(58.8),
+        not_before=None,
+        failure="the chat is gone" if state is DeliveryState.DEAD else None,
+        is_open=True,
+        is_summary=False,
+    )
+    return replace(delivery, **different)
+
+
+def a_story(
+    outcome: Outcome | None = Outcome.ANSWERED,
+    *,
+    state: State | None = None,
+    turn: Turn | None = None,
+    deliveries: tuple[Delivery, ...] | None = None,
+    rules: LaneRules = USUAL,
+    **different: Any,
+) -> Story:
+    """A message that came a minute ago. Where nothing else is said, its turn answered it."""
+    if turn is None and outcome not in _WITHOUT_TURN:
+        turn = a_turn()
+    if deliveries is None:
+        deliveries = (a_delivery(),) if turn and turn.state is TurnState.DONE else ()
+    message = Message(
+        id=MESSAGE,
+        session_id=UUID(int=1),
+        channel="telegram",
+        account="bot",
+        chat="7",
+        thread="",
+        sender_id="u1",
+        sender_name="Ada",
+        rights="owner",
+        origin="channel",
+        trigger_type="message",
+        correlation_id=UUID(int=2),
+        text="what is 6*7?",
+        accepted_at=ago(60),
+        state=state or (State.TAKEN if outcome is None else State.DONE),
+        outcome=outcome,
+    )
+    story = Story(
+        now=NOW,
+        message=message,
+        rules=rules,
+        choice=QueueChoice(),
+        sends=None,
+        ahead=0,
+        turn=turn,
+        heard_at=None,
+        superseded_by=None,
+        deliveries=deliveries,
+        nodes=1,
+        turns_running=0,
+    )
+    return replace(story, **different)
+
+
+_WITHOUT_TURN = {Outcome.WITHDRAWN, Outcome.COMMAND, Outcome.DROPPED, Outcome.MUTED}
+
+
+def waiting(turn: Turn | None = None, **different: Any) -> Story:
+    """A message that waits, behind this turn or behind none."""
+    message = replace(a_story().message, state=State.WAITING, outcome=None)
+    message = replace(message, accepted_at=different.pop("accepted_at", message.accepted_at))
+    return replace(a_story(deliveries=()), message=message, turn=turn, **different)
