@@ -66,6 +66,7 @@ class Backlog:
     overflowed: int
     channel: str
     pool: Pool
+    choice: QueueChoice = QueueChoice()
 
 
 class Inbox:
@@ -134,6 +135,7 @@ class Inbox:
                 record["overflowed"],
                 record["channel"],
                 Pool.of(*record["origins"]),
+                QueueChoice.of(record),
             )
             for record in records
         }

@@ -54,15 +54,18 @@ SELECT message_id FROM inbox WHERE channel = $1 AND account = $2 AND dedupe_key 
 SELECT FROM inbox WHERE message_id = $1 AND state = 'waiting';
 
 -- name: lanes_with_work
--- The truth behind every wake-up that got lost: lanes where somebody is to be answered, and where
--- those messages came from.
-SELECT session_id, min(channel) AS channel, array_agg(DISTINCT origin) AS origins,
-       count(*) FILTER (WHERE state = 'waiting') AS waiting,
-       count(*) FILTER (WHERE state = 'overflowed') AS overflowed
-  FROM (SELECT session_id, channel, origin, state FROM inbox WHERE state = 'waiting'
-         UNION ALL
-        SELECT session_id, channel, origin, state FROM inbox WHERE state = 'overflowed') AS open
- GROUP BY session_id;
+-- The truth behind every wake-up that got lost: lanes where somebody is to be answered, where those
+-- messages came from, and what the lanes' people chose.
+SELECT lane.*, session.channel, session.mode, session.debounce_ms, session.debounce_window,
+       session.cap, session.drop_policy
+  FROM (SELECT session_id, array_agg(DISTINCT origin) AS origins,
+               count(*) FILTER (WHERE state = 'waiting') AS waiting,
+               count(*) FILTER (WHERE state = 'overflowed') AS overflowed
+          FROM (SELECT session_id, origin, state FROM inbox WHERE state = 'waiting'
+                 UNION ALL
+                SELECT session_id, origin, state FROM inbox WHERE state = 'overflowed') AS open
+         GROUP BY session_id) AS lane
+  JOIN session ON session.id = lane.session_id;
 
 -- name: waiting
 -- A lane whose messages all gave up their places is one row without a message.

@@ -51,6 +51,8 @@ class Node:
         # The database begins to count when it gets a renewal, so counting from before it was sent
         # is on the safe side.
         self._held_until = 0.0
+        #: Since the lease was over, until it is renewed.
+        self._let_go_of_all = False
 
     @property
     def holds_lease(self) -> bool:
@@ -70,7 +72,7 @@ class Node:
         """Renew until cancelled. `lapsed` is called whenever the lease is over while others live:
         whatever runs here may by then run elsewhere."""
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._renew())
+            tasks.create_task(self._renew(lapsed))
             tasks.create_task(self._watch(lapsed))
 
     async def leave(self) -> None:
@@ -85,26 +87,34 @@ class Node:
         row = (channel, account, self.id)
         return await self._database.commit(SQL.receive_for, row) is not None
 
-    async def _renew(self) -> None:
+    async def _renew(self, lapsed: Callable[[], None]) -> None:
         while True:
             await asyncio.sleep(LEASE_SECONDS / _RENEWALS_PER_LEASE)
             asked = _now()
             record = await self._database.commit(SQL.renew_lease, (self.id, LEASE_SECONDS))
+            if not self.holds_lease:
+                # A new lease does not bring back what was taken under the old one. Whoever wakes
+                # from a long sleep may renew before anybody has noticed.
+                self._let_go(lapsed)
             if record is not None and record["known"]:
                 self._held_until = asked + LEASE_SECONDS
                 self.others = record["others"]
             else:
                 # Long gone and forgotten by the others: enter anew.
                 await self.join()
+            self._let_go_of_all = False
 
     async def _watch(self, lapsed: Callable[[], None]) -> None:
-        held = True
         while True:
             await asyncio.sleep(max(self._held_until - _now(), LEASE_SECONDS / 8))
-            if held and not self.holds_lease:
-                log.warning("the lease of this node is over; its turns are handed over")
-                lapsed()
-            held = self.holds_lease
+            if not self.holds_lease:
+                self._let_go(lapsed)
+
+    def _let_go(self, lapsed: Callable[[], None]) -> None:
+        if not self._let_go_of_all:
+            log.warning("the lease of this node is over; its turns are handed over")
+            self._let_go_of_all = True
+            lapsed()
 
 
 def home_of(data_dir: Path) -> UUID:

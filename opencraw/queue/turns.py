@@ -209,10 +209,12 @@ class Turns:
     async def take_over(self, turn: Turn) -> bool:
         """Make an abandoned turn ours as its next attempt; False when somebody else did."""
         row = (turn.id, turn.owner, turn.attempt, self.node, int(turn.died))
-        if await self._database.commit(SQL.take_over, row) is None:
+        record = await self._database.commit(SQL.take_over, row)
+        if record is None:
             return False
         turn.owner = self.node
         turn.attempt += 1
+        turn.writes = record["writes"]
         turn.deaths += turn.died
         return True
 

@@ -135,7 +135,8 @@ SELECT session_id FROM turn WHERE id = ANY($1::uuid[]) AND state = 'running' AND
 
 -- name: take_over
 -- Group commit. Whoever still works under the old attempt is fenced from here on. `deaths` is one
--- when the attempt ended with its process, or with a defect, and not because it was handed over.
+-- when the attempt ended with its process, or with a defect, and not because it was handed over. The
+-- old attempt may have written once more since the turn was found: `writes` is what it came to.
 WITH given AS (
     SELECT *
       FROM unnest($1::uuid[], $2::uuid[], $3::integer[], $4::uuid[], $5::integer[])
@@ -147,12 +148,13 @@ WITH given AS (
       FROM given
      WHERE turn.id = given.turn_id AND turn.state = 'running'
        AND turn.owner = given.from_owner AND turn.attempt = given.from_attempt
-    RETURNING turn.id AS turn_id
+    RETURNING turn.id AS turn_id, turn.writes
 )
-SELECT given.ord
+SELECT given.ord, coalesce(taken.writes, turn.writes) AS writes
   FROM given
   JOIN turn ON turn.id = given.turn_id
- WHERE EXISTS (SELECT FROM taken WHERE taken.turn_id = given.turn_id)
+  LEFT JOIN taken ON taken.turn_id = given.turn_id
+ WHERE taken.turn_id IS NOT NULL
     OR (turn.owner = given.owner AND turn.attempt = given.from_attempt + 1);
 
 -- name: advance

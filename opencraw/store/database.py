@@ -112,7 +112,7 @@ class Database:
         try:
             async with asyncio.timeout(1.0):
                 await self._pool.close()
-        except TimeoutError:
+        except FAILURES:
             self._pool.terminate()
 
     async def _fetch_once(self, sql: str, arguments: tuple[object, ...]) -> list[Record]:

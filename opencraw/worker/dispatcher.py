@@ -141,9 +141,7 @@ class Dispatcher:
         lane = self._lanes.find(session)
         if lane is None:
             return
-        lane.rules = self._rules.of(channel, choice)
-        if lane.running is not None:
-            lane.running.mode = lane.rules.mode
+        lane.follow(self._rules.of(channel, choice))
         self._look_at(lane)
 
     def stop(self, session: UUID) -> None:
@@ -172,6 +170,7 @@ class Dispatcher:
             if isinstance(lane.state, Working):
                 self._orphans.hand_over(lane.state.running.turn)
                 lane.state.task.cancel()
+        self._poll_now.set()
 
     async def drained(self) -> None:
         """Return when no turn runs."""
@@ -222,7 +221,10 @@ class Dispatcher:
             # What happened to a lane while the database was asked is newer than its answer.
             if lane.changes == before.get(lane.session, 0):
                 known = lane.waiting
-                self._lanes.take_stock(lane, found.get(lane.session))
+                stock = found.get(lane.session)
+                if stock is not None:
+                    lane.follow(self._rules.of(stock.channel, stock.choice))
+                self._lanes.take_stock(lane, stock)
                 if lane.running is not None and lane.waiting > known:
                     # Somebody spoke at another node, and word of it did not reach us.
                     lane.running.spoken_to(lane.running.turn.rights)

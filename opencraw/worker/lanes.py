@@ -107,6 +107,13 @@ class Lane:
         self.waiting = max(0, waiting)
         self.changes += 1
 
+    def follow(self, rules: LaneRules) -> None:
+        """These rules hold here from now on, for a turn that runs, too."""
+        self.rules = rules
+        self.changes += 1
+        if self.running is not None:
+            self.running.mode = rules.mode
+
     def took(self, count: int) -> None:
         """So many messages wait no more."""
         self.counts(self.waiting - count)

@@ -70,6 +70,22 @@ async def test_a_taken_over_turn_fences_its_former_owner(database: Database, tur
     assert len(await lines(database)) == 3
 
 
+async def test_what_the_former_owner_wrote_at_the_last_moment_is_no_obstacle(
+    database: Database, turns: Turns
+) -> None:
+    turn = await begin(turns, "one")
+    heir = Turns(database, uuid4())
+    found = same_turn(turn)
+    await turns.advance(turn, [STEP])
+    assert await heir.take_over(found)
+    again = same_turn(found, owner=turn.owner, attempt=turn.attempt, writes=0)
+    assert await heir.take_over(again), "the same answer, if the first one was lost"
+    assert (found.writes, again.writes) == (1, 1)
+    await heir.advance(found, [RESULT])
+    await heir.settle(found, DONE)
+    assert len(await lines(database)) == 4
+
+
 async def test_of_two_that_take_a_turn_over_one_wins(database_url: str, turns: Turns) -> None:
     async with await Database.open(database_url) as other_database:
         heirs = turns, Turns(other_database, uuid4())

@@ -44,6 +44,23 @@ async def test_a_lease_is_renewed_while_the_process_lives(
     await until(over, "the lease is over by itself")
 
 
+async def test_a_node_that_slept_lets_go_before_it_renews(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    awake, slept = nodes._now, 0.0
+    monkeypatch.setattr(nodes, "_now", lambda: awake() + slept)
+    await Node(database, uuid4()).join()
+    node = Node(database, uuid4())
+    await node.join()
+    held_when_told: list[bool] = []
+    renewing = asyncio.create_task(node._renew(lambda: held_when_told.append(node.holds_lease)))
+    slept = 60.0
+    await until(lambda: held_when_told)
+    assert held_when_told == [False]
+    await until(lambda: node.holds_lease)
+    renewing.cancel()
+
+
 async def test_who_leaves_is_dead_at_once(database: Database) -> None:
     node = Node(database, uuid4())
     await node.join()

@@ -251,3 +251,22 @@ async def test_a_flood_beyond_the_cap_loses_no_message_and_gives_each_lane_its_t
         await whole(core)
         outcomes = [outcome for _, outcome in await core.outcomes("flooded")]
         assert outcomes == ["answered"] + 55 * ["summarized"] + 5 * ["answered"]
+
+
+async def test_what_is_chosen_at_another_node_holds_for_the_turn_that_runs_here(
+    database_url: str,
+) -> None:
+    held = Held()
+    async with running(database_url, held, mode="followup") as core:
+        await core.say("running")
+        await held.reached.wait()
+        async with running(database_url, start=False) as other:
+            await other.say("/queue collect cap:1 drop:oldest")
+            await other.say("1")
+            await other.say("2")
+            await overflowed(core, 1)
+        turn = core.dispatcher.running(session_of())
+        assert turn is not None
+        assert turn.mode == "collect"
+        held.release()
+        await core.settled()
