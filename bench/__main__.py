@@ -11,7 +11,8 @@ import tomli
 from rich.console import Console
 from rich.table import Table
 
-from bench import measures
+from bench import lanes, measures
+from bench.figures import Figures
 
 MEASURES = {
     "starts": measures.starts,
@@ -19,13 +20,16 @@ MEASURES = {
     "accepts": measures.accepts,
     "deltas": measures.deltas,
     "history": measures.history,
+    "flood": lanes.flood,
+    "lanes": lanes.lanes,
+    "takeover": lanes.takeover,
 }
 
 
 async def run(names: list[str], console: Console) -> bool:
     """Run the measures called `names`; True when every budget is met."""
     budgets = tomli.loads((Path(__file__).parent / "budgets.toml").read_text())
-    figures: measures.Figures = {}
+    figures: Figures = {}
     for name in names:
         console.print(f"[dim]measuring {name} …[/dim]")
         with tempfile.TemporaryDirectory(prefix="bench-", ignore_cleanup_errors=True) as folder:

@@ -40,22 +40,24 @@ class Client:
         await self._socket.close()
         await self._session.close()
 
-    async def say(self, text: str) -> Timing:
-        """Send a message and wait for its whole answer."""
+    async def send(self, text: str) -> None:
+        """Send a message; nobody waits for anything."""
         self._said += 1
-        began = time.perf_counter()
-        await self._socket.send_str(
-            orjson.dumps(
-                {
-                    "type": "message",
-                    "content": text,
-                    "client_message_id": f"{self._name}{self._said}",
-                }
-            ).decode()
-        )
+        message_id = f"{self._name}{self._said}"
+        message = {"type": "message", "content": text, "client_message_id": message_id}
+        await self._socket.send_str(orjson.dumps(message).decode())
+
+    async def acknowledged(self) -> None:
+        """Wait until one message more is durable."""
+        while not (await self._frame()).startswith('{"type":"ack"'):
+            pass
+
+    async def answer(self, began: float | None = None) -> Timing:
+        """Wait for the next whole answer, timed from `began` or from now."""
+        began = time.perf_counter() if began is None else began
         first, deltas = 0.0, 0
         while True:
-            frame = await self._socket.receive_str()
+            frame = await self._frame()
             if frame.startswith('{"type":"delta"'):
                 deltas += 1
                 first = first or time.perf_counter() - began
@@ -63,5 +65,15 @@ class Client:
                 if '"kind":"notice"' in frame:
                     raise RuntimeError(frame)
                 return Timing(first, time.perf_counter() - began, deltas)
-            elif frame.startswith('{"type":"error"'):
-                raise RuntimeError(frame)
+
+    async def say(self, text: str) -> Timing:
+        """Send a message and wait for its whole answer."""
+        began = time.perf_counter()
+        await self.send(text)
+        return await self.answer(began)
+
+    async def _frame(self) -> str:
+        frame = await self._socket.receive_str()
+        if frame.startswith('{"type":"error"'):
+            raise RuntimeError(frame)
+        return frame

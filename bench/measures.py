@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import statistics
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from uuid import uuid4
@@ -13,29 +13,17 @@ from uuid import uuid4
 import aiohttp
 
 from bench.client import Client, Timing
+from bench.figures import Figures, percentile, postgres_of
 from bench.processes import Daemon, model_server, printed, spawn
 from opencraw.context.assembly import MOST_ENTRIES
 from opencraw.contract import Address, Envelope, Rights, Sender
-from opencraw.queue.turns import Turns
+from opencraw.queue.inbox import Inbox
 from opencraw.store.database import Database
 from opencraw.store.embedded import EmbeddedPostgres
 from opencraw.store.migrations import migrate
-from opencraw.store.settings import DatabaseSettings
 
-Figures = dict[str, float]
 _STARTS = 10
 _WARM_UP = 30
-
-
-def percentile(values: Sequence[float], share: float) -> float:
-    """The value below which `share` of all values lie."""
-    return sorted(values)[min(len(values) - 1, int(len(values) * share))]
-
-
-def _postgres(folder: Path) -> EmbeddedPostgres:
-    place = folder / "postgres-of-bench"
-    place.mkdir()
-    return EmbeddedPostgres(place, DatabaseSettings())
 
 
 async def starts(folder: Path) -> Figures:
@@ -120,7 +108,7 @@ async def turns(folder: Path) -> Figures:
     """A turn's overhead and how many fit into a second, beside the two floors."""
     async with (
         model_server(folder, words=20) as model,
-        _postgres(folder) as postgres,
+        postgres_of(folder) as postgres,
         _floors(folder, model, postgres) as floors,
     ):
         daemon = Daemon(folder / "turns", model)
@@ -145,7 +133,7 @@ async def deltas(folder: Path) -> Figures:
     words = 5000
     async with (
         model_server(folder, words=words) as model,
-        _postgres(folder) as postgres,
+        postgres_of(folder) as postgres,
         _floors(folder, model, postgres) as floors,
     ):
         daemon = Daemon(folder / "deltas", model)
@@ -196,14 +184,14 @@ async def history(folder: Path) -> Figures:
 
 async def accepts(folder: Path) -> Figures:
     """Durable accepts per second, 64 producers at once, beside one transaction each."""
-    async with _postgres(folder) as postgres:
+    async with postgres_of(folder) as postgres:
         await migrate(postgres.url)
         async with await Database.open(postgres.url) as database:
-            accept = Turns(database, uuid4())
+            inbox = Inbox(database)
 
             async def produce(producer: int, count: int) -> None:
                 for _ in range(count):
-                    await accept.accept(_envelope(producer), patience=60)
+                    await inbox.accept(_envelope(producer), patience=60)
 
             await asyncio.gather(*(produce(n, 20) for n in range(64)))
             began = time.perf_counter()

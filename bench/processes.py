@@ -26,9 +26,13 @@ base_url = "{model}/v1"
 [context]
 max_prompt_tokens = 8000
 [queue]
+mode = "{mode}"
 # Deliberate waiting is not overhead.
 debounce_ms = 0
 max_concurrency = 50
+[limits]
+# A flood is what is measured.
+messages_per_minute = 0
 [channels.webchat]
 port = 0
 """
@@ -107,10 +111,15 @@ async def model_server(folder: Path, *, words: int) -> AsyncIterator[str]:
 class Daemon:
     """A data directory and the daemon on it."""
 
-    def __init__(self, folder: Path, model: str) -> None:
+    def __init__(
+        self, folder: Path, model: str, *, mode: str = "steer", database: str | None = None
+    ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
-        (folder / "config.toml").write_text(CONFIG.format(model=model))
+        config = CONFIG.format(model=model, mode=mode)
+        if database is not None:
+            config += f'[database]\nurl = "{database}"\n'
+        (folder / "config.toml").write_text(config)
 
     async def start(self) -> tuple[Process, float]:
         """Start it; returns the process, and the seconds until it was ready."""

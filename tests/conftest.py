@@ -1,3 +1,8 @@
 """What every test may ask for."""
 
-pytest_plugins = ["tests.fixtures.database", "tests.fixtures.daemon", "tests.fixtures.core"]
+pytest_plugins = [
+    "tests.fixtures.database",
+    "tests.fixtures.daemon",
+    "tests.fixtures.core",
+    "tests.fixtures.redis",
+]

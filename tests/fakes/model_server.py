@@ -13,7 +13,6 @@ import argparse
 import asyncio
 import hashlib
 import itertools
-import os
 import signal
 import time
 from collections import deque
@@ -26,6 +25,7 @@ from aiohttp import web
 
 from tests.fakes import model_errors, model_faults, model_wire
 from tests.fakes.anthropic_checks import check_messages
+from tests.fakes.ledger import Ledger
 from tests.fakes.model_checks import Rejected, check_chat, check_responses
 from tests.fakes.model_plan import NONCE, Asked, Plan, Planner
 
@@ -42,22 +42,6 @@ RENDER: dict[str, Callable[[Asked, Plan], list[bytes]]] = {
     "responses": model_wire.responses,
     "messages": model_wire.messages,
 }
-
-
-class Ledger:
-    """Appends to a file; each line is in the kernel's hands before the next step is taken."""
-
-    def __init__(self, path: Path | None) -> None:
-        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
-        self._file = None if path is None else os.open(path, flags, 0o600)
-
-    def write(self, **fields: Any) -> None:
-        if self._file is not None:
-            os.write(self._file, orjson.dumps(fields) + b"\n")
-
-    def close(self) -> None:
-        if self._file is not None:
-            os.close(self._file)
 
 
 class ModelServer:
@@ -156,20 +140,19 @@ class ModelServer:
             self._begin(wire, number, None)
             refusal = model_errors.error(wire, 400, str(error))
             return web.json_response(refusal, status=400), f"rejected: {error}"
-        if self._key and self._key not in {
-            request.headers.get("x-api-key"),
-            request.headers.get("authorization", "").removeprefix("Bearer "),
-        }:
+        if self._key and self._key != _key(request):
             self._begin(wire, number, asked)
             refusal = model_errors.error(wire, 401, "Incorrect API key provided.")
             return web.json_response(refusal, status=401), "status 401"
         plan = self.planner.plan(asked)
-        self._begin(wire, number, asked, plan)
+        self._begin(wire, number, asked, plan, by=_key(request))
         if instead := await _instead(wire, plan):
             return instead, plan.fault
         return await _stream(request, wire, asked, plan)
 
-    def _begin(self, wire: str, number: int, asked: Asked | None, plan: Plan | None = None) -> None:
+    def _begin(
+        self, wire: str, number: int, asked: Asked | None, plan: Plan | None = None, by: str = ""
+    ) -> None:
         texts = asked.texts if asked else []
         begun = asked.conversation[0].text if asked and asked.conversation else ""
         self._ledger.write(
@@ -177,6 +160,7 @@ class ModelServer:
             request=number,
             at=time.time(),
             wire=wire,
+            by=by,
             model=asked.model if asked else "",
             # Stays the same as long as the conversation's first message is in its prompts.
             session=hashlib.sha256(begun.encode()).hexdigest()[:12],
@@ -184,6 +168,12 @@ class ModelServer:
             nonces=[nonce for text in texts for nonce in NONCE.findall(text)],
             calls=[name for name, _ in plan.calls] if plan else [],
         )
+
+
+def _key(request: web.Request) -> str:
+    """The key that a client shows: by it the ledger tells one client from another."""
+    bearer = request.headers.get("authorization", "").removeprefix("Bearer ")
+    return request.headers.get("x-api-key", bearer)
 
 
 async def _instead(wire: str, plan: Plan) -> web.StreamResponse | None:

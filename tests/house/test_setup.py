@@ -47,6 +47,19 @@ def test_a_python_without_pip_is_named_with_the_package_that_brings_it(tmp_path:
     assert not (tmp_path / ".venv").exists()
 
 
+def test_what_the_tests_need_is_named_when_it_cannot_be_installed(tmp_path: Path) -> None:
+    program(tmp_path / "id", "echo 1000")
+    for tool in ("dirname", "ls"):
+        (tmp_path / tool).symlink_to(shutil.which(tool) or tool)
+
+    checked = run(ROOT / "scripts" / "test-needs", PATH=str(tmp_path))
+
+    assert checked.returncode == 1
+    assert "chromium" in checked.stderr
+    assert "redis-server" in checked.stderr
+    assert "apt-get install" in checked.stderr
+
+
 @pytest.mark.parametrize(
     "body",
     [

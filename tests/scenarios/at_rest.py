@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import asyncpg
+
+from tests.fixtures.channel_ledger import Reports
+from tests.fixtures.ledgers import names_in
 
 PATIENCE = 60.0
 
@@ -28,7 +32,8 @@ _NEVER = {
           FROM inbox
           LEFT JOIN entry ON entry.message_id = inbox.message_id AND entry.kind = 'user'
          GROUP BY inbox.id
-        HAVING count(entry.seq) <> (outcome NOT IN ('withdrawn', 'command'))::integer""",
+        HAVING count(entry.seq) <> (outcome NOT IN
+            ('withdrawn', 'command', 'summarized', 'dropped', 'muted'))::integer""",
     "messages are not in the transcript in the order in which they were accepted": """
         SELECT *
           FROM (SELECT inbox.id, lag(inbox.id) OVER (PARTITION BY entry.session_id ORDER BY seq)
@@ -71,6 +76,15 @@ _NEVER = {
 }
 
 
+_REPORTS = """
+SELECT outbox.delivery_id::text, outbox.state, coalesce(string_agg(inbox.text, ' '), '') AS about
+  FROM outbox
+  LEFT JOIN inbox ON inbox.turn_id = outbox.turn_id
+ WHERE outbox.channel = $1 AND (outbox.kind = 'notice' OR outbox.state = 'dead')
+ GROUP BY outbox.id
+"""
+
+
 @asynccontextmanager
 async def connected(url: str) -> AsyncIterator[asyncpg.Connection]:
     """A connection of our own, which no daemon knows of."""
@@ -83,15 +97,39 @@ async def connected(url: str) -> AsyncIterator[asyncpg.Connection]:
 
 async def at_rest(url: str) -> None:
     """Wait until nothing waits, runs or is on its way; then look for what must never be."""
+    busy = await still_busy(url)
+    assert not busy, f"after {PATIENCE:.0f} s there are still {busy}"
+    found = await broken_promises(url)
+    assert not found, "\n".join(found)
+
+
+async def still_busy(url: str, patience: float = PATIENCE) -> dict[str, int]:
+    """Wait until nothing waits, runs or is on its way; returns what still does after that time."""
+    deadline = time.monotonic() + patience
     async with connected(url) as connection:
-        busy: dict[str, int] = {}
-        try:
-            async with asyncio.timeout(PATIENCE):
-                while not busy or any(busy.values()):
-                    [row] = await connection.fetch(_BUSY)
-                    busy = dict(row)
-        except TimeoutError:
-            raise AssertionError(f"after {PATIENCE:.0f} s there are still {busy}") from None
-        for what, sql in _NEVER.items():
-            found = await connection.fetch(sql)
-            assert not found, f"{what}: {found}"
+        while True:
+            [row] = await connection.fetch(_BUSY)
+            busy = {what: number for what, number in row.items() if number}
+            if not busy or time.monotonic() > deadline:
+                return busy
+            await asyncio.sleep(0.01)
+
+
+async def broken_promises(url: str) -> list[str]:
+    """What must never be in a database at rest."""
+    async with connected(url) as connection:
+        return [
+            f"{what}: {found[:5]}"
+            for what, sql in _NEVER.items()
+            if (found := await connection.fetch(sql))
+        ]
+
+
+async def reports(url: str, channel: str) -> Reports:
+    """What the daemon itself says of deliveries that are no answers, and of dead letters."""
+    async with connected(url) as connection:
+        rows = await connection.fetch(_REPORTS, channel)
+    return Reports(
+        notices={row["delivery_id"]: names_in(row["about"]) for row in rows},
+        dead=[name for row in rows if row["state"] == "dead" for name in names_in(row["about"])],
+    )

@@ -36,6 +36,9 @@ WORDS = (
 )
 MODES: tuple[Mode, ...] = ("followup", "followup", "collect", "steer", "interrupt")
 
+#: Every message has to be answered one by one: none may give up its place.
+ONE_BY_ONE = 'cap = 1000\ndrop = "block"'
+
 Strike = Callable[["Weather"], Awaitable[None]]
 
 
@@ -100,7 +103,7 @@ async def storm(
 
     Raises with the seed in its words when anything was lost, doubled or out of order.
     """
-    daemon = world.daemon()
+    daemon = world.daemon(queue=ONE_BY_ONE)
     weather = Weather(seed, daemon, random.Random(seed))
     weather.starts.append(await daemon.start())
     until, over = time.monotonic() + seconds, asyncio.Event()
@@ -110,7 +113,7 @@ async def storm(
                 mode = MODES[number % len(MODES)]
                 tab = await world.tab(f"{mode}{number}")
                 dice = random.Random(weather.dice.random())
-                tasks.create_task(_talk(world, tab, mode, dice, over))
+                tasks.create_task(talk(world, tab, mode, dice, over))
             while time.monotonic() < until or weather.kills < kills:
                 await strike(weather)
             over.set()
@@ -123,15 +126,20 @@ async def storm(
     return weather
 
 
-async def _talk(
-    world: World, tab: Tab, mode: Mode, dice: random.Random, over: asyncio.Event
+async def talk(
+    world: World,
+    tab: Tab,
+    mode: Mode,
+    dice: random.Random,
+    over: asyncio.Event,
+    most_owed: int = MOST_OWED,
 ) -> None:
     """One person, who does not know what the daemon is going through."""
     tab.say(f"/queue {mode}", f"{tab.chat}-mode")
     await tab.acknowledged(f"{tab.chat}-mode")
     while not over.is_set():
         world.say(tab, dice.choice(WORDS).format(line=world.next_name(tab)))
-        owed = [each for each in tab.typed if is_question(each)][:-MOST_OWED]
+        owed = [each for each in tab.typed if is_question(each)][:-most_owed]
         await (tab.acknowledged(*owed) if mode == "interrupt" else tab.answered(*owed))
         with suppress(TimeoutError):
             await asyncio.wait_for(over.wait(), dice.uniform(0.0, 0.6))

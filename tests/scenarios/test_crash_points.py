@@ -6,6 +6,7 @@ import signal
 
 import pytest
 
+from opencraw.worker.running import MOST_DEATHS
 from tests.fixtures.ledgers import UNCERTAIN
 from tests.fixtures.webchat_client import Tab
 from tests.scenarios.world import World
@@ -103,19 +104,40 @@ async def test_a_recovery_that_is_killed_is_recovered_from(world: World, nth: in
     assert (damage.accepted, damage.unknown) == (6, 0)
 
 
+async def test_a_daemon_that_is_killed_at_every_start_recovers_at_the_first_that_is_spared(
+    world: World,
+) -> None:
+    daemon = world.daemon()
+    await daemon.start()
+    tabs = [await world.tab(chat) for chat in ("a", "b", "c")]
+    for tab in tabs:
+        world.say(tab, "[[stall]]")
+        world.say(tab)
+    for tab in tabs:
+        await tab.drafting()
+    await daemon.kill()
+    for number in range(6):
+        # In turn: before anything is taken over, and when one turn is.
+        await daemon.spawn(OPENCRAW_CRASHPOINT=f"recovery_step:{1 + number % 2}")
+        assert await daemon.died() == -signal.SIGKILL
+    await daemon.start()
+    damage = await world.all_is_well()
+    assert (damage.accepted, damage.unknown) == (6, 0)
+
+
 async def test_a_turn_that_dies_every_time_is_given_up_in_words(world: World) -> None:
     daemon = world.daemon()
     await daemon.start(OPENCRAW_CRASHPOINT="mid_stream")
     tab = await world.tab()
     deadly, next_one = world.say(tab), world.say(tab)
     assert await daemon.died() == -signal.SIGKILL
-    for _ in range(4):
+    for _ in range(MOST_DEATHS - 1):
         await daemon.spawn(OPENCRAW_CRASHPOINT="mid_stream")
         assert await daemon.died() == -signal.SIGKILL
     await daemon.start()
     given_up, answer = await tab.answered(deadly, next_one)
     assert given_up["kind"] == "notice"
-    assert "broke off 5 times" in given_up["content"]
+    assert f"broke off {MOST_DEATHS} times" in given_up["content"]
     assert answer["kind"] == "reply"
     damage = await world.all_is_well()
     assert damage.unknown == 1

@@ -19,7 +19,7 @@ from uuid import uuid4
 import aiohttp
 
 from opencraw.settings import Mode
-from tests.fixtures.daemon import CONFIG, Daemon
+from tests.fixtures.daemon import CONFIG, NO_LIMITS, Daemon
 from tests.fixtures.ledgers import (
     Damage,
     ModelCall,
@@ -33,7 +33,8 @@ from tests.fixtures.webchat_client import PATIENCE, Frame, Place, Tab
 from tests.scenarios.at_rest import at_rest
 
 ROOT = Path(__file__).parents[2]
-PLUGIN = ROOT / "tests" / "fixtures" / "tools_plugin"
+#: What third parties would install.
+PLUGINS = [ROOT / "tests" / "fixtures" / name for name in ("tools_plugin", "channel_plugin")]
 TOOLS = """
 [tools]
 allow = ["current_time", "calculate", "append_line", "look_slowly"]
@@ -102,6 +103,7 @@ class World:
         *,
         mode: Mode = "followup",
         profile: str | None = None,
+        queue: str = "",
         extra: str = TOOLS,
         environ: Mapping[str, str] | None = None,
     ) -> Daemon:
@@ -113,12 +115,14 @@ class World:
         config = CONFIG.format(
             profile=profile or self.model.profile(),
             database="" if url is None else f"url = {json.dumps(url)}",
-            queue=f'debounce_ms = 0\nmode = "{mode}"',
+            queue=f'debounce_ms = 0\nmode = "{mode}"\n{queue}',
+            limits=NO_LIMITS,
         )
         given = {
-            "OPENAI_API_KEY": "sk-of-a-test",
+            # By its key the model's ledger tells a daemon from others.
+            "OPENAI_API_KEY": f"sk-of-{name}",
             "ANTHROPIC_API_KEY": "sk-of-a-test",
-            "PYTHONPATH": os.pathsep.join((str(ROOT), str(PLUGIN))),
+            "PYTHONPATH": os.pathsep.join(map(str, (ROOT, *PLUGINS))),
             "EFFECTS_LEDGER": str(self.effects_ledger),
         }
         daemon = Daemon(folder, config + extra, {**given, **(environ or {})})
@@ -178,14 +182,14 @@ class World:
                 await tab.answered(*filter(is_question, names))
         await at_rest(self.database_url)
         for tab in self.tabs:
-            await self._has_seen_all(tab)
+            await self.has_seen_all(tab)
         calls = [] if paused else self.model_calls()
         damage = count(self.tabs, calls, self.effects(), newest_counts=newest_counts)
         faults = [fault for tab in self.tabs for fault in tab.faults]
         assert damage.none, f"{damage.table()}\n{faults}\n{self.logs()}"
         return damage
 
-    async def _has_seen_all(self, tab: Tab) -> None:
+    async def has_seen_all(self, tab: Tab) -> None:
         """Return when all that the daemon has told this tab has been read."""
         told = len(tab.frames)
         await tab.until(lambda: tab.connected, "a connection")
