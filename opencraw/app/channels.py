@@ -49,6 +49,10 @@ class ChannelHost:
     def __init__(self, hosted: Mapping[str, Hosted]) -> None:
         self.hosted = hosted
         self.channels = {name: each.channel for name, each in hosted.items()}
+        # Asked once here and not at every delta: looking at a protocol takes microseconds.
+        self._streaming = {
+            name: channel for name, channel in self.channels.items() if isinstance(channel, Streams)
+        }
         #: Each keeps our claim to receive for one channel.
         self._claims: set[asyncio.Future[None]] = set()
 
@@ -66,12 +70,12 @@ class ChannelHost:
 
     def streams(self, name: str) -> bool:
         """Whether a channel can show a turn while it runs."""
-        return isinstance(self.channels.get(name), Streams)
+        return name in self._streaming
 
     def show(self, address: Address, event: Event) -> None:
         """Pass an event of a running turn to its channel, if that can show it."""
-        channel = self.channels.get(address.channel)
-        if isinstance(channel, Streams):
+        channel = self._streaming.get(address.channel)
+        if channel is not None:
             channel.show(address, event)
 
     def let_go(self) -> None:

@@ -53,8 +53,8 @@ class Peers:
         self.tell(LetGo())
 
     def _show_elsewhere(self, address: Address, event: Event) -> None:
-        if self._host.streams(address.channel):
-            self.tell(Shown(address, event))
+        if self._node.others and self._host.streams(address.channel):
+            self._bus.publish(Shown(address, event))
 
     def listen(self, dispatcher: Dispatcher) -> None:
         """From now on, do what the others hint at."""

@@ -56,7 +56,7 @@ class Node:
 
     @property
     def holds_lease(self) -> bool:
-        """Whether nobody else can have taken this node's work."""
+        """Whether nobody else can have taken this node's work, as far as it has heard of others."""
         return self.others == 0 or _now() < self._held_until
 
     async def join(self) -> None:
@@ -92,16 +92,20 @@ class Node:
             await asyncio.sleep(LEASE_SECONDS / _RENEWALS_PER_LEASE)
             asked = _now()
             record = await self._database.commit(SQL.renew_lease, (self.id, LEASE_SECONDS))
-            if not self.holds_lease:
-                # A new lease does not bring back what was taken under the old one. Whoever wakes
-                # from a long sleep may renew before anybody has noticed.
-                self._let_go(lapsed)
+            over = _now() >= self._held_until
             if record is not None and record["known"]:
-                self._held_until = asked + LEASE_SECONDS
                 self.others = record["others"]
+                until = asked + LEASE_SECONDS
             else:
                 # Long gone and forgotten by the others: enter anew.
                 await self.join()
+                until = self._held_until
+            if over and self.others:
+                # A new lease does not bring back what was taken under the old one. Whoever wakes
+                # from a long sleep may renew before anybody has noticed, and whoever was alone when
+                # last heard of has to be told that it is not any more.
+                self._let_go(lapsed)
+            self._held_until = until
             self._let_go_of_all = False
 
     async def _watch(self, lapsed: Callable[[], None]) -> None:

@@ -52,20 +52,25 @@ RETURNING given.ord;
 
 -- name: receive_for
 -- Group commit. Become the one process that receives for a channel, or stay it; no row comes back
--- while another one is and lives.
+-- while another one is and lives. The same claim may be there twice, when an answer got lost.
 WITH given AS (
     SELECT *
       FROM unnest($1::text[], $2::text[], $3::uuid[]) WITH ORDINALITY
         AS row(channel, account, owner, ord)
-), held AS (
+), taken AS (
     INSERT INTO receiver (channel, account, owner)
-    SELECT channel, account, owner FROM given
+    SELECT DISTINCT ON (channel, account) channel, account, owner FROM given
+     ORDER BY channel, account, ord
         ON CONFLICT (channel, account) DO UPDATE
-       SET owner = excluded.owner,
-           since = CASE WHEN receiver.owner = excluded.owner THEN receiver.since ELSE now() END
-     WHERE receiver.owner = excluded.owner
-        OR NOT EXISTS (SELECT FROM node
+       SET owner = excluded.owner
+     WHERE receiver.owner <> excluded.owner
+       AND NOT EXISTS (SELECT FROM node
                         WHERE node.id = receiver.owner AND node.lease_until >= now())
     RETURNING channel, account, owner
 )
-SELECT given.ord FROM given JOIN held USING (channel, account, owner);
+SELECT given.ord
+  FROM given
+ WHERE EXISTS (SELECT FROM taken WHERE (taken.channel, taken.account, taken.owner)
+                                     = (given.channel, given.account, given.owner))
+    OR EXISTS (SELECT FROM receiver WHERE (receiver.channel, receiver.account, receiver.owner)
+                                        = (given.channel, given.account, given.owner));

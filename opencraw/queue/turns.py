@@ -201,10 +201,10 @@ class Turns:
             for record in records
         ]
 
-    async def to_be_stopped(self, active: Sequence[UUID]) -> Sequence[UUID]:
-        """The sessions of those `active` turns whose end a person asked for, here or elsewhere."""
+    async def to_be_stopped(self, active: Sequence[UUID]) -> frozenset[UUID]:
+        """Those of the `active` turns whose end a person asked for, here or elsewhere."""
         records = await self._database.fetch(SQL.to_be_stopped, list(active))
-        return [record["session_id"] for record in records]
+        return frozenset(record["id"] for record in records)
 
     async def take_over(self, turn: Turn) -> bool:
         """Make an abandoned turn ours as its next attempt; False when somebody else did."""

@@ -119,8 +119,7 @@ SELECT given.ord, coalesce(posted.seq, outbox.seq) AS seq,
 SELECT turn.id, turn.session_id, turn.owner, turn.attempt, turn.writes, turn.model,
        turn.correlation_id, turn.stop_requested, turn.rights, turn.pool, turn.deaths,
        turn.owner = $1 OR node.left_at IS NULL AS died,
-       session.tenant, session.agent, session.channel, session.account, session.chat,
-       session.thread
+       session.channel, session.account, session.chat, session.thread
   FROM turn
   JOIN session ON session.id = turn.session_id
   LEFT JOIN node ON node.id = turn.owner
@@ -131,7 +130,7 @@ SELECT turn.id, turn.session_id, turn.owner, turn.attempt, turn.writes, turn.mod
  LIMIT $3;
 
 -- name: to_be_stopped
-SELECT session_id FROM turn WHERE id = ANY($1::uuid[]) AND state = 'running' AND stop_requested;
+SELECT id FROM turn WHERE id = ANY($1::uuid[]) AND state = 'running' AND stop_requested;
 
 -- name: take_over
 -- Group commit. Whoever still works under the old attempt is fenced from here on. `deaths` is one

@@ -9,8 +9,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Coroutine
-from typing import Any
+from collections.abc import Awaitable, Callable
+from functools import partial
 from uuid import UUID
 
 from opencraw.contract import Draft
@@ -211,8 +211,10 @@ class Dispatcher:
         await self._orphans.look(held)
         if self._orphans.known:
             self._wake.set()
-        for session in await self._turns.to_be_stopped(ours):
-            self.stop(session)
+        stopped = await self._turns.to_be_stopped(ours)
+        for running in filter(None, (lane.running for lane in self._lanes)):
+            if running.turn.id in stopped:
+                running.stop()
         before = {lane.session: lane.changes for lane in self._lanes}
         found = await self._inbox.lanes_with_work()
         for session, backlog in found.items():
@@ -220,18 +222,20 @@ class Dispatcher:
         for lane in self._lanes:
             # What happened to a lane while the database was asked is newer than its answer.
             if lane.changes == before.get(lane.session, 0):
-                known = lane.waiting
-                stock = found.get(lane.session)
-                if stock is not None:
-                    lane.follow(self._rules.of(stock.channel, stock.choice))
-                self._lanes.take_stock(lane, stock)
-                if lane.running is not None and lane.waiting > known:
-                    # Somebody spoke at another node, and word of it did not reach us.
-                    lane.running.spoken_to(lane.running.turn.rights)
+                self._take_stock(lane, found.get(lane.session))
             if lane.session in found:
                 self._relieve(lane)
                 if not isinstance(lane.state, Aside):
                     self._look_at(lane)
+
+    def _take_stock(self, lane: Lane, backlog: inbox.Backlog | None) -> None:
+        known = lane.waiting
+        if backlog is not None:
+            lane.follow(self._rules.of(backlog.channel, backlog.choice))
+        self._lanes.take_stock(lane, backlog)
+        if lane.running is not None and lane.waiting > known:
+            # Somebody spoke at another node, and word of it did not reach us.
+            lane.running.spoken_to(lane.running.turn.rights)
 
     def _look_at(self, lane: Lane) -> None:
         self._lanes.stand_in_line(lane)
@@ -246,7 +250,7 @@ class Dispatcher:
         """Start what may start now; True when there may be more to do at once."""
         if self._closing or not self._workshop.node.holds_lease:
             return False
-        await self._take_over(tasks)
+        self._take_over(tasks)
         claimed = self._lanes.claim_next()
         if not claimed:
             return False
@@ -258,18 +262,18 @@ class Dispatcher:
             for lane in claimed:
                 self._let_go(lane)
             return False
-        await asyncio.gather(
-            *(self._contained(lane, self._begin(tasks, lane, stored.get(lane.session)))
-              for lane in claimed)
-        )  # fmt: skip
+        for lane in claimed:
+            # Each for itself: what one lane has to write must not hold up the others.
+            begin = partial(self._begin, tasks, lane, stored.get(lane.session))
+            tasks.create_task(self._contained(lane, begin))
         return self._lanes.has_next()
 
-    async def _contained(self, lane: Lane, claim: Coroutine[Any, Any, None]) -> None:
+    async def _contained(self, lane: Lane, claim: Callable[[], Awaitable[None]]) -> None:
         """One lane's trouble must not end the others."""
         try:
-            await claim
+            await claim()
         except Exception:
-            log.exception("the lane of session %s could not be claimed", lane.session)
+            log.exception("session %s got no turn; the poll tries again in a second", lane.session)
             self._let_go(lane)
 
     def _let_go(self, lane: Lane) -> None:
@@ -303,9 +307,9 @@ class Dispatcher:
         assert isinstance(lane.state, Claiming)
         claiming = lane.state
         if claiming.stopped:
-            # Who speaks after a stop wants an answer, and this turn may be about that.
-            after = bool(claiming.spoken)
-            turn.stop_requested = not after or bool(await self._turns.to_be_stopped([turn.id]))
+            # Only the database knows whether this turn is about what was stopped, or about what was
+            # said after that.
+            turn.stop_requested = bool(await self._turns.to_be_stopped([turn.id]))
         if not self._workshop.node.holds_lease:
             # It ended while the database was asked: whoever finds the turn goes on with it.
             self._orphans.hand_over(turn)
@@ -339,10 +343,9 @@ class Dispatcher:
         if self._lanes.has_next() or self._orphans.known:
             self._wake.set()
 
-    async def _take_over(self, tasks: asyncio.TaskGroup) -> None:
+    def _take_over(self, tasks: asyncio.TaskGroup) -> None:
         """Go on with turns that nobody works on, before any new one: they block their lanes."""
         abandoned, self._orphans.known = self._orphans.known, []
-        resumed = []
         for turn in abandoned:
             if self._lanes.free(turn.pool) <= 0:
                 self._orphans.known.append(turn)
@@ -351,8 +354,7 @@ class Dispatcher:
             lane = self._lanes.lane(turn.session_id, rules)
             if not lane.is_busy:
                 self._lanes.claim(lane, turn.pool).turn = turn.id
-                resumed.append(self._contained(lane, self._resume(tasks, lane, turn)))
-        await asyncio.gather(*resumed)
+                tasks.create_task(self._contained(lane, partial(self._resume, tasks, lane, turn)))
 
     async def _resume(self, tasks: asyncio.TaskGroup, lane: Lane, turn: Turn) -> None:
         session = await self._orphans.take_over(turn)

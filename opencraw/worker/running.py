@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Sequence
 from contextlib import aclosing
+from dataclasses import dataclass
 
 from opencraw import crashpoints
 from opencraw.context.assembly import MOST_ENTRIES
@@ -46,7 +47,20 @@ log = logging.getLogger(__name__)
 MOST_DEATHS = 8
 #: What was cancelled and goes on all the same is left to itself after so long.
 CANCEL_SECONDS = 5.0
+_LOOK_AGAIN_SECONDS = 1.0
 _SUMMARY = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Stopped:
+    """A person, or a newer message, ended the turn."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stuck:
+    """It showed no sign of life while it was at this."""
+
+    what: str
 
 
 class Running:
@@ -65,8 +79,8 @@ class Running:
         self._tools: list[str] = []
         self._spoken_to = False
         self._contradicted = asyncio.Event()
-        self._stopped = turn.stop_requested
-        self._stuck: str | None = None
+        #: Why the turn ends before its work is done.
+        self._ending: Stopped | Stuck | None = Stopped() if turn.stop_requested else None
         self._recalled = False
         self._work: asyncio.Task[Settlement] | None = None
         #: The work takes no notice of its end and goes on by itself.
@@ -79,17 +93,25 @@ class Running:
 
     def stop(self) -> None:
         """End the turn now: what it has said is kept and flagged, open calls are closed."""
-        if not self._stopped and self._work is not None:
-            self._work.cancel()
-        self._stopped = True
+        if self._ending is None:
+            self._end(Stopped())
 
     def end_if_stuck(self, now: float) -> None:
         """End the turn if it shows no sign of life; its messages are answered with the reason."""
-        if now < self.doing.until or self._stuck is not None or self._work is None:
+        if now < self.doing.until or self._ending is not None or self._work is None:
             return
-        self._stuck = self.doing.what
-        log.error("turn %s is stuck: no sign of life while %s", self.turn.id, self._stuck)
-        self._work.cancel()
+        what = self.doing.what
+        log.error(
+            "turn %s shows no sign of life while %s; it is ended with a notice, its lane goes on",
+            self.turn.id,
+            what,
+        )
+        self._end(Stuck(what))
+
+    def _end(self, reason: Stopped | Stuck) -> None:
+        self._ending = reason
+        if self._work is not None:
+            self._work.cancel()
 
     def spoken_to(self, rights: str) -> None:
         """A message of somebody with these rights reached the lane."""
@@ -136,7 +158,7 @@ class Running:
         self._work = asyncio.ensure_future(self._work_it())
         watch = asyncio.ensure_future(self._watch())
         try:
-            if self._stopped:
+            if self._ending is not None:
                 self._work.cancel()
             await self._ended(self._work)
             settlement = await self._settlement(self._work)
@@ -166,7 +188,10 @@ class Running:
             try:
                 if await self._is_overtaken():
                     self.stop()
-            except Unavailable:
+            except Exception:
+                # The turn must not become deaf; what interrupts it still waits.
+                log.exception("turn %s: looking at its lane, soon again", self.turn.id)
+                await asyncio.sleep(_LOOK_AGAIN_SECONDS)
                 self._contradicted.set()
 
     async def _ended(self, work: asyncio.Task[Settlement]) -> None:
@@ -190,15 +215,16 @@ class Running:
     async def _settlement(self, work: asyncio.Task[Settlement]) -> Settlement:
         if work.done() and not work.cancelled():
             return await work
-        if self._stuck is not None:
-            return self._failed(
-                f"stuck: {self._stuck}",
-                _apology(f"the work on it came to a halt ({self._stuck})"),
-            )
-        if self._stopped:
-            return await self._cut_short()
-        # Nobody asked for it: something below cancelled itself.
-        return self._failed("internal: cancelled", _apology("the work on it broke off"))
+        match self._ending:
+            case Stopped():
+                return await self._cut_short()
+            case Stuck(what):
+                return self._failed(
+                    f"stuck: {what}", _apology(f"the work on it came to a halt ({what})")
+                )
+            case None:
+                # Nobody asked for it: something below cancelled itself.
+                return self._failed("internal: cancelled", _apology("the work on it broke off"))
 
     async def _work_it(self) -> Settlement:
         """The turn's own work. Whatever goes wrong in it becomes words for the person, except what
@@ -218,12 +244,13 @@ class Running:
             )
 
     async def _converse(self) -> Settlement:
-        window = await self._recall()
         if self.turn.deaths >= MOST_DEATHS:
+            # Not even the conversation is read: that may be what they died of.
             return self._failed(
                 "deaths",
                 _apology(f"my process broke off {self.turn.deaths} times while I worked on it"),
             )
+        window = await self._recall()
         if self.turn.attempt > 1 and await self._is_overtaken():
             return await self._cut_short()
         runtime = self._workshop.runtime(self.turn.model)

@@ -61,6 +61,24 @@ async def test_a_node_that_slept_lets_go_before_it_renews(
     renewing.cancel()
 
 
+async def test_a_node_that_was_alone_lets_go_when_it_wakes_and_is_not_alone_any_more(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    awake, slept = nodes._now, 0.0
+    monkeypatch.setattr(nodes, "_now", lambda: awake() + slept)
+    node = Node(database, uuid4())
+    await node.join()
+    assert node.holds_lease
+    slept = 60.0
+    assert node.holds_lease, "as far as it knows"
+    await Node(database, uuid4()).join()
+    told: list[int] = []
+    renewing = asyncio.create_task(node._renew(lambda: told.append(node.others)))
+    await until(lambda: told)
+    assert told == [1]
+    renewing.cancel()
+
+
 async def test_who_leaves_is_dead_at_once(database: Database) -> None:
     node = Node(database, uuid4())
     await node.join()
