@@ -18,6 +18,7 @@ from bench.processes import Daemon, model_server, printed, spawn
 from opencraw.context.assembly import MOST_ENTRIES
 from opencraw.contract import Address, Envelope, Rights, Sender
 from opencraw.queue.inbox import Inbox
+from opencraw.sessions.keys import Conversation
 from opencraw.store.database import Database
 from opencraw.store.embedded import EmbeddedPostgres
 from opencraw.store.migrations import migrate
@@ -191,7 +192,9 @@ async def accepts(folder: Path) -> Figures:
 
             async def produce(producer: int, count: int) -> None:
                 for _ in range(count):
-                    await inbox.accept(_envelope(producer), patience=60)
+                    said = _envelope(producer)
+                    here = Conversation.at(said.address, said.tenant)
+                    await inbox.accept(said, here, patience=60)
 
             await asyncio.gather(*(produce(n, 20) for n in range(64)))
             began = time.perf_counter()

@@ -75,6 +75,12 @@ class Usage(msgspec.Struct, frozen=True):
     completion_tokens: int = 0
     cached_tokens: int = 0
 
+    @property
+    def is_credible(self) -> bool:
+        """Whether a provider can have counted this. Nothing at all is no count."""
+        counts = (self.prompt_tokens, self.completion_tokens, self.cached_tokens)
+        return any(counts) and all(0 <= count <= MOST_TOKENS for count in counts)
+
     def bounded(self) -> Usage:
         """With every count between 0 and `MOST_TOKENS`: the numbers come from outside."""
         return Usage(

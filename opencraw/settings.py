@@ -11,6 +11,9 @@ Mode = Literal["collect", "followup", "steer", "interrupt"]
 DebounceWindow = Literal["fixed", "sliding"]
 Drop = Literal["summarize", "oldest", "newest", "block"]
 
+LONGEST_DEBOUNCE_MS = 60_000
+LARGEST_CAP = 1000
+
 
 class Section(BaseModel):
     """Part of the configuration: unknown keys and wrong types are refused, values never change.
@@ -43,7 +46,7 @@ class ChannelSettings(Section):
     mode: Mode | None = None
     """Overrides queue.mode for this channel."""
 
-    debounce_ms: int | None = Field(default=None, ge=0, le=60_000)
+    debounce_ms: int | None = Field(default=None, ge=0, le=LONGEST_DEBOUNCE_MS)
     """Overrides queue.debounce_ms for this channel."""
 
     debounce_window: DebounceWindow | None = None

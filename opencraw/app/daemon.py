@@ -16,7 +16,7 @@ from uuid import UUID
 import opencraw
 from opencraw.app import notify
 from opencraw.app.channels import ChannelHost
-from opencraw.app.limits import Purses, open_limits, spend
+from opencraw.app.limits import Purses, open_limits, spending_status
 from opencraw.app.peers import Peers, SharedLanes
 from opencraw.app.runtimes import Runtimes
 from opencraw.bus.bus import Bus
@@ -30,8 +30,7 @@ from opencraw.control.server import HttpServer
 from opencraw.control.token import access_token, link
 from opencraw.errors import CannotStart, NotFound, Refused, Unavailable
 from opencraw.explain.answer import as_json
-from opencraw.explain.explainer import Explainer, Here
-from opencraw.explain.story import AtWork
+from opencraw.explain.explainer import AtWork, Explainer, Here
 from opencraw.gateway.door import Door, Outlets
 from opencraw.outbox.sender import Outbox
 from opencraw.queue.inbox import Inbox
@@ -87,9 +86,9 @@ class Daemon:
         self._limits = open_limits(
             configuration,
             database,
-            tell_others=lambda sender, count: self._peers.tell(Paced(sender, count)),
+            tell_others=lambda sender: self._peers.tell(Paced(sender)),
         )
-        bus.on(Paced, lambda hint: self._limits.rates.others_took(hint.key, hint.count))
+        bus.on(Paced, lambda hint: self._limits.rates.others_took(hint.sender))
         self._outbox = Outbox(database, node.id, self._host.channels, self._limits.speech)
         self._peers = Peers(node, bus, self._host, self._outbox)
         self._dispatcher = Dispatcher(
@@ -269,7 +268,7 @@ class Daemon:
             ],
             "turns_running": self._dispatcher.turns_running,
             "waiting": self._dispatcher.messages_waiting,
-            **await spend(self._limits.spending),
+            **await spending_status(self._limits.spending),
         }
 
     async def sessions(self, limit: int) -> Sequence[Mapping[str, object]]:

@@ -23,7 +23,7 @@ def open_limits(
     configuration: Configuration,
     database: Database,
     *,
-    tell_others: Callable[[str, int], None] | None = None,
+    tell_others: Callable[[str], None] | None = None,
 ) -> Limits:
     """What the door and the outbox hold people and the assistant to."""
     given = configuration.limits
@@ -51,7 +51,7 @@ class Purses:
         return Purse(self._spending, turn.id, tariff)
 
 
-async def spend(spending: Spending | None) -> Mapping[str, float | None]:
+async def spending_status(spending: Spending | None) -> Mapping[str, float | None]:
     """The day's spending for an operator; null where there is no cap, or nobody knows just now."""
     if spending is None:
         return {"spend_today": None, "spend_per_day": None}

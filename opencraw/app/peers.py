@@ -7,6 +7,8 @@ needed for any promise; it only saves everybody a poll.
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Callable
 from uuid import UUID
 
 from opencraw.app.channels import ChannelHost
@@ -20,6 +22,8 @@ from opencraw.sessions.choice import QueueChoice
 from opencraw.worker.dispatcher import Dispatcher
 
 _MOST_TURNS = 1_000
+#: Whoever opens a page at another node sees the draft after so long.
+PEEK_SECONDS = 0.1
 
 
 class Peers:
@@ -58,34 +62,52 @@ class Peers:
 
     def listen(self, dispatcher: Dispatcher) -> None:
         """From now on, do what the others hint at."""
-
-        def spoken(hint: Spoken) -> None:
-            here = dispatcher.works_on(hint.session)
-            if here or (hint.needs_hands and dispatcher.sees_to(hint.session, hint.origin)):
-                dispatcher.arrived(hint.session, hint.channel, hint.rights, hint.origin)
-
-        def stopped(hint: Stopped) -> None:
-            # It may come late, and a newer turn may run by now: only the database knows which turn
-            # was meant.
-            if dispatcher.works_on(hint.session):
-                dispatcher.look_again()
-
-        def peeked(hint: Peek) -> None:
-            running = dispatcher.running(hint.session)
-            if running is not None:
-                for event in _from_its_start(running.draft):
-                    self._show_elsewhere(running.turn.address, event)
-
-        def shown(hint: Shown) -> None:
-            if not self._attempts.is_over(hint.event):
-                self._host.show(hint.address, hint.event)
-
-        self._bus.on(Spoken, spoken)
-        self._bus.on(Stopped, stopped)
-        self._bus.on(Peek, peeked)
-        self._bus.on(Shown, shown)
-        self._bus.on(Chosen, lambda h: dispatcher.choice_changed(h.session, h.channel, h.choice))
+        drafts = _AskedDrafts(dispatcher, self._show_elsewhere)
+        self._bus.on(Shown, self._shown)
+        self._bus.on(Peek, drafts.peeked)
+        self._bus.on(Spoken, lambda hint: _spoken(dispatcher, hint))
         self._bus.on(LetGo, lambda _: dispatcher.look_again())
+        # These may come late, or from anybody: only the database knows what was asked for.
+        self._bus.on(Stopped, lambda hint: _look_at(dispatcher, hint.session))
+        self._bus.on(Chosen, lambda hint: _look_at(dispatcher, hint.session))
+
+    def _shown(self, hint: Shown) -> None:
+        if not self._attempts.is_over(hint.event):
+            self._host.show(hint.address, hint.event)
+
+
+def _look_at(dispatcher: Dispatcher, session: UUID) -> None:
+    if dispatcher.works_on(session):
+        dispatcher.look_again()
+
+
+def _spoken(dispatcher: Dispatcher, hint: Spoken) -> None:
+    here = dispatcher.works_on(hint.session)
+    if here or (hint.needs_hands and dispatcher.sees_to(hint.session, hint.origin)):
+        dispatcher.arrived(hint.session, hint.channel, hint.rights, hint.origin)
+
+
+class _AskedDrafts:
+    """Shows drafts from their start to those who ask. One answer serves all who ask until it is
+    given, for drafts are long."""
+
+    def __init__(self, dispatcher: Dispatcher, show: Callable[[Address, Event], None]) -> None:
+        self._dispatcher = dispatcher
+        self._show = show
+        self._asked_for: set[UUID] = set()
+
+    def peeked(self, hint: Peek) -> None:
+        if hint.session in self._asked_for or self._dispatcher.running(hint.session) is None:
+            return
+        self._asked_for.add(hint.session)
+        asyncio.get_running_loop().call_later(PEEK_SECONDS, self._answer, hint.session)
+
+    def _answer(self, session: UUID) -> None:
+        self._asked_for.discard(session)
+        running = self._dispatcher.running(session)
+        if running is not None:
+            for event in _from_its_start(running.draft):
+                self._show(running.turn.address, event)
 
 
 class SharedLanes:
@@ -98,8 +120,8 @@ class SharedLanes:
     def is_crowded(self, session: UUID) -> bool:
         return self._dispatcher.is_crowded(session)
 
-    def refuses(self, session: UUID, channel: str) -> int | None:
-        return self._dispatcher.refuses(session, channel)
+    def refuses(self, session: UUID, channel: str, coming: int) -> int | None:
+        return self._dispatcher.refuses(session, channel, coming)
 
     def arrived(self, session: UUID, channel: str, rights: str, origin: str) -> None:
         self._dispatcher.arrived(session, channel, rights, origin)
@@ -119,7 +141,7 @@ class SharedLanes:
 
     def choice_changed(self, session: UUID, channel: str, choice: QueueChoice) -> None:
         self._dispatcher.choice_changed(session, channel, choice)
-        self._peers.tell(Chosen(session, channel, choice))
+        self._peers.tell(Chosen(session))
 
     def stop(self, session: UUID) -> None:
         self._dispatcher.stop(session)

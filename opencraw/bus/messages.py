@@ -13,7 +13,6 @@ import msgspec
 
 from opencraw.contract import Address
 from opencraw.events import Event
-from opencraw.sessions.choice import QueueChoice
 
 
 class Spoken(msgspec.Struct, frozen=True, tag=True):
@@ -31,8 +30,6 @@ class Chosen(msgspec.Struct, frozen=True, tag=True):
     """The people of this session chose how its queue behaves."""
 
     session: UUID
-    channel: str
-    choice: QueueChoice
 
 
 class Stopped(msgspec.Struct, frozen=True, tag=True):
@@ -59,23 +56,26 @@ class LetGo(msgspec.Struct, frozen=True, tag=True):
 
 
 class Paced(msgspec.Struct, frozen=True, tag=True):
-    """A sender used up so much of what its rate allows."""
+    """A message of this sender was taken: it used up one of those that its rate allows."""
 
-    key: str
-    count: int
+    sender: str
 
 
 Message = Spoken | Chosen | Stopped | Shown | Peek | LetGo | Paced
 
 #: A parcel begins with the id of the node that sent it.
 _SENDER_BYTES = 16
+#: What reading bytes of strangers raises; brackets within brackets end in the last of them.
+_UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _encode = msgspec.msgpack.Encoder().encode
 _open: msgspec.msgpack.Decoder[list[msgspec.Raw]] = msgspec.msgpack.Decoder(list[msgspec.Raw])
 _read: msgspec.msgpack.Decoder[Message] = msgspec.msgpack.Decoder(Message)
 
 
-class Garbled(Exception):
-    """Bytes that no node of this version sent."""
+class Garbled(msgspec.Struct, frozen=True):
+    """Bytes that no node of this version sent, and what is wrong with them."""
+
+    problem: str
 
 
 def pack(sender: UUID, messages: Sequence[Message]) -> bytes:
@@ -93,11 +93,11 @@ def unpack(parcel: bytes) -> Iterator[Message | Garbled]:
     its parcel still counts."""
     try:
         sealed = _open.decode(parcel[_SENDER_BYTES:])
-    except msgspec.DecodeError as error:
+    except _UNREADABLE as error:
         yield Garbled(str(error))
         return
     for each in sealed:
         try:
             yield _read.decode(each)
-        except msgspec.DecodeError as error:
+        except _UNREADABLE as error:
             yield Garbled(str(error))

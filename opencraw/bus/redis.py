@@ -86,7 +86,7 @@ class RedisBus(Bus):
             began = self._clock()
             try:
                 await self._connected()
-            except (RedisError, OSError) as error:
+            except Exception as error:  # noqa: BLE001 - noted; no word from out there may end the daemon
                 self._note_trouble(error)
             if self._clock() - began > _GOOD_SECONDS:
                 waits = pauses(0.05, 2.0)
@@ -108,7 +108,7 @@ class RedisBus(Bus):
                     await _until_one_fails(self._listen(subscription), self._speak(client))
         finally:
             # A server that hangs must not keep us: its connections are dropped, not closed.
-            with contextlib.suppress(RedisError, OSError):
+            with contextlib.suppress(RedisError, OSError, ValueError):
                 await client.aclose()
 
     async def _speak(self, client: Redis) -> None:
@@ -140,7 +140,9 @@ class RedisBus(Bus):
                 raise TimeoutError(f"nothing was heard for {SILENCE_SECONDS:g} s")
             if heard["type"] != "message":
                 continue
-            parcel: bytes = heard["data"]
+            parcel = heard["data"]
+            if not isinstance(parcel, bytes):
+                continue
             if is_from(self._node, parcel):
                 self._note_success()
                 continue
@@ -155,7 +157,7 @@ class RedisBus(Bus):
             self._garbled = True
             log.warning(
                 "something on the Redis channel %s was not understood and is ignored, now and later"
-                " (a newer OpenCraw, or another program?): %s", self._channel, what,
+                " (a newer OpenCraw, or another program?): %s", self._channel, what.problem,
             )  # fmt: skip
 
     def _note_trouble(self, error: BaseException) -> None:

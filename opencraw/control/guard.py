@@ -38,6 +38,7 @@ from opencraw.control.errors import (
 from opencraw.control.origins import Origins
 from opencraw.errors import Forbidden, QueueFull, Unauthorised
 from opencraw.telemetry.logs import About
+from opencraw.telemetry.seldom import Seldom
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -46,6 +47,8 @@ CREDENTIAL = web.RequestKey("credential", Credential)
 CORRELATION_ID = web.RequestKey("correlation_id", UUID)
 _SAFE_METHODS = {hdrs.METH_GET, hdrs.METH_HEAD, hdrs.METH_OPTIONS}
 _PAGES_CAN_SEND = {"text/plain", "application/x-www-form-urlencoded", "multipart/form-data"}
+#: In characters; a stranger may choose the path of a request.
+_LONGEST_PATH = 120
 _TOKEN_QUERIES = ("token", "access_token")
 _log = logging.getLogger(__name__)
 
@@ -86,6 +89,7 @@ class Guard:
         self._keyring = keyring
         self._limits = limits
         self._attempts = Attempts()
+        self._refusals = Seldom()
         self._in_flight = 0
         self.sockets: WeakSet[web.WebSocketResponse] = WeakSet()
 
@@ -103,7 +107,7 @@ class Guard:
             if visit.answered:
                 _record_broken_off(request, error)
                 raise ConnectionError("the answer had begun") from error
-            _record_refusal(request, error)
+            _record_refusal(request, error, self._refusals)
             return problem(error).response(correlation_id)
         finally:
             self._leave(visit)
@@ -255,13 +259,13 @@ def _at_work(request: web.Request) -> Iterator[None]:
         connection.done()
 
 
-def _record_refusal(request: web.Request, error: Exception) -> None:
+def _record_refusal(request: web.Request, error: Exception, refusals: Seldom) -> None:
     about = About(correlation_id=str(request[CORRELATION_ID]))
     code = problem(error).code
     if code == "INTERNAL_ERROR":
         _log.error("%s failed", _what(request), exc_info=error, extra=about)
-    elif isinstance(error, Unauthorised | Forbidden | TooManyAttempts):
-        _log.info("%s refused: %s", _what(request), code, extra=about)
+    elif isinstance(error, Unauthorised | Forbidden | TooManyAttempts) and refusals.may_be_told():
+        _log.info("%s refused: %s%s", _what(request), code, refusals.untold(), extra=about)
 
 
 def _record_broken_off(request: web.Request, error: Exception) -> None:
@@ -271,4 +275,6 @@ def _record_broken_off(request: web.Request, error: Exception) -> None:
 
 
 def _what(request: web.Request) -> str:
-    return f"{request.method} {request.rel_url.raw_path}"
+    path = request.rel_url.raw_path
+    shown = path if len(path) <= _LONGEST_PATH else f"{path[:_LONGEST_PATH]}…"
+    return f"{request.method} {shown}"

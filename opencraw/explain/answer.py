@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 
 from opencraw.explain.sentences import Explanation
-from opencraw.explain.story import Delivery, Story, Turn, TurnState
+from opencraw.explain.story import DeliveryFacts, Story, TurnFacts
 
 
 def as_json(story: Story, explanation: Explanation) -> Mapping[str, object]:
@@ -52,13 +52,9 @@ def as_json(story: Story, explanation: Explanation) -> Mapping[str, object]:
     }
 
 
-def _turn_json(turn: Turn) -> Mapping[str, object]:
-    own = asdict(turn) | {"id": str(turn.id)}
-    if turn.state is not TurnState.RUNNING:
-        return own | {"hands": None, "at_work": None}
-    seconds = round(turn.at_work.seconds, 1)
-    return own | {"at_work": {"what": turn.at_work.what, "seconds": seconds}}
+def _turn_json(turn: TurnFacts) -> Mapping[str, object]:
+    return asdict(turn) | {"id": str(turn.id)}
 
 
-def _delivery_json(delivery: Delivery) -> Mapping[str, object]:
+def _delivery_json(delivery: DeliveryFacts) -> Mapping[str, object]:
     return asdict(delivery) | {"id": str(delivery.id)}

@@ -1,28 +1,27 @@
 -- name: find
 -- Which message somebody means who names a message, a turn or a delivery whose id is from $1 to $2.
-SELECT 'message' AS kind, message_id AS id, message_id
-  FROM inbox
- WHERE message_id BETWEEN $1::uuid AND $2::uuid
-UNION ALL
-SELECT 'turn', turn.id, asked.message_id
-  FROM turn
+WITH named AS (
+    SELECT 'message' AS kind, message_id AS id, message_id, NULL::uuid AS turn_id
+      FROM inbox
+     WHERE message_id BETWEEN $1::uuid AND $2::uuid
+     UNION ALL
+    SELECT 'turn', id, NULL, id
+      FROM turn
+     WHERE id BETWEEN $1 AND $2
+     UNION ALL
+    SELECT 'delivery', delivery_id, NULL, turn_id
+      FROM outbox
+     WHERE delivery_id BETWEEN $1 AND $2
+     LIMIT 5
+)
+SELECT named.kind, named.id, coalesce(named.message_id, asked.message_id) AS message_id
+  FROM named
   LEFT JOIN LATERAL (SELECT message_id FROM inbox
-                      WHERE turn_id = turn.id
+                      WHERE turn_id = named.turn_id
                       -- What it answers comes before what it heard, replaced or summed up.
                       ORDER BY outcome IN ('injected', 'superseded', 'summarized') NULLS FIRST,
                                id DESC
-                      LIMIT 1) AS asked ON true
- WHERE turn.id BETWEEN $1 AND $2
-UNION ALL
-SELECT 'delivery', outbox.delivery_id, asked.message_id
-  FROM outbox
-  LEFT JOIN LATERAL (SELECT message_id FROM inbox
-                      WHERE turn_id = outbox.turn_id
-                      ORDER BY outcome IN ('injected', 'superseded', 'summarized') NULLS FIRST,
-                               id DESC
-                      LIMIT 1) AS asked ON true
- WHERE outbox.delivery_id BETWEEN $1 AND $2
- LIMIT 5;
+                      LIMIT 1) AS asked ON true;
 
 -- name: newest
 SELECT message_id FROM inbox ORDER BY id DESC LIMIT $1;
@@ -36,7 +35,7 @@ SELECT clock_timestamp() AS now,
        inbox.trigger_type, inbox.correlation_id, left(inbox.text, 200) AS text,
        inbox.accepted_at, inbox.state, inbox.outcome,
        session.mode, session.debounce_ms, session.debounce_window, session.cap,
-       session.drop_policy, session.sends,
+       session.drop, session.sends,
        CASE inbox.state
        WHEN 'waiting' THEN (SELECT count(*) FROM inbox AS older
                              WHERE older.session_id = inbox.session_id

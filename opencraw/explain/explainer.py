@@ -10,18 +10,19 @@ from uuid import UUID, uuid5
 from opencraw.errors import NotFound, Refused
 from opencraw.explain.sentences import Explanation, explain
 from opencraw.explain.story import (
-    AtWork,
-    Delivery,
+    DeliveryFacts,
     DeliveryState,
     Hands,
-    Message,
+    MessageFacts,
     Outcome,
     State,
     Story,
-    Turn,
+    TurnFacts,
     TurnState,
+    Work,
 )
 from opencraw.explain.words import SHORT
+from opencraw.queue.failures import Failure
 from opencraw.queue.rules import QueueRules
 from opencraw.sessions.choice import QueueChoice
 from opencraw.store.database import Database, Record
@@ -33,6 +34,16 @@ SQL = load("opencraw.explain", "explain.sql")
 PATIENCE_SECONDS = 8.0
 _HEX_DIGITS = 32
 _ID = re.compile(rf"[0-9a-f]{{{SHORT},{_HEX_DIGITS}}}")
+
+
+@dataclass(frozen=True, slots=True)
+class AtWork:
+    """What a turn in our hands is at, and for how many seconds it has shown no other sign of
+    life."""
+
+    turn_id: UUID
+    what: str
+    seconds: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +112,7 @@ class Explainer:
 
     async def _stories(self, ids: Sequence[UUID]) -> Sequence[Story]:
         stories = await self._read(ids)
-        if any(story.turn and story.turn.hands is Hands.GIVEN_UP for story in stories):
+        if any(_is_given_up(story.turn) for story in stories):
             # Or it ended, or began, between our looks at the database and at the process.
             stories = await self._read(ids)
         return stories
@@ -142,11 +153,9 @@ class Explainer:
             turns_running=self._here.turns_running(),
         )
 
-    def _turn(self, record: Record) -> Turn:
-        at_work = self._here.at_work(record["session_id"])
-        if at_work is not None and at_work.turn_id != record["turn_id"]:
-            at_work = None
-        return Turn(
+    def _turn(self, record: Record) -> TurnFacts:
+        failure = record["failure"]
+        return TurnFacts(
             id=record["turn_id"],
             state=TurnState(record["turn_state"]),
             model=record["model"],
@@ -157,10 +166,9 @@ class Explainer:
             stop_requested=record["stop_requested"],
             started_at=record["started_at"],
             ended_at=record["ended_at"],
-            failure=record["failure"],
+            failure=None if failure is None else Failure.parse(failure),
             owner=_owner(record),
-            hands=self._hands(record, at_work),
-            at_work=at_work or _last_step(record),
+            work=self._work(record),
             queue_collected_messages=record["queue_collected_messages"],
             queue_debounced_messages=record["queue_debounced_messages"],
             queue_dropped_messages=record["queue_dropped_messages"],
@@ -169,9 +177,22 @@ class Explainer:
             cached_tokens=record["cached_tokens"],
         )
 
-    def _hands(self, record: Record, at_work: AtWork | None) -> Hands:
-        if at_work is not None:
-            return Hands.WORKING
+    def _work(self, record: Record) -> Work | None:
+        if record["turn_state"] != TurnState.RUNNING:
+            return None
+        here = self._here.at_work(record["session_id"])
+        if here is not None and here.turn_id == record["turn_id"]:
+            return Work(Hands.WORKING, here.what, round(here.seconds, 1))
+        # What a turn elsewhere is at, its last line tells.
+        running_a_tool = record["step"] == "tool_started"
+        what = (
+            f"running the tool {record['tool_name']}" if running_a_tool else "waiting for the model"
+        )
+        seconds = (record["now"] - record["step_at"]).total_seconds()
+        return Work(self._hands(record), what, round(seconds, 1))
+
+    def _hands(self, record: Record) -> Hands:
+        """In whose hands a turn is on which this process does not work."""
         if record["owner"] == self._here.node:
             return Hands.GIVEN_UP
         if record["owner_lives"]:
@@ -179,14 +200,18 @@ class Explainer:
         return Hands.HANDED_OVER if record["left_at"] is not None else Hands.DEAD
 
 
+def _is_given_up(turn: TurnFacts | None) -> bool:
+    return turn is not None and turn.work is not None and turn.work.hands is Hands.GIVEN_UP
+
+
 def _command_answer(message: UUID) -> UUID:
     """The delivery that answers this message if it is a command; see `Sessions.answer_command`."""
     return uuid5(message, "reply")
 
 
-def _message(record: Record) -> Message:
+def _message(record: Record) -> MessageFacts:
     outcome = record["outcome"]
-    return Message(
+    return MessageFacts(
         id=record["message_id"],
         session_id=record["session_id"],
         channel=record["channel"],
@@ -210,15 +235,8 @@ def _owner(record: Record) -> str | None:
     return record["host"] and f"{record['host']}, process {record['pid']}"
 
 
-def _last_step(record: Record) -> AtWork:
-    """What a turn elsewhere is at, as its last line tells."""
-    running_a_tool = record["step"] == "tool_started"
-    what = f"running the tool {record['tool_name']}" if running_a_tool else "waiting for the model"
-    return AtWork(record["turn_id"], what, (record["now"] - record["step_at"]).total_seconds())
-
-
-def _delivery(record: Record, channels: Sequence[str]) -> Delivery:
-    return Delivery(
+def _delivery(record: Record, channels: Sequence[str]) -> DeliveryFacts:
+    return DeliveryFacts(
         id=record["delivery_id"],
         kind=record["kind"],
         state=DeliveryState(record["state"]),

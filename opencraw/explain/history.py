@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import assert_never
 
-from opencraw.explain.story import Delivery, DeliveryState, State, Story, Turn
+from opencraw.explain.story import DeliveryFacts, DeliveryState, State, Story, TurnFacts
 from opencraw.explain.words import plural, short, times
 
 
@@ -41,17 +41,18 @@ def history(story: Story) -> Sequence[Moment]:
         died = f": {times(turn.deaths)} its process died or gave it up" if turn.deaths else ""
         moments.append(Moment(None, f"attempt {turn.attempt} of the turn{died}"))
     if turn.ended_at is not None:
-        moments.append(Moment(turn.ended_at, f"the turn ended: {turn.failure or turn.state}"))
+        how = turn.state if turn.failure is None else turn.failure.text
+        moments.append(Moment(turn.ended_at, f"the turn ended: {how}"))
     return moments + [_sent(each) for each in story.deliveries]
 
 
-def tried(delivery: Delivery) -> str:
+def tried(delivery: DeliveryFacts) -> str:
     """How often it was tried in vain."""
     unknown = f", of which {delivery.unknown} may have arrived" if delivery.unknown else ""
     return f"{plural(delivery.attempts, 'attempt')} failed{unknown}"
 
 
-def _company(turn: Turn) -> str:
+def _company(turn: TurnFacts) -> str:
     """What else the turn took up."""
     with_it = [
         f"{turn.queue_collected_messages} messages in one" if turn.queue_collected_messages else "",
@@ -65,7 +66,7 @@ def _company(turn: Turn) -> str:
     return "".join(f", {each}" for each in with_it if each)
 
 
-def _sent(delivery: Delivery) -> Moment:
+def _sent(delivery: DeliveryFacts) -> Moment:
     noun = "summary" if delivery.is_summary else delivery.kind
     name = short(delivery.id)
     match delivery.state:

@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import Literal
 from uuid import UUID
 
+from opencraw.queue.failures import Failure
 from opencraw.queue.rules import LaneRules
 from opencraw.sessions.choice import QueueChoice
 
@@ -52,7 +53,7 @@ class DeliveryState(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Message:
+class MessageFacts:
     """The message as it was accepted, and what became of it."""
 
     id: UUID
@@ -74,15 +75,6 @@ class Message:
     outcome: Outcome | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class AtWork:
-    """What a running turn is at, and for how many seconds it has shown no other sign of life."""
-
-    turn_id: UUID
-    what: str
-    seconds: float
-
-
 class Hands(StrEnum):
     """In whose hands a running turn is."""
 
@@ -97,7 +89,17 @@ class Hands(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Turn:
+class Work:
+    """What goes on in a running turn: in whose hands it is, what it is at, and for how many seconds
+    it has shown no other sign of life."""
+
+    hands: Hands
+    what: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class TurnFacts:
     """The turn that took the message up or, while it waits, the one that runs in its lane."""
 
     id: UUID
@@ -110,11 +112,11 @@ class Turn:
     stop_requested: bool
     started_at: datetime
     ended_at: datetime | None
-    failure: str | None
+    failure: Failure | None
     #: Host and process of its daemon, while they are known.
     owner: str | None
-    hands: Hands
-    at_work: AtWork
+    #: None unless it runs.
+    work: Work | None
     queue_collected_messages: int
     queue_debounced_messages: int
     queue_dropped_messages: int
@@ -124,7 +126,7 @@ class Turn:
 
 
 @dataclass(frozen=True, slots=True)
-class Delivery:
+class DeliveryFacts:
     """One outbound message of the turn, or the answer to a command."""
 
     id: UUID
@@ -147,26 +149,26 @@ class Story:
     """A message and all that bears on it."""
 
     now: datetime
-    message: Message
+    message: MessageFacts
     rules: LaneRules
     choice: QueueChoice
     #: Whether the assistant speaks in this conversation, as its people chose.
     sends: bool | None
     #: How many older messages of the lane wait.
     ahead: int
-    turn: Turn | None
+    turn: TurnFacts | None
     #: When the turn heard it on its way.
     heard_at: datetime | None
     #: The message that its turn answers, where that is another one.
     superseded_by: UUID | None
-    deliveries: tuple[Delivery, ...]
+    deliveries: tuple[DeliveryFacts, ...]
     #: How many daemons hold a lease.
     nodes: int
     #: How many turns run in this process.
     turns_running: int
 
     @property
-    def answer(self) -> Delivery | None:
+    def answer(self) -> DeliveryFacts | None:
         """The delivery that answers the message, once its turn has ended."""
         return next((each for each in self.deliveries if not each.is_summary), None)
 

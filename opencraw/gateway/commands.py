@@ -7,18 +7,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any, get_args
 
-from opencraw.contract import Rights
+from opencraw.contract import ChatType, Rights
 from opencraw.gateway.models import Models
 from opencraw.limits.tariff import amount
 from opencraw.queue.rules import LaneRules
-from opencraw.sessions.transcript import NO_CHANGE, Change, Session
-from opencraw.settings import DebounceWindow, Drop, Mode
+from opencraw.sessions.change import Change, ChooseModel, ChooseQueue, Reset, Speak, Stop
+from opencraw.sessions.choice import QueueChoice
+from opencraw.sessions.transcript import Session
+from opencraw.settings import LARGEST_CAP, LONGEST_DEBOUNCE_MS, DebounceWindow, Drop, Mode
 
-_LONGEST_DEBOUNCE_MS = 60_000
-_LARGEST_CAP = 1000
+#: In characters. Nobody needs more for a command.
+LONGEST = 1000
 _COMMAND = re.compile(r"\s*/[A-Za-z]*(\s|$)")
 
 
@@ -33,9 +35,15 @@ class Situation:
     channels: tuple[str, ...]
     uptime_seconds: float
     #: Of the person who asks.
+    chat_type: ChatType = ChatType.DIRECT
     rights: Rights = Rights.OWNER
     #: What the models cost today and may cost in a day, where there is a cap.
     spent: tuple[int, int] | None = None
+
+    @property
+    def may_decide(self) -> bool:
+        """Guests decide in a conversation of their own, and nowhere else."""
+        return self.rights is Rights.OWNER or self.chat_type is ChatType.DIRECT
 
 
 @dataclass(frozen=True)
@@ -43,7 +51,7 @@ class Answer:
     """What a command says, and what it changes in the session."""
 
     text: str
-    change: Change = NO_CHANGE
+    change: Change | None = None
 
 
 @dataclass(frozen=True)
@@ -55,6 +63,8 @@ class Command:
     help: str
     answer: Callable[[Situation, str], Answer]
     takes_argument: bool = False
+    #: It changes what others in the conversation are given.
+    decides: bool = False
 
 
 def is_command(text: str) -> bool:
@@ -64,7 +74,7 @@ def is_command(text: str) -> bool:
 
 def is_stop(text: str) -> bool:
     """Whether `text` ends what runs. That is heard however much was said before."""
-    return is_command(text) and _parts(text) == ("stop", "")
+    return len(text) <= LONGEST and is_command(text) and _parts(text) == ("stop", "")
 
 
 def answer(text: str, situation: Situation) -> Answer:
@@ -75,6 +85,9 @@ def answer(text: str, situation: Situation) -> Answer:
         return Answer(f"There is no command `/{name[:40]}`.\n\n{_list()}")
     if argument and not command.takes_argument:
         return Answer(f"`/{command.name}` takes nothing behind it. Usage: `{command.usage}`")
+    decides = command.decides and (argument or not command.takes_argument)
+    if decides and not situation.may_decide:
+        return Answer(f"Only the owner may use `/{command.name}` where others listen; ask them.")
     return command.answer(situation, argument)
 
 
@@ -97,7 +110,7 @@ def _new(_situation: Situation, _argument: str) -> Answer:
     return Answer(
         "A new conversation begins here; the assistant no longer sees what was said before. What "
         "ran or waited here has ended.",
-        change=Change("reset"),
+        change=Reset(),
     )
 
 
@@ -106,9 +119,7 @@ def _stop(situation: Situation, _argument: str) -> Answer:
     taken_back = f"{session.waiting} waiting taken back" if session.waiting else ""
     stopped = "the running answer ends" if session.running else ""
     what = " and ".join(filter(None, (stopped, taken_back)))
-    return Answer(
-        f"Stopped: {what}." if what else "There was nothing to stop.", change=Change("stop")
-    )
+    return Answer(f"Stopped: {what}." if what else "There was nothing to stop.", change=Stop())
 
 
 def _status(situation: Situation, _argument: str) -> Answer:
@@ -119,7 +130,7 @@ def _status(situation: Situation, _argument: str) -> Answer:
         ("channels", ", ".join(situation.channels)),
         ("running", "an answer" if session.running else "nothing"),
         ("waiting", str(session.waiting)),
-        ("queue", _queue_words(situation)),
+        ("queue", _queue_words(situation.rules)),
         ("up for", _duration(situation.uptime_seconds)),
     ]
     return Answer("\n".join(f"- {name}: {value}" for name, value in lines))
@@ -149,7 +160,7 @@ def _send(situation: Situation, argument: str) -> Answer:
         )
     if word not in _SENDS:
         return Answer(f"`{argument[:40]}` is not understood. Usage: `{COMMANDS['send'].usage}`")
-    return Answer(_SENDS_WORDS[word], Change("send", sends=_SENDS[word]))
+    return Answer(_SENDS_WORDS[word], Speak(_SENDS[word]))
 
 
 _SENDS = {"on": True, "off": False, "inherit": None}
@@ -168,7 +179,7 @@ def _model(situation: Situation, argument: str) -> Answer:
         argument = rest.strip()
     elif word in ("clear", "reset", "unset") and not rest:
         return Answer(
-            f"This conversation uses the default model, `{models.default}`.", Change("model")
+            f"This conversation uses the default model, `{models.default}`.", ChooseModel(None)
         )
     available = "\n".join(f"- `{label}`" for label in models.labels)
     if argument in ("", "list"):
@@ -180,18 +191,19 @@ def _model(situation: Situation, argument: str) -> Answer:
     label = models.find(argument)
     if label is None:
         return Answer(f"No configured model is called `{argument[:80]}`. Available:\n{available}")
-    return Answer(f"This conversation now uses `{label}`.", Change("model", model=label))
+    return Answer(f"This conversation now uses `{label}`.", ChooseModel(label))
 
 
 def _queue(situation: Situation, argument: str) -> Answer:
     usage = COMMANDS["queue"].usage
     if not argument:
         return Answer(
-            f"Messages that meet a running answer: {_queue_words(situation)}.\n\n"
+            f"Messages that meet a running answer: {_queue_words(situation.rules)}.\n\n"
             f"`{usage}` changes that for this conversation."
         )
     if argument.casefold() in ("default", "reset"):
-        return Answer("This conversation follows the configured queue again.", Change("queue"))
+        follows = ChooseQueue(QueueChoice())
+        return Answer("This conversation follows the configured queue again.", follows)
     chosen: dict[str, Any] = {}
     for word in argument.casefold().split():
         name, colon, value = word.rpartition(":")
@@ -203,13 +215,10 @@ def _queue(situation: Situation, argument: str) -> Answer:
                 "`/queue collect debounce:0.5s cap:25 drop:summarize`."
             )
         chosen |= meant
+    # A choice and the rules that follow from it have the same names for the same things.
+    rules = replace(situation.rules, **chosen)
     choice = replace(situation.session.choice, **chosen)
-    said = ", ".join(
-        f"{name.removesuffix('_policy').removesuffix('_ms').replace('_', ' ')} {value}"
-        for name, value in asdict(choice).items()
-        if value is not None
-    )
-    return Answer(f"Queue of this conversation: {said}.", Change("queue", choice))
+    return Answer(f"Queue of this conversation: {_queue_words(rules)}.", ChooseQueue(choice))
 
 
 def _one_of(field: str, words: Sequence[str]) -> Callable[[str], dict[str, Any] | None]:
@@ -224,7 +233,7 @@ def _debounce(value: str) -> dict[str, Any] | None:
 def _cap(value: str) -> dict[str, Any] | None:
     # isdigit alone would let digits of other scripts through.
     is_number = value.isascii() and value.isdigit() and len(value) <= 4
-    return {"cap": int(value)} if is_number and 0 < int(value) <= _LARGEST_CAP else None
+    return {"cap": int(value)} if is_number and 0 < int(value) <= LARGEST_CAP else None
 
 
 #: What stands before the colon, and how to read what stands behind it.
@@ -233,7 +242,7 @@ _QUEUE_WORDS: dict[str, Callable[[str], dict[str, Any] | None]] = {
     "debounce": _debounce,
     "window": _one_of("debounce_window", get_args(DebounceWindow)),
     "cap": _cap,
-    "drop": _one_of("drop_policy", get_args(Drop)),
+    "drop": _one_of("drop", get_args(Drop)),
 }
 
 
@@ -245,12 +254,11 @@ def _milliseconds(text: str) -> int | None:
                 value = float(number) * factor
             except ValueError:
                 return None
-            return int(value) if 0 <= value <= _LONGEST_DEBOUNCE_MS else None
+            return int(value) if 0 <= value <= LONGEST_DEBOUNCE_MS else None
     return None
 
 
-def _queue_words(situation: Situation) -> str:
-    rules = situation.rules
+def _queue_words(rules: LaneRules) -> str:
     return (
         f"{rules.mode}, debounce {rules.debounce_ms} ms ({rules.debounce_window}), "
         f"cap {rules.cap}, drop {rules.drop}"
@@ -269,9 +277,14 @@ COMMANDS = {
     command.name: command
     for command in (
         Command("help", "/help", "this list", _help),
-        Command("new", "/new", "forget what was said here and begin anew", _new),
+        Command(
+            "new", "/new", "forget what was said here and begin anew", _new, decides=True
+        ),
         Command("status", "/status", "model, channels, what runs and waits", _status),
-        Command("stop", "/stop", "end the running answer and take back what waits", _stop),
+        Command(
+            "stop", "/stop", "end the running answer and take back what waits", _stop,
+            decides=True,
+        ),
         Command(
             "queue",
             "/queue [collect|followup|steer|interrupt] [debounce:0.5s] [window:fixed|sliding] "
@@ -279,10 +292,11 @@ COMMANDS = {
             "what happens to messages that meet a running answer",
             _queue,
             takes_argument=True,
+            decides=True,
         ),
         Command(
             "model", "/model [list | <name> | clear]", "show or choose the model", _model,
-            takes_argument=True,
+            takes_argument=True, decides=True,
         ),
         Command("usage", "/usage", "tokens of this conversation, and what the day cost", _usage),
         Command(

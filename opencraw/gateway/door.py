@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Protocol
 from uuid import UUID, uuid4
@@ -14,7 +16,6 @@ from opencraw import crashpoints
 from opencraw.contract import (
     DEFAULT_TENANT,
     Address,
-    ChatType,
     Delivery,
     Draft,
     Envelope,
@@ -32,10 +33,11 @@ from opencraw.gateway.turnstile import Turnstile
 from opencraw.limits.rates import sender_of
 from opencraw.queue.inbox import Inbox
 from opencraw.queue.rules import QueueRules
+from opencraw.sessions.change import Change, ChooseModel, ChooseQueue, Reset, Speak, Stop
 from opencraw.sessions.choice import QueueChoice
-from opencraw.sessions.keys import AGENT, session_id, session_key
+from opencraw.sessions.keys import AGENT, Conversation, session_id
 from opencraw.sessions.send_policy import Place
-from opencraw.sessions.transcript import Change, Session, Sessions
+from opencraw.sessions.transcript import Session, Sessions
 from opencraw.store.text import storable
 
 LONGEST_TEXT = 1_000_000
@@ -52,7 +54,7 @@ class Lanes(Protocol):
     """Whoever runs the turns. What is told here is a hint; the database has the truth already."""
 
     def is_crowded(self, session: UUID) -> bool: ...
-    def refuses(self, session: UUID, channel: str) -> int | None: ...
+    def refuses(self, session: UUID, channel: str, coming: int) -> int | None: ...
     def arrived(self, session: UUID, channel: str, rights: str, origin: str) -> None: ...
     def repeated(self, session: UUID, channel: str, rights: str, origin: str) -> None: ...
     def withdrawn(self, session: UUID) -> None: ...
@@ -94,6 +96,8 @@ class Door:
         self._outlets = outlets
         self._started = time.monotonic()
         self._limits = limits or Limits()
+        #: How many messages of each session are on their way into the database.
+        self._coming: Counter[UUID] = Counter()
         #: Commands of one conversation are answered one at a time. A lock is there while somebody
         #: holds it or waits for it.
         self._answering: WeakValueDictionary[UUID, asyncio.Lock] = WeakValueDictionary()
@@ -114,33 +118,52 @@ class Door:
         and its dedupe key keeps it one.
         """
         _check(envelope)
-        if not commands.is_stop(envelope.text):
-            self._limits.rates.take(sender_of(envelope), envelope.dedupe_key)
+        sender = sender_of(envelope)
+        # However much somebody said before, their /stop is heard: it has a bucket of its own.
+        bucket = f"{sender}/stop" if commands.is_stop(envelope.text) else sender
+        self._limits.rates.take(bucket, envelope.dedupe_key)
         crashpoints.reach("accept_before_persist")
-        if self._limits.denies(envelope) is not None:
-            receipt = await self._inbox.accept(envelope, muted=True, patience=PATIENCE_SECONDS)
+        here = Conversation.at(envelope.address, envelope.tenant)
+        if self._limits.denies(envelope, here) is not None:
+            receipt = await self._inbox.accept(
+                envelope, here, muted=True, patience=PATIENCE_SECONDS
+            )
         elif commands.is_command(envelope.text):
-            receipt = await self._command(envelope)
+            receipt = await self._command(envelope, here)
         else:
-            receipt = await self._message(envelope)
+            receipt = await self._message(envelope, here)
         crashpoints.reach("persist_before_ack")
         return receipt
 
-    async def _message(self, envelope: Envelope) -> Receipt:
-        session = session_id(envelope.address, envelope.tenant)
-        lane = (session, envelope.address.channel)
-        most = self._lanes.refuses(*lane)
+    async def _message(self, envelope: Envelope, here: Conversation) -> Receipt:
+        most = self._lanes.refuses(here.id, envelope.address.channel, self._coming[here.id])
         if most is not None:
             if known := await self._inbox.known(envelope, patience=PATIENCE_SECONDS):
-                return Receipt(known, duplicate=True)
+                return known
             raise QueueFull(
                 f"{most} messages of this conversation wait already; this one was not taken. "
                 "Send it again when some are answered, or /stop to take them back."
             )
-        async with self._turnstile.through(session):
-            receipt = await self._inbox.accept(envelope, patience=PATIENCE_SECONDS)
+        with self._on_its_way(here.id):
+            return await self._taken_in(envelope, here)
+
+    @contextmanager
+    def _on_its_way(self, session: UUID) -> Iterator[None]:
+        """A message takes its place at the door: its lane knows of it only when it is durable."""
+        self._coming[session] += 1
+        try:
+            yield
+        finally:
+            self._coming[session] -= 1
+            if not self._coming[session]:
+                del self._coming[session]
+
+    async def _taken_in(self, envelope: Envelope, here: Conversation) -> Receipt:
+        async with self._turnstile.through(here.id):
+            receipt = await self._inbox.accept(envelope, here, patience=PATIENCE_SECONDS)
         if receipt.muted:
             return receipt
+        lane = (here.id, envelope.address.channel)
         speaker = (envelope.sender.rights.value, envelope.origin.value)
         if not receipt.duplicate:
             self._lanes.arrived(*lane, *speaker)
@@ -151,29 +174,27 @@ class Door:
             self._lanes.repeated(*lane, *speaker)
         return receipt
 
-    async def _command(self, envelope: Envelope) -> Receipt:
-        session = session_id(envelope.address, envelope.tenant)
-        mine = self._answering.setdefault(session, asyncio.Lock())
+    async def _command(self, envelope: Envelope, here: Conversation) -> Receipt:
+        mine = self._answering.setdefault(here.id, asyncio.Lock())
         try:
             async with asyncio.timeout(PATIENCE_SECONDS), mine:
-                return await self._answer(envelope)
+                return await self._answer(envelope, here)
         except TimeoutError:
             raise Unavailable("the database does not answer; send the command again") from None
 
-    async def _answer(self, envelope: Envelope) -> Receipt:
+    async def _answer(self, envelope: Envelope, here: Conversation) -> Receipt:
         """Answer a command: what it changes and what it says are one effect."""
-        address = envelope.address
-        session = await self._opened(
-            address, envelope.tenant, envelope.sender.id, envelope.chat_type
-        )
+        address = here.address
+        session = await self._opened(here, envelope.sender.id)
         situation = commands.Situation(
             session=session,
             models=self._models,
             rules=self._rules.of(address.channel, session.choice),
             channels=self._outlets.channels(),
             uptime_seconds=self.uptime_seconds,
+            chat_type=envelope.chat_type,
             rights=envelope.sender.rights,
-            spent=await self._spent(envelope.tenant),
+            spent=await self._spent(here.tenant),
         )
         answer = commands.answer(storable(envelope.text), situation)
         message_id = uuid4()
@@ -182,38 +203,30 @@ class Door:
         )
         if first != message_id:
             return Receipt(first, duplicate=True)
-        self._carry_out(address, session.id, answer.change)
+        self._carry_out(here, answer.change)
         self._outlets.deliver(Delivery(line.message_id, address, line))
         return Receipt(message_id, duplicate=False)
 
-    def _carry_out(self, address: Address, session: UUID, change: Change) -> None:
+    def _carry_out(self, here: Conversation, change: Change | None) -> None:
         """Tell the running process what the database knows already."""
-        if change.what in ("stop", "reset"):
-            self._lanes.stop(session)
-            self._outlets.show(address, QueueChanged())
-        elif change.what == "queue":
-            self._lanes.choice_changed(session, address.channel, change.choice)
+        match change:
+            case Stop() | Reset():
+                self._lanes.stop(here.id)
+                self._outlets.show(here.address, QueueChanged())
+            case ChooseQueue(choice):
+                self._lanes.choice_changed(here.id, here.address.channel, choice)
+            case ChooseModel() | Speak() | None:
+                pass  # whoever needs it reads it
 
     async def _spent(self, tenant: str) -> tuple[int, int] | None:
         spending = self._limits.spending
         return None if spending is None else (await spending.today(tenant, AGENT), spending.cap)
 
-    async def _opened(
-        self,
-        address: Address,
-        tenant: str,
-        opened_by: str,
-        chat_type: ChatType = ChatType.DIRECT,
-    ) -> Session:
-        session = session_id(address, tenant)
-        found = await self._sessions.session(session)
+    async def _opened(self, here: Conversation, opened_by: str) -> Session:
+        found = await self._sessions.session(here.id)
         if found is None:
-            key = session_key(address, tenant)
-            await self._sessions.open(
-                session, key, address, tenant=tenant, agent=AGENT, opened_by=opened_by,
-                chat_type=chat_type,
-            )  # fmt: skip
-            found = await self._sessions.session(session)
+            await self._sessions.open(here, opened_by=opened_by)
+            found = await self._sessions.session(here.id)
         if found is None:
             raise Unavailable("the conversation could not be opened; try again")
         return found
@@ -228,7 +241,7 @@ class Door:
         if not text.strip() or len(text) > LONGEST_TEXT:
             raise Refused(f"A message has 1 to {LONGEST_TEXT:,} characters.", code="INVALID_FIELD")
         _check_names(address, tenant)
-        session = await self._opened(address, tenant, _NOBODY)
+        session = await self._opened(Conversation.at(address, tenant), _NOBODY)
         self._check_speech(address, session)
         line = await self._sessions.post(session.id, storable(text), patience=PATIENCE_SECONDS)
         self._outlets.deliver(Delivery(line.message_id, address, line))
@@ -264,11 +277,13 @@ class Door:
     async def withdraw(self, address: Address, message_id: UUID) -> bool:
         """Take a waiting message back. False when a turn has it already or nobody knows it."""
         session = session_id(address, DEFAULT_TENANT)
-        gone = await self._inbox.withdraw(session, message_id)
-        if gone:
+        withdrawn = await self._inbox.withdraw(session, message_id)
+        if withdrawn is None:
+            return False
+        if withdrawn == "waiting":
             self._lanes.withdrawn(session)
-            self._outlets.show(address, QueueChanged())
-        return gone
+        self._outlets.show(address, QueueChanged())
+        return True
 
     def draft(self, address: Address) -> Draft | None:
         """The turn that runs for this address in this process, if any."""
@@ -283,6 +298,12 @@ def _check(envelope: Envelope) -> None:
         raise Refused(
             f"The message has {len(envelope.text):,} characters; at most {LONGEST_TEXT:,} are "
             "taken. Send it in parts.",
+            code="INVALID_FIELD",
+        )
+    if commands.is_command(envelope.text) and len(envelope.text) > commands.LONGEST:
+        raise Refused(
+            f"A command has at most {commands.LONGEST:,} characters. To send this to the "
+            "assistant, begin it with something else than `/`.",
             code="INVALID_FIELD",
         )
     key = envelope.dedupe_key

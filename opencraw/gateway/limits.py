@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from opencraw.contract import Envelope
 from opencraw.limits.rates import Rates
 from opencraw.limits.spending import Spending
-from opencraw.sessions.keys import session_key
+from opencraw.sessions.keys import Conversation
 from opencraw.sessions.send_policy import Place, SendPolicy
 
 
@@ -20,10 +20,9 @@ class Limits:
     #: What the models of the day cost, where there is a cap.
     spending: Spending | None = None
 
-    def denies(self, envelope: Envelope) -> str | None:
-        """What keeps the assistant from speaking where this was said, if anything does."""
+    def denies(self, envelope: Envelope, here: Conversation) -> str | None:
+        """What keeps the assistant from speaking `here`, where this was said, if anything does."""
         if not self.speech.denies_anything:
             return None
-        address = envelope.address
-        key = session_key(address, envelope.tenant)
-        return self.speech.denies(Place(address.channel, envelope.chat_type, key))
+        place = Place(envelope.address.channel, envelope.chat_type, here.key)
+        return self.speech.denies(place)

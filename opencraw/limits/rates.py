@@ -16,8 +16,9 @@ from opencraw.contract import Envelope
 from opencraw.errors import SlowDown
 
 MOST_SENDERS = 10_000
-#: A message that is offered again counts once as long as this many newer ones are remembered.
+#: A message that is offered again is recognised as long as so many newer ones are remembered.
 MOST_KEYS = 10_000
+_AGAIN = 0.1
 
 
 def sender_of(envelope: Envelope) -> str:
@@ -40,7 +41,7 @@ class Rates:
         self,
         per_minute: int,
         *,
-        tell_others: Callable[[str, int], None] | None = None,
+        tell_others: Callable[[str], None] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._per_minute = per_minute
@@ -51,29 +52,34 @@ class Rates:
 
     def take(self, sender: str, key: str) -> None:
         """Count one message of `sender`, known by its dedupe `key`. Raises `SlowDown` when there
-        were too many; that one does not count."""
-        if not self._per_minute or (sender, key) in self._counted:
+        were too many; that one does not count. One that is offered again is the same message and
+        takes nothing from the others, but it has to be read: ten times as many may come."""
+        if not self._per_minute:
             return
-        bucket = self._bucket(sender)
-        if bucket.tokens < 1:
-            pause = (1 - bucket.tokens) * 60 / self._per_minute
+        again = (sender, key) in self._counted
+        bucket = self._bucket(f"{sender}/again" if again else sender)
+        weight = _AGAIN if again else 1.0
+        if bucket.tokens < weight:
+            pause = (weight - bucket.tokens) * 60 / self._per_minute
             raise SlowDown(
                 f"You send faster than is taken here ({self._per_minute} messages a minute); this "
                 f"one was not kept. Send it again in {max(1, round(pause))} s.",
                 retry_after=pause,
             )
-        bucket.tokens -= 1
+        bucket.tokens -= weight
+        if again:
+            return
         self._counted[sender, key] = None
         if len(self._counted) > MOST_KEYS:
             self._counted.popitem(last=False)
         if self._tell_others is not None:
-            self._tell_others(sender, 1)
+            self._tell_others(sender)
 
-    def others_took(self, sender: str, count: int) -> None:
-        """Count what other nodes took of this sender."""
+    def others_took(self, sender: str) -> None:
+        """Count a message that another node took of this sender."""
         if self._per_minute:
             bucket = self._bucket(sender)
-            bucket.tokens = max(0.0, bucket.tokens - count)
+            bucket.tokens = max(0.0, bucket.tokens - 1)
 
     def _bucket(self, sender: str) -> _Bucket:
         """The sender's bucket, as full as it is by now."""

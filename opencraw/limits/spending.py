@@ -7,6 +7,7 @@ nobody saw keeps its estimate.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
@@ -20,6 +21,26 @@ from opencraw.store.queries import load
 SQL = load("opencraw.limits", "spending.sql")
 
 
+@dataclass(frozen=True, slots=True)
+class Admitted:
+    """The call is entered."""
+
+
+@dataclass(frozen=True, slots=True)
+class NotOpen:
+    """The day has no sum yet to add it to."""
+
+
+@dataclass(frozen=True, slots=True)
+class TooMuch:
+    """So much is spent that the call might exceed the cap."""
+
+    spent: int
+
+
+Entry = Admitted | NotOpen | TooMuch
+
+
 class Spending:
     """The sums of all agents under one cap per agent and day, shared by all nodes."""
 
@@ -30,20 +51,29 @@ class Spending:
     async def enter(self, call: UUID, turn: UUID, most: int) -> None:
         """Enter a call of this turn, which may cost so much. Raises `ModelFailure` when that is
         more than is left today."""
-        refused = False
         while True:
-            row = (call, turn, most, self.cap)
-            record = await self._database.commit(SQL.enter_call, row)
-            assert record is not None, "a turn that runs is there"
-            if record["admitted"]:
-                return
-            if record["spent"] is None:
-                await self._database.commit(SQL.open_day, (turn,))
-            elif refused:
-                words = self._refusal(record["spent"], most, datetime.now(UTC))
-                raise ModelFailure(FailureKind.SPEND_CAP, words)
-            else:
-                refused = True
+            match await self._try_to_enter(call, turn, most):
+                case Admitted():
+                    return
+                case NotOpen():
+                    await self._database.commit(SQL.open_day, (turn,))
+                case TooMuch(spent):
+                    words = self._refusal(spent, most, datetime.now(UTC))
+                    raise ModelFailure(FailureKind.SPEND_CAP, words)
+
+    async def _try_to_enter(self, call: UUID, turn: UUID, most: int) -> Entry:
+        outcome = await self._ask_to_enter(call, turn, most)
+        # Where the first answer was lost a refusal may be about money that is this call's own.
+        if isinstance(outcome, TooMuch):
+            outcome = await self._ask_to_enter(call, turn, most)
+        return outcome
+
+    async def _ask_to_enter(self, call: UUID, turn: UUID, most: int) -> Entry:
+        record = await self._database.commit(SQL.enter_call, (call, turn, most, self.cap))
+        assert record is not None, "a turn that runs is there"
+        if record["admitted"]:
+            return Admitted()
+        return NotOpen() if record["spent"] is None else TooMuch(record["spent"])
 
     async def end(self, call: UUID, cost: int) -> None:
         """A call that was entered cost so much in the end."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 from uuid import UUID, uuid4
 
 from opencraw.contract import Address, Envelope, Line, Receipt
@@ -11,12 +12,19 @@ from opencraw.errors import Unavailable
 from opencraw.queue.modes import Arrival, Overflow
 from opencraw.queue.pools import Pool
 from opencraw.sessions.choice import QueueChoice
-from opencraw.sessions.keys import AGENT, session_id, session_key
+from opencraw.sessions.keys import AGENT, Conversation
 from opencraw.store.database import Database, Record
 from opencraw.store.queries import load
 from opencraw.store.text import storable
 
 SQL = load("opencraw.queue", "inbox.sql")
+
+#: So many characters tell people and models which message is meant.
+BEGINNING = 160
+
+
+#: From where a message was taken back: from its place, or from among those that gave up theirs.
+Withdrawn = Literal["waiting", "overflowed"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +33,9 @@ class Message:
 
     id: int
     message_id: UUID
-    text: str
+    beginning: str
+    #: Of the whole text, in characters.
+    size: int
     sender_id: str
     rights: str
     correlation_id: UUID
@@ -36,7 +46,7 @@ class Message:
     @property
     def arrival(self) -> Arrival:
         """What deciding about it takes."""
-        return Arrival(self.id, self.rights, self.age, self.sender_id, len(self.text))
+        return Arrival(self.id, self.rights, self.age, self.sender_id, self.size)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +85,14 @@ class Inbox:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def accept(self, envelope: Envelope, *, muted: bool = False, patience: float) -> Receipt:
+    async def accept(
+        self,
+        envelope: Envelope,
+        here: Conversation,
+        *,
+        muted: bool = False,
+        patience: float,
+    ) -> Receipt:
         """Return once the message is committed. Raises `Unavailable` after `patience` seconds.
 
         A `muted` one is kept and never answered, and so is every one to a silent session.
@@ -84,8 +101,8 @@ class Inbox:
         message_id = uuid4()
         row = (
             message_id,
-            session_id(address, envelope.tenant),
-            session_key(address, envelope.tenant),
+            here.id,
+            here.key,
             envelope.tenant,
             AGENT,
             address.channel,
@@ -110,21 +127,26 @@ class Inbox:
                 return Receipt(known, duplicate=known != message_id, muted=record["muted"])
         raise Unavailable("the same message is being accepted elsewhere; offer it again")
 
-    async def known(self, envelope: Envelope, *, patience: float) -> UUID | None:
-        """Under which id this message was accepted before, if it was."""
+    async def known(self, envelope: Envelope, *, patience: float) -> Receipt | None:
+        """The receipt of this message if it was accepted before."""
         address = envelope.address
         records = await self._database.fetch(
             SQL.known, address.channel, address.account, envelope.dedupe_key, patience=patience
         )
-        return records[0]["message_id"] if records else None
+        if not records:
+            return None
+        return Receipt(records[0]["message_id"], duplicate=True, muted=records[0]["muted"])
 
     async def is_waiting(self, message_id: UUID) -> bool:
         """Whether this message waits."""
         return bool(await self._database.fetch(SQL.is_waiting, message_id))
 
-    async def withdraw(self, session: UUID, message_id: UUID) -> bool:
-        """Take a waiting message back; False when it does not wait any more."""
-        return await self._database.commit(SQL.withdraw, (session, message_id)) is not None
+    async def withdraw(self, session: UUID, message_id: UUID) -> Withdrawn | None:
+        """Take a message back; returns from where, None when there is nothing to take back."""
+        record = await self._database.commit(SQL.withdraw, (session, message_id))
+        if record is None:
+            return None
+        return "waiting" if record["was_waiting"] else "overflowed"
 
     async def lanes_with_work(self) -> Mapping[UUID, Backlog]:
         """Sessions in which somebody is to be answered, and how many are."""
@@ -142,7 +164,7 @@ class Inbox:
 
     async def waiting(self, sessions: Sequence[UUID]) -> Sequence[Lane]:
         """The lanes of `sessions` in which somebody waits."""
-        records = await self._database.fetch(SQL.waiting, list(sessions))
+        records = await self._database.fetch(SQL.waiting, list(sessions), BEGINNING)
         grouped: dict[UUID, list[Record]] = {}
         for record in records:
             grouped.setdefault(record["session_id"], []).append(record)
@@ -158,12 +180,16 @@ class Inbox:
             for session, rows in grouped.items()
         ]
 
+    async def texts(self, ids: Sequence[int]) -> Sequence[str]:
+        """What these messages say, whole, in the order of their acceptance."""
+        return [record["text"] for record in await self._database.fetch(SQL.texts, list(ids))]
+
     async def overflowed(
         self, session: UUID, rights: str | None, limit: int
     ) -> tuple[int, Sequence[Message]]:
         """How many messages of senders with these rights (None: those of the newest) gave up their
         places, and the newest `limit` of them, oldest first."""
-        records = await self._database.fetch(SQL.overflowed, session, rights, limit)
+        records = await self._database.fetch(SQL.overflowed, session, rights, limit, BEGINNING)
         count = records[0]["count"] if records else 0
         return count, [_message(record) for record in reversed(records)]
 
@@ -193,7 +219,8 @@ def _message(record: Record) -> Message:
     return Message(
         id=record["id"],
         message_id=record["message_id"],
-        text=record["text"],
+        beginning=record["beginning"],
+        size=record["size"],
         sender_id=record["sender_id"],
         rights=record["rights"],
         correlation_id=record["correlation_id"],

@@ -3,12 +3,10 @@
 -- often it is offered; the answer is always the id under which it was first accepted. No id comes
 -- back when another node commits the same message at this very moment: the caller asks again.
 -- A message is kept without an answer where the assistant does not speak: the caller knows rules
--- (`muted`), the session knows what its people chose.
+-- (`muted`), the session knows what its people chose. And a message tells who listens there.
 WITH given AS (
-    -- `sends` is null as long as there is no session.
-    SELECT row.*, (SELECT coalesce(session.sends, true)
-                     FROM session
-                    WHERE session.id = row.session_id) AS sends
+    -- `known` is null as long as there is no session.
+    SELECT row.*, (SELECT session FROM session WHERE session.id = row.session_id) AS known
       FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[],
                   $8::text[], $9::text[], $10::text[], $11::text[], $12::text[], $13::text[],
                   $14::text[], $15::text[], $16::uuid[], $17::text[], $18::text[], $19::boolean[])
@@ -23,32 +21,50 @@ WITH given AS (
            session_id, session_key, tenant, agent, channel, account, chat, thread, chat_type,
            sender_id
       FROM given
-     WHERE sends IS NULL
+     WHERE (known).id IS NULL
      ORDER BY session_id, ord
         ON CONFLICT DO NOTHING
+), corrected AS (
+    UPDATE session
+       SET chat_type = (SELECT chat_type
+                          FROM given
+                         WHERE given.session_id = session.id
+                         ORDER BY ord DESC
+                         LIMIT 1)
+     WHERE id = ANY(ARRAY(SELECT session_id
+                            FROM given
+                           WHERE (known).id IS NOT NULL
+                             AND chat_type IS DISTINCT FROM (known).chat_type))
 ), stored AS (
     INSERT INTO inbox (message_id, session_id, channel, account, dedupe_key, sender_id, sender_name,
                        rights, text, correlation_id, origin, trigger_type, state, outcome)
     SELECT message_id, session_id, channel, account, dedupe_key, sender_id, sender_name,
            rights, text, correlation_id, origin, trigger_type,
-           CASE WHEN muted OR NOT sends THEN 'done' ELSE 'waiting' END,
-           CASE WHEN muted OR NOT sends THEN 'muted' END
+           CASE WHEN muted OR NOT (known).sends THEN 'done' ELSE 'waiting' END,
+           CASE WHEN muted OR NOT (known).sends THEN 'muted' END
       FROM given
      ORDER BY ord
         ON CONFLICT (channel, account, dedupe_key) DO NOTHING
     RETURNING message_id, channel, account, dedupe_key, state = 'done' AS muted
 )
-SELECT given.ord, coalesce(stored.muted, false) AS muted,
+SELECT given.ord,
        coalesce(stored.message_id,
-                (SELECT known.message_id
-                   FROM inbox AS known
-                  WHERE known.channel = given.channel AND known.account = given.account
-                    AND known.dedupe_key = given.dedupe_key)) AS message_id
+                (SELECT earlier.message_id
+                   FROM inbox AS earlier
+                  WHERE earlier.channel = given.channel AND earlier.account = given.account
+                    AND earlier.dedupe_key = given.dedupe_key)) AS message_id,
+       coalesce(stored.muted,
+                (SELECT earlier.outcome IS NOT DISTINCT FROM 'muted'
+                   FROM inbox AS earlier
+                  WHERE earlier.channel = given.channel AND earlier.account = given.account
+                    AND earlier.dedupe_key = given.dedupe_key)) AS muted
   FROM given
   LEFT JOIN stored USING (channel, account, dedupe_key);
 
 -- name: known
-SELECT message_id FROM inbox WHERE channel = $1 AND account = $2 AND dedupe_key = $3;
+SELECT message_id, outcome IS NOT DISTINCT FROM 'muted' AS muted
+  FROM inbox
+ WHERE channel = $1 AND account = $2 AND dedupe_key = $3;
 
 -- name: is_waiting
 SELECT FROM inbox WHERE message_id = $1 AND state = 'waiting';
@@ -57,7 +73,7 @@ SELECT FROM inbox WHERE message_id = $1 AND state = 'waiting';
 -- The truth behind every wake-up that got lost: lanes where somebody is to be answered, where those
 -- messages came from, and what the lanes' people chose.
 SELECT lane.*, session.channel, session.mode, session.debounce_ms, session.debounce_window,
-       session.cap, session.drop_policy
+       session.cap, session.drop
   FROM (SELECT session_id, array_agg(DISTINCT origin) AS origins,
                count(*) FILTER (WHERE state = 'waiting') AS waiting,
                count(*) FILTER (WHERE state = 'overflowed') AS overflowed
@@ -68,12 +84,13 @@ SELECT lane.*, session.channel, session.mode, session.debounce_ms, session.debou
   JOIN session ON session.id = lane.session_id;
 
 -- name: waiting
--- A lane whose messages all gave up their places is one row without a message.
+-- A lane whose messages all gave up their places is one row without a message. Texts may be very
+-- long; deciding about them takes their size, and telling of them their beginning.
 SELECT session.id AS session_id, session.channel, session.account, session.chat, session.thread,
        session.mode, session.debounce_ms, session.debounce_window, session.cap,
-       session.drop_policy, session.model, full_lane.overflowed,
-       inbox.id, inbox.message_id, inbox.text, inbox.sender_id, inbox.rights,
-       inbox.correlation_id, inbox.origin, inbox.trigger_type,
+       session.drop, session.model, full_lane.overflowed,
+       inbox.id, inbox.message_id, left(inbox.text, $2) AS beginning, length(inbox.text) AS size,
+       inbox.sender_id, inbox.rights, inbox.correlation_id, inbox.origin, inbox.trigger_type,
        extract(epoch FROM clock_timestamp() - inbox.accepted_at)::float8 AS age
   FROM session
  CROSS JOIN LATERAL (SELECT count(*) AS overflowed
@@ -84,10 +101,14 @@ SELECT session.id AS session_id, session.channel, session.account, session.chat,
    AND (inbox.id IS NOT NULL OR full_lane.overflowed > 0)
  ORDER BY session.id, inbox.id;
 
+-- name: texts
+SELECT text FROM inbox WHERE id = ANY($1::bigint[]) ORDER BY id;
+
 -- name: overflowed
 -- What one may ask, another may not: only messages of equal rights share a summary.
-SELECT id, message_id, left(text, 1000) AS text, sender_id, rights, correlation_id, origin,
-       trigger_type, extract(epoch FROM clock_timestamp() - accepted_at)::float8 AS age,
+SELECT id, message_id, left(text, $4) AS beginning, length(text) AS size, sender_id, rights,
+       correlation_id, origin, trigger_type,
+       extract(epoch FROM clock_timestamp() - accepted_at)::float8 AS age,
        count(*) OVER () AS count
   FROM inbox
  WHERE session_id = $1 AND state = 'overflowed'
@@ -155,7 +176,9 @@ SELECT given.ord,
   LEFT JOIN outbox ON outbox.delivery_id = given.delivery_id;
 
 -- name: withdraw
--- Group commit. A message is taken back only while it waits.
+-- Group commit. A message is taken back only while nobody answers it. `was_waiting` tells whether it
+-- had its place until now; nobody knows that any more when this is repeated after a lost answer, and
+-- nearly all had.
 WITH given AS (
     SELECT *
       FROM unnest($1::uuid[], $2::uuid[]) WITH ORDINALITY AS row(session_id, message_id, ord)
@@ -163,11 +186,13 @@ WITH given AS (
     UPDATE inbox
        SET state = 'done', outcome = 'withdrawn'
       FROM given
-     WHERE inbox.message_id = given.message_id AND inbox.session_id = given.session_id
-       AND inbox.state IN ('waiting', 'overflowed')
-    RETURNING inbox.message_id
+      JOIN inbox AS before USING (message_id, session_id)
+     WHERE inbox.id = before.id AND inbox.state IN ('waiting', 'overflowed')
+    RETURNING inbox.message_id, before.state = 'waiting' AS was_waiting
 )
-SELECT given.ord
+SELECT given.ord,
+       coalesce((SELECT was_waiting FROM gone WHERE gone.message_id = given.message_id), true)
+           AS was_waiting
   FROM given
   JOIN inbox USING (message_id, session_id)
  WHERE EXISTS (SELECT FROM gone WHERE gone.message_id = given.message_id)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
+from opencraw.contract import Rights
 from opencraw.queue.rules import LaneRules
 from opencraw.settings import Mode
 
@@ -112,13 +113,14 @@ class Overflow:
 
 
 def overflow(rules: LaneRules, arrivals: tuple[Arrival, ...]) -> Overflow | None:
-    """Who gives up a place when more than `rules.cap` wait. With `block` nobody does: the door
-    refuses new messages instead."""
+    """Who gives up a place when more than `rules.cap` wait: guests before owners, so that nobody
+    pushes out those who may do more. With `block` nobody does: the door refuses new messages."""
     over = len(arrivals) - rules.cap
     if over <= 0 or rules.drop == "block":
         return None
-    leaving = arrivals[rules.cap :] if rules.drop == "newest" else arrivals[:over]
-    return Overflow(tuple(arrival.id for arrival in leaving), rules.drop == "summarize")
+    by_age = arrivals[::-1] if rules.drop == "newest" else arrivals
+    leaving = sorted(by_age, key=lambda arrival: arrival.rights == Rights.OWNER)[:over]
+    return Overflow(tuple(sorted(each.id for each in leaving)), rules.drop == "summarize")
 
 
 def _window_open_for(rules: LaneRules, arrivals: tuple[Arrival, ...]) -> float:

@@ -58,7 +58,7 @@ class QueueRules:
                 choice.debounce_window or own.debounce_window or everybody.debounce_window
             ),
             cap=choice.cap or everybody.cap,
-            drop=choice.drop_policy or everybody.drop,
+            drop=choice.drop or everybody.drop,
             splits_at=rules.splits_at,
         )
 

@@ -5,7 +5,14 @@ from __future__ import annotations
 from pydantic import Field
 
 from opencraw.sessions.send_policy import SendRule
-from opencraw.settings import DebounceWindow, Drop, Mode, Section
+from opencraw.settings import (
+    LARGEST_CAP,
+    LONGEST_DEBOUNCE_MS,
+    DebounceWindow,
+    Drop,
+    Mode,
+    Section,
+)
 
 
 class QueueSettings(Section):
@@ -22,14 +29,14 @@ class QueueSettings(Section):
     """How many turns may run at once for timers, webhooks and other things that nobody waits for;
     a budget of their own, so that they never delay people."""
 
-    debounce_ms: int = Field(default=250, ge=0, le=60_000)
+    debounce_ms: int = Field(default=250, ge=0, le=LONGEST_DEBOUNCE_MS)
     """How long an idle conversation waits for more of a burst; 0 is off."""
 
     debounce_window: DebounceWindow = "fixed"
     """Whether that time counts from a burst's first message (fixed) or starts anew with each one
     (sliding, up to ten times as long)."""
 
-    cap: int = Field(default=20, gt=0, le=1000)
+    cap: int = Field(default=20, gt=0, le=LARGEST_CAP)
     """How many messages of one conversation may wait for a turn; `drop` says what happens then."""
 
     drop: Drop = "summarize"

@@ -19,6 +19,7 @@ import msgspec
 from opencraw.contract import Address, Delivery, Line
 from opencraw.errors import Fenced
 from opencraw.model import AssistantMessage, Thinking, ToolCall, Usage
+from opencraw.queue.failures import Failure
 from opencraw.queue.inbox import Message, address_of
 from opencraw.queue.modes import Start
 from opencraw.queue.pools import Pool
@@ -102,7 +103,7 @@ class Settlement:
     reply_kind: Literal["reply", "notice"] = "reply"
     tools: tuple[str, ...] = ()
     usage: Usage = Usage()
-    failure: str | None = None
+    failure: Failure | None = None
 
 
 _OUTCOMES = {"done": "answered", "interrupted": "interrupted", "failed": "failed"}
@@ -256,7 +257,7 @@ class Turns:
                 usage.prompt_tokens,
                 usage.completion_tokens,
                 usage.cached_tokens,
-                settlement.failure and storable(settlement.failure),
+                settlement.failure and storable(settlement.failure.text),
                 _OUTCOMES[settlement.state],
                 delivery_id,
                 settlement.reply_kind,

@@ -36,13 +36,13 @@ _TURNED_AWAY = frozenset(
 
 async def paid(events: AsyncGenerator[ModelEvent], pay: Pay) -> AsyncGenerator[ModelEvent]:
     """The events of a call, which is paid for before its reply is passed on. One that broke off, or
-    whose provider counts nothing, is not paid: nobody knows what it cost."""
+    whose provider counts nothing that can be believed, is not paid: nobody knows what it cost."""
     silent = True
     try:
         async with aclosing(events):
             async for event in events:
                 silent = False
-                if isinstance(event, ModelReply) and event.usage != Usage():
+                if isinstance(event, ModelReply) and event.usage.is_credible:
                     await pay(event.usage)
                 yield event
     except ModelFailure as failure:

@@ -17,7 +17,7 @@ class QueueChoice:
     debounce_ms: int | None = None
     debounce_window: DebounceWindow | None = None
     cap: int | None = None
-    drop_policy: Drop | None = None
+    drop: Drop | None = None
 
     @classmethod
     def of(cls, record: Record) -> Self:

@@ -2,12 +2,30 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Self
 from uuid import UUID, uuid5
 
 from opencraw.contract import Address
 
 AGENT = "main"
 _SESSIONS = UUID("6f70656e-6372-6177-8000-73657373696f")
+
+
+@dataclass(frozen=True, slots=True)
+class Conversation:
+    """All names of one conversation, computed once where a message enters and then passed on."""
+
+    #: Of its session.
+    id: UUID
+    key: str
+    address: Address
+    tenant: str
+
+    @classmethod
+    def at(cls, address: Address, tenant: str) -> Self:
+        key = session_key(address, tenant)
+        return cls(uuid5(_SESSIONS, key), key, address, tenant)
 
 
 def session_key(address: Address, tenant: str, agent: str = AGENT) -> str:
@@ -19,3 +37,8 @@ def session_key(address: Address, tenant: str, agent: str = AGENT) -> str:
 def session_id(address: Address, tenant: str) -> UUID:
     """The id that belongs to the key."""
     return uuid5(_SESSIONS, session_key(address, tenant))
+
+
+def reply_id(asked: UUID) -> UUID:
+    """The delivery that answers what was `asked`, a turn or a command."""
+    return uuid5(asked, "reply")

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
+from opencraw.contract import ChatType
 from opencraw.settings import Section
 
 
@@ -37,7 +38,8 @@ class Place:
     """A conversation as rules see it."""
 
     channel: str
-    chat_type: str
+    #: None is not known: nobody has written there yet.
+    chat_type: str | None
     session_key: str
 
 
@@ -54,7 +56,17 @@ class SendPolicy:
         return bool(self._denying or self._allowing)
 
     def denies(self, place: Place) -> str | None:
-        """What keeps the assistant from speaking at `place`, if anything does."""
+        """What keeps the assistant from speaking at `place`, if anything does. Where nobody knows
+        who listens, it speaks only if it may speak to whoever that is."""
+        if place.chat_type is not None:
+            return self._denies(place)
+        reasons = [self._denies(replace(place, chat_type=each)) for each in ChatType]
+        reason = next(filter(None, reasons), None)
+        if reason is None or None not in reasons:
+            return reason
+        return f"{reason}, and who listens there is not known until somebody writes"
+
+    def _denies(self, place: Place) -> str | None:
         for rule in self._denying:
             if _matches(rule, place):
                 return f"`{rule.words}`"

@@ -48,9 +48,9 @@ ORDER BY id;
 
 -- name: session
 SELECT session.id, session.key, session.created_at, session.last_active_at, session.mode,
-       session.debounce_ms, session.debounce_window, session.cap, session.drop_policy,
-       session.chat_type, session.sends, session.model, session.prompt_tokens, session.completion_tokens,
-       session.cached_tokens, session.last_seq,
+       session.debounce_ms, session.debounce_window, session.cap, session.drop,
+       session.chat_type, session.sends, session.model, session.prompt_tokens,
+       session.completion_tokens, session.cached_tokens,
        (SELECT count(*) FROM inbox
          WHERE inbox.session_id = session.id
            AND inbox.state IN ('waiting', 'overflowed')) AS waiting,
@@ -78,16 +78,14 @@ SELECT session.id, session.channel, session.account, session.chat, session.threa
 WITH given AS (
     SELECT *
       FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[],
-                  $8::text[], $9::text[], $10::text[])
+                  $8::text[], $9::text[])
            WITH ORDINALITY
-        AS row(session_id, session_key, tenant, agent, channel, account, chat, thread, chat_type,
-               opened_by, ord)
+        AS row(session_id, session_key, tenant, agent, channel, account, chat, thread, opened_by,
+               ord)
 ), opened AS (
-    INSERT INTO session (id, key, tenant, agent, channel, account, chat, thread, chat_type,
-                         opened_by)
+    INSERT INTO session (id, key, tenant, agent, channel, account, chat, thread, opened_by)
     SELECT DISTINCT ON (session_id)
-           session_id, session_key, tenant, agent, channel, account, chat, thread, chat_type,
-           opened_by
+           session_id, session_key, tenant, agent, channel, account, chat, thread, opened_by
       FROM given
      ORDER BY session_id, ord
         ON CONFLICT DO NOTHING
@@ -103,12 +101,12 @@ WITH given AS (
     SELECT *
       FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[],
                   $8::text[], $9::uuid[], $10::text[], $11::text[], $12::text[], $13::text[],
-                  $14::integer[], $15::text[], $16::integer[], $17::text[], $18::text[],
-                  $19::boolean[], $20::text[], $21::uuid[])
+                  $14::text[], $15::integer[], $16::text[], $17::integer[], $18::text[],
+                  $19::text[], $20::boolean[], $21::text[], $22::uuid[])
            WITH ORDINALITY
         AS row(message_id, session_id, channel, account, sender_id, sender_name, rights, text,
-               correlation_id, origin, dedupe_key, change, mode, debounce_ms, debounce_window, cap,
-               drop_policy, model, sends, reply, delivery_id, ord)
+               correlation_id, origin, dedupe_key, chat_type, change, mode, debounce_ms,
+               debounce_window, cap, drop, model, sends, reply, delivery_id, ord)
 ), fresh AS (
     INSERT INTO inbox (message_id, session_id, channel, account, dedupe_key, sender_id, sender_name,
                        rights, text, correlation_id, origin, trigger_type, state, outcome)
@@ -136,6 +134,7 @@ WITH given AS (
     UPDATE session
        SET last_seq = session.last_seq + 1,
            last_active_at = greatest(session.last_active_at, now()),
+           chat_type = doing.chat_type,
            reset_seq = CASE doing.change WHEN 'reset' THEN session.last_seq
                                          ELSE session.reset_seq END,
            mode = CASE doing.change WHEN 'queue' THEN doing.mode ELSE session.mode END,
@@ -144,8 +143,7 @@ WITH given AS (
            debounce_window = CASE doing.change WHEN 'queue' THEN doing.debounce_window
                                                ELSE session.debounce_window END,
            cap = CASE doing.change WHEN 'queue' THEN doing.cap ELSE session.cap END,
-           drop_policy = CASE doing.change WHEN 'queue' THEN doing.drop_policy
-                                           ELSE session.drop_policy END,
+           drop = CASE doing.change WHEN 'queue' THEN doing.drop ELSE session.drop END,
            sends = CASE doing.change WHEN 'send' THEN doing.sends ELSE session.sends END,
            model = CASE doing.change WHEN 'model' THEN doing.model ELSE session.model END,
            prompt_tokens = CASE doing.change WHEN 'reset' THEN 0 ELSE session.prompt_tokens END,
@@ -178,6 +176,22 @@ SELECT given.ord, coalesce(posted.seq, outbox.seq) AS seq,
   LEFT JOIN outbox ON outbox.delivery_id = given.delivery_id
   LEFT JOIN inbox AS known ON known.channel = given.channel AND known.account = given.account
                           AND known.dedupe_key = given.dedupe_key;
+
+-- name: stop_what_began
+-- Group commit. When a turn begins on another node in the very moment of a stop, neither statement
+-- sees the other's effect. A running turn that is about nothing newer than the stop ends with it.
+WITH given AS (
+    SELECT *
+      FROM unnest($1::uuid[], $2::uuid[]) WITH ORDINALITY AS row(session_id, message_id, ord)
+)
+UPDATE turn
+   SET stop_requested = true
+  FROM given
+  JOIN inbox AS stop USING (message_id)
+ WHERE turn.session_id = given.session_id AND turn.state = 'running'
+   AND NOT EXISTS (SELECT FROM inbox AS asked
+                    WHERE asked.turn_id = turn.id AND asked.id > stop.id)
+RETURNING given.ord;
 
 -- name: post
 -- Group commit. A word from the daemon or its operator, outside any turn: a notice in the

@@ -6,14 +6,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Literal
-from uuid import UUID, uuid4, uuid5
+from uuid import UUID, uuid4
 
 import msgspec
 
-from opencraw.contract import Address, ChatType, Envelope, Line, Waiting
+from opencraw.contract import Envelope, Line, Waiting
 from opencraw.errors import Unavailable
 from opencraw.model import Thinking, ToolCall
+from opencraw.sessions.change import Change, ChooseModel, ChooseQueue, Reset, Speak, Stop
 from opencraw.sessions.choice import QueueChoice
+from opencraw.sessions.keys import AGENT, Conversation, reply_id
 from opencraw.store.database import Database, Record
 from opencraw.store.queries import load
 from opencraw.store.text import storable
@@ -54,29 +56,16 @@ class Session:
     created_at: datetime
     last_active_at: datetime
     choice: QueueChoice
-    chat_type: str
+    #: None is not known: nobody has written there yet.
+    chat_type: str | None
     #: Whether the assistant speaks here; None leaves it to the rules.
     sends: bool | None
     model: str | None
     prompt_tokens: int
     completion_tokens: int
     cached_tokens: int
-    last_seq: int
     waiting: int
     running: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """What a command changes in its session. `what` says which of the others mean something."""
-
-    what: Literal["", "reset", "stop", "queue", "model", "send"] = ""
-    choice: QueueChoice = QueueChoice()
-    model: str | None = None
-    sends: bool | None = None
-
-
-NO_CHANGE = Change()
 
 
 class _Remembered:
@@ -154,7 +143,16 @@ class Sessions:
     async def pending(self, session: UUID) -> Sequence[Waiting]:
         """What no turn has taken up yet, in order."""
         records = await self._database.fetch(SQL.pending, session, MOST_OVERFLOWED)
-        return [Waiting(*list(record.values())[:-1]) for record in records]
+        return [
+            Waiting(
+                message_id=record["message_id"],
+                text=record["text"],
+                at=record["accepted_at"],
+                dedupe_key=record["dedupe_key"],
+                overflowed=record["overflowed"],
+            )
+            for record in records
+        ]
 
     async def session(self, session: UUID) -> Session | None:
         """One conversation, or None when nobody spoke in it yet."""
@@ -165,30 +163,27 @@ class Sessions:
         """The conversations that were active last, newest first."""
         return await self._database.fetch(SQL.sessions, limit)
 
-    async def open(
-        self,
-        session: UUID,
-        key: str,
-        address: Address,
-        *,
-        tenant: str,
-        agent: str,
-        opened_by: str,
-        chat_type: ChatType = ChatType.DIRECT,
-    ) -> None:
-        """Make the session unless it is there."""
-        row = (session, key, tenant, agent, address.channel, address.account, address.chat,
-               address.thread, chat_type.value, opened_by)  # fmt: skip
+    async def open(self, here: Conversation, *, opened_by: str) -> None:
+        """Make the session unless it is there. Who listens there is told by the first message."""
+        address = here.address
+        row = (here.id, here.key, here.tenant, AGENT, address.channel, address.account,
+               address.chat, address.thread, opened_by)  # fmt: skip
         await self._database.commit(SQL.open_session, row)
 
     async def answer_command(
-        self, session: UUID, envelope: Envelope, message_id: UUID, change: Change, reply: str
+        self,
+        session: UUID,
+        envelope: Envelope,
+        message_id: UUID,
+        change: Change | None,
+        reply: str,
     ) -> tuple[Line, UUID]:
         """Take a command in, change what it changes and answer it, as one effect.
 
         Returns the answer, and the id under which the command was first accepted: another one than
         `message_id` means that it had been answered before and nothing happened now.
         """
+        delivery_id = reply_id(message_id)
         record = await self._database.commit(
             SQL.answer_command,
             (
@@ -203,17 +198,17 @@ class Sessions:
                 envelope.correlation_id,
                 envelope.origin.value,
                 envelope.dedupe_key,
-                change.what,
-                *change.choice.columns,
-                change.model,
-                change.sends,
+                envelope.chat_type.value,
+                *_columns(change),
                 reply,
-                uuid5(message_id, "reply"),
+                delivery_id,
             ),
         )
         if record is None or record["message_id"] is None:
             raise Unavailable("the same command is being accepted elsewhere; offer it again")
-        return _notice(record, uuid5(message_id, "reply"), reply), record["message_id"]
+        if isinstance(change, Stop | Reset):
+            await self._database.commit(SQL.stop_what_began, (session, record["message_id"]))
+        return _notice(record, delivery_id, reply), record["message_id"]
 
     async def post(self, session: UUID, text: str, *, patience: float) -> Line:
         """Add a notice and its delivery. The session must be there."""
@@ -229,6 +224,24 @@ class Sessions:
         if record is None:
             raise Unavailable("the message could not be stored; try again")
         return _notice(record, delivery_id, text)
+
+
+def _columns(change: Change | None) -> tuple[object, ...]:
+    """A change as `answer_command` reads it: what it is, then all that some change sets."""
+    nothing = QueueChoice().columns
+    match change:
+        case None:
+            return ("", *nothing, None, None)
+        case Reset():
+            return ("reset", *nothing, None, None)
+        case Stop():
+            return ("stop", *nothing, None, None)
+        case ChooseQueue(choice):
+            return ("queue", *choice.columns, None, None)
+        case ChooseModel(label):
+            return ("model", *nothing, label, None)
+        case Speak(sends):
+            return ("send", *nothing, None, sends)
 
 
 def _notice(record: Record, delivery_id: UUID, text: str) -> Line:

@@ -70,13 +70,13 @@ class Dispatcher:
         lane = self._lanes.find(session)
         return lane is not None and lane.waiting > lane.rules.cap
 
-    def refuses(self, session: UUID, channel: str) -> int | None:
-        """How many messages may wait in this session, if so many do and no more are taken."""
+    def refuses(self, session: UUID, channel: str, coming: int) -> int | None:
+        """How many messages may wait in this session, if so many do, with those that are `coming`
+        in, and no more are taken."""
         lane = self._lanes.find(session)
-        if lane is None:
-            return None
-        rules = lane.rules
-        return rules.cap if rules.drop == "block" and lane.is_full else None
+        rules = lane.rules if lane is not None else self._rules.of(channel)
+        waiting = lane.known if lane is not None else 0
+        return rules.cap if rules.drop == "block" and waiting + coming >= rules.cap else None
 
     @property
     def turns_running(self) -> int:
@@ -126,8 +126,8 @@ class Dispatcher:
         if lane.running is not None:
             lane.running.spoken_to(rights)
             self._relieve(lane)
-        elif not isinstance(lane.state, Aside):
-            # Aside nothing changes: its timer will look at all that came.
+        elif not isinstance(lane.state, Aside) or self._full_lanes.is_due(lane):
+            # Aside nothing else changes: its timer will look at all that came.
             self._look_at(lane)
 
     def withdrawn(self, session: UUID) -> None:

@@ -26,7 +26,6 @@ log = logging.getLogger(__name__)
 PAUSE_SECONDS = 0.1
 #: People are told of what was dropped no more often than this.
 NOTICE_SECONDS = 1.0
-_LONGEST_QUOTE = 160
 
 
 class FullLanes:
@@ -37,14 +36,20 @@ class FullLanes:
         self._rules = rules
         self._most_quotes = rules.settings.overflow_summary_max_messages
 
-    def watch(self, lane: Lane, tasks: asyncio.TaskGroup) -> None:
-        """Relieve a lane whose turn runs, if too many wait there. Returns at once."""
-        if lane.waiting <= lane.rules.cap or lane.rules.drop == "block" or lane.relief is not None:
-            return
+    def is_due(self, lane: Lane) -> bool:
+        """Whether too many wait there and it is time to see to that; asking counts as doing so."""
+        if lane.waiting <= lane.rules.cap or lane.rules.drop == "block":
+            return False
         now = asyncio.get_running_loop().time()
         pause = PAUSE_SECONDS if lane.rules.drop == "summarize" else NOTICE_SECONDS
-        if now - lane.relieved_at >= pause:
-            lane.relieved_at = now
+        if now - lane.relieved_at < pause:
+            return False
+        lane.relieved_at = now
+        return True
+
+    def watch(self, lane: Lane, tasks: asyncio.TaskGroup) -> None:
+        """Relieve a lane whose turn runs, if too many wait there. Returns at once."""
+        if lane.relief is None and self.is_due(lane):
             lane.relief = tasks.create_task(self._relieve(lane), name=f"relief {lane.session}")
 
     async def _relieve(self, lane: Lane) -> None:
@@ -123,12 +128,13 @@ def _messages(count: int) -> str:
 
 
 def _quotes(newest: Sequence[Message], count: int) -> str:
-    lines = [f"- {_quote(message.text)}" for message in newest]
+    lines = [f"- {_quote(message)}" for message in newest]
     if count > len(newest):
         lines.insert(0, f"- ({count - len(newest):,} before these)")
     return "\n".join(lines)
 
 
-def _quote(text: str) -> str:
-    flat = " ".join(text.split())
-    return flat if len(flat) <= _LONGEST_QUOTE else f"{flat[:_LONGEST_QUOTE]}…"
+def _quote(message: Message) -> str:
+    # As code: it is not the daemon who says this, and nothing in it becomes a link.
+    flat = " ".join(message.beginning.split()).replace("`", "'")
+    return f"`{flat}`" if message.size <= len(message.beginning) else f"`{flat}…`"

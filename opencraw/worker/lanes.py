@@ -90,8 +90,10 @@ class Lane:
         return isinstance(self.state, Claiming | Working)
 
     @property
-    def is_full(self) -> bool:
-        return self.waiting >= self.rules.cap
+    def known(self) -> int:
+        """About how many messages wait, with those that came since the lane was claimed."""
+        since = len(self.state.spoken) if isinstance(self.state, Claiming) else 0
+        return self.waiting + since
 
     @property
     def running(self) -> Running | None:
@@ -111,8 +113,10 @@ class Lane:
         """These rules hold here from now on, for a turn that runs, too."""
         self.rules = rules
         self.changes += 1
-        if self.running is not None:
+        if self.running is not None and self.running.mode != rules.mode:
             self.running.mode = rules.mode
+            if self.waiting:
+                self.running.spoken_to(self.running.turn.rights)
 
     def took(self, count: int) -> None:
         """So many messages wait no more."""

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 from opencraw import crashpoints
 from opencraw.context.assembly import MOST_ENTRIES
-from opencraw.context.notes import note
 from opencraw.context.window import Window
 from opencraw.contract import Draft
 from opencraw.errors import Fenced, ModelFailure, Unavailable
@@ -32,12 +31,13 @@ from opencraw.model import (
     Usage,
     UserMessage,
 )
+from opencraw.queue.failures import Failure, Fault
 from opencraw.queue.inbox import Lane, Message
 from opencraw.queue.modes import Meeting, heard, meets_running_turn
 from opencraw.queue.turns import Settlement, TranscriptLine, Turn
 from opencraw.runtime.loop import RuntimeEvent, StepBegins, StepEnds, ToolBegins, ToolEnds
 from opencraw.settings import Mode
-from opencraw.worker.draft import LiveDraft
+from opencraw.worker.account import Account
 from opencraw.worker.workshop import Doing, Workshop
 
 log = logging.getLogger(__name__)
@@ -74,9 +74,7 @@ class Running:
         self._workshop = workshop
         #: Is told how many waiting messages this turn took up on its way.
         self._took = took
-        self._draft = LiveDraft(turn.id, turn.attempt)
-        self._open_calls: dict[str, ToolCall] = {}
-        self._tools: list[str] = []
+        self._account = Account(turn)
         self._spoken_to = False
         self._contradicted = asyncio.Event()
         #: Why the turn ends before its work is done.
@@ -89,7 +87,7 @@ class Running:
 
     @property
     def draft(self) -> Draft:
-        return Draft(self.turn.id, self.turn.attempt, self._draft.text)
+        return Draft(self.turn.id, self.turn.attempt, self._account.draft.text)
 
     def stop(self) -> None:
         """End the turn now: what it has said is kept and flagged, open calls are closed."""
@@ -140,10 +138,10 @@ class Running:
         if not audible:
             return ()
         wanted = [each.id for each in audible]
-        taken = set(await self._advance((), hears=wanted))
+        taken = await self._advance((), hears=wanted)
         self._took(len(taken))
         self._show(QueueChanged())
-        return [UserMessage(each.text) for each in audible if each.id in taken]
+        return [UserMessage(text) for text in await self._workshop.inbox.texts(taken)]
 
     async def _audible(self) -> Sequence[Message]:
         lane = await self._lane()
@@ -219,12 +217,12 @@ class Running:
             case Stopped():
                 return await self._cut_short()
             case Stuck(what):
-                return self._failed(
-                    f"stuck: {what}", _apology(f"the work on it came to a halt ({what})")
-                )
+                halt = f"the work on it came to a halt ({what})"
+                return self._failed(Failure(Fault.STUCK, what), halt)
             case None:
                 # Nobody asked for it: something below cancelled itself.
-                return self._failed("internal: cancelled", _apology("the work on it broke off"))
+                broken = Failure(Fault.INTERNAL, "cancelled")
+                return self._failed(broken, "the work on it broke off")
 
     async def _work_it(self) -> Settlement:
         """The turn's own work. Whatever goes wrong in it becomes words for the person, except what
@@ -233,22 +231,22 @@ class Running:
             return await self._converse()
         except ModelFailure as failure:
             log.warning("turn %s: %s: %s", self.turn.id, failure.kind, failure)
-            return self._failed(f"{failure.kind}: {failure}", _apology(str(failure)))
+            return self._failed(Failure(failure.kind, str(failure)), str(failure))
         except (Fenced, Unavailable):
             raise
         except Exception as error:
             log.exception("turn %s failed", self.turn.id)
             return self._failed(
-                f"internal: {type(error).__name__}",
-                _apology(f"something in OpenCraw went wrong (turn {self.turn.id})"),
+                Failure(Fault.INTERNAL, type(error).__name__),
+                f"something in OpenCraw went wrong (turn {self.turn.id})",
             )
 
     async def _converse(self) -> Settlement:
         if self.turn.deaths >= MOST_DEATHS:
             # Not even the conversation is read: that may be what they died of.
             return self._failed(
-                "deaths",
-                _apology(f"my process broke off {self.turn.deaths} times while I worked on it"),
+                Failure(Fault.DEATHS),
+                f"my process broke off {self.turn.deaths} times while I worked on it",
             )
         window = await self._recall()
         if self.turn.attempt > 1 and await self._is_overtaken():
@@ -263,7 +261,7 @@ class Running:
                 self._end_if_asked_to()
                 if isinstance(event, TextDelta):
                     self._waits_for_model()
-                    self._show(self._draft.grow(event.text))
+                    self._show(self._account.draft.grow(event.text))
                     crashpoints.reach("mid_stream")
                 elif isinstance(event, ThinkingDelta | StillWorking):
                     self._waits_for_model()
@@ -272,7 +270,22 @@ class Running:
                 else:
                     await self._write_down(event)
         assert last is not None, "a runtime ended without a last step"
-        return self._done(last)
+        return self._account.done(last)
+
+    async def _cut_short(self) -> Settlement:
+        """The turn ends because a person said so."""
+        if not self._recalled:
+            await self._recall()
+        self._show_cancelled()
+        return self._account.cut_short()
+
+    def _failed(self, failure: Failure, cause: str) -> Settlement:
+        self._show_cancelled()
+        return self._account.failed(failure, cause)
+
+    def _show_cancelled(self) -> None:
+        for call in self._account.open_calls.values():
+            self._show_tool(call, "cancelled", "")
 
     def _end_if_asked_to(self) -> None:
         """End at last, if a tool or a model swallowed the word that the turn is to end."""
@@ -286,12 +299,8 @@ class Running:
         entries = await self._workshop.sessions.transcript(
             self.turn.session_id, longest=assembly.longest_text, limit=MOST_ENTRIES
         )
-        for entry in entries:
-            if entry.turn_id == self.turn.id and entry.kind == "assistant":
-                self._draft.record(entry.text)
-                self._tools.extend(call.name for call in entry.tool_calls)
         window = assembly.window(entries)
-        self._open_calls = {each.call.id: each.call for each in window.open_calls}
+        self._account.recall(entries, window)
         self._recalled = True
         return window
 
@@ -326,7 +335,7 @@ class Running:
         if not self._workshop.node.holds_lease:
             # Somebody else may be at work on this turn: the fence tells.
             await self._advance(())
-        self._draft.begin_step()
+        self._account.draft.begin_step()
         self._waits_for_model()
 
     async def _advance(
@@ -336,9 +345,7 @@ class Running:
         return await self._workshop.turns.advance(self.turn, lines, usage, hears)
 
     async def _step_ends(self, reply: ModelReply) -> None:
-        self._draft.record(reply.text)
-        self._open_calls = {call.id: call for call in reply.tool_calls}
-        self._tools.extend(call.name for call in reply.tool_calls)
+        self._account.step(reply)
         line = TranscriptLine.of(AssistantMessage(reply.text, reply.tool_calls, reply.thinking))
         await self._advance([line], reply.usage)
 
@@ -353,7 +360,7 @@ class Running:
     async def _tool_ends(self, event: ToolEnds) -> None:
         crashpoints.reach("tool_done")
         result = event.result
-        self._open_calls.pop(event.call.id, None)
+        self._account.open_calls.pop(event.call.id, None)
         line = TranscriptLine(
             "tool_result",
             text=result.text,
@@ -364,50 +371,6 @@ class Running:
         await self._advance([line])
         self._show_tool(event.call, "failed" if result.failed else "finished", result.text)
 
-    def _done(self, reply: ModelReply) -> Settlement:
-        self._draft.record(reply.text)
-        line = TranscriptLine.of(AssistantMessage(reply.text, (), reply.thinking))
-        text = self._draft.text
-        if reply.stop == "length":
-            text += "\n\n*(The model reached its limit of output tokens here.)*"
-        if not text.strip():
-            empty = TranscriptLine("notice", text=_apology("the model answered with nothing"))
-            return Settlement(
-                "done", (line, empty), empty.text, "notice", tuple(self._tools), reply.usage
-            )
-        return Settlement("done", (line,), text, "reply", tuple(self._tools), reply.usage)
-
-    async def _cut_short(self) -> Settlement:
-        """The turn ends because a person said so."""
-        if not self._recalled:
-            await self._recall()
-        lines = self._closed_calls("tool_cancelled")
-        text = self._draft.text
-        if text.strip():
-            # Also when it was cut between two steps: what is delivered has a line of its own.
-            partial = AssistantMessage(self._draft.step)
-            lines.append(TranscriptLine.of(partial, interrupted=True))
-        return Settlement("interrupted", tuple(lines), text.strip() and text, "reply",
-                          tuple(self._tools))  # fmt: skip
-
-    def _failed(self, failure: str, words: str) -> Settlement:
-        lines = [*self._closed_calls("tool_abandoned"), TranscriptLine("notice", text=words)]
-        return Settlement("failed", tuple(lines), words, "notice", failure=failure)
-
-    def _closed_calls(self, reason: str) -> list[TranscriptLine]:
-        for call in self._open_calls.values():
-            self._show_tool(call, "cancelled", "")
-        return [
-            TranscriptLine(
-                "tool_result",
-                text=note(reason),
-                call_id=call.id,
-                tool_name=call.name,
-                failed=True,
-            )
-            for call in self._open_calls.values()
-        ]
-
     def _show(self, event: Event) -> None:
         self._workshop.show(self.turn.address, event)
 
@@ -416,10 +379,3 @@ class Running:
             summary = summary[:_SUMMARY] + "…"
         turn = self.turn
         self._show(ToolShown(turn.id, turn.attempt, call.id, call.name, state, summary))
-
-
-def _apology(cause: str) -> str:
-    return (
-        f"I could not answer: {cause}. Your message is kept in this conversation; "
-        "say it again, or write anything, and I will try anew."
-    )

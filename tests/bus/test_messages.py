@@ -29,7 +29,6 @@ from opencraw.events import (
     TurnEnded,
     TurnStarted,
 )
-from opencraw.sessions.choice import QueueChoice
 
 SESSION, TURN = uuid4(), uuid4()
 PLACE = Address("webchat", "local", "main")
@@ -43,12 +42,12 @@ EVENTS: tuple[Event, ...] = (
 )
 MESSAGES: tuple[Message, ...] = (
     Spoken(SESSION, "webchat", "owner", "channel", needs_hands=True),
-    Chosen(SESSION, "webchat", QueueChoice(mode="collect", debounce_ms=250, drop_policy="oldest")),
+    Chosen(SESSION),
     Stopped(SESSION),
     *(Shown(PLACE, event) for event in EVENTS),
     Peek(SESSION),
     LetGo(),
-    Paced("telegram:7", 3),
+    Paced("telegram:7"),
 )
 
 
@@ -63,7 +62,10 @@ def test_a_node_knows_its_own_parcels() -> None:
     assert not is_from(mine, b"")
 
 
-@pytest.mark.parametrize("parcel", [b"", b"x", b"0" * 16, b"0" * 16 + b"\xc1", b"0" * 400])
+@pytest.mark.parametrize(
+    "parcel",
+    [b"", b"x", b"0" * 16, b"0" * 16 + b"\xc1", b"0" * 400, b"0" * 16 + b"\x91" * 20_000],
+)
 def test_what_nobody_sent_is_garbled(parcel: bytes) -> None:
     found = list(unpack(parcel))
     assert found

@@ -57,7 +57,7 @@ _counts = itertools.count(1)
 async def understand_each_other(one: Listener, other: Listener) -> None:
     """Return when each hears what the other says now."""
     for speaker, hearer in ((one, other), (other, one)):
-        word = Paced("again", next(_counts))
+        word = Paced(f"again {next(_counts)}")
 
         def heard(
             speaker: Listener = speaker, hearer: Listener = hearer, word: Paced = word
@@ -71,7 +71,7 @@ async def understand_each_other(one: Listener, other: Listener) -> None:
 
 async def test_others_hear_what_is_published_and_in_order(two: tuple[Listener, Listener]) -> None:
     one, other = two
-    said = [Paced("sender", count) for count in range(2_500)]
+    said = [Paced(f"sender {count}") for count in range(2_500)]
     for each in said:
         one.bus.publish(each)
     await until(lambda: len(other.heard) == len(said))
@@ -94,11 +94,11 @@ async def test_other_prefixes_are_other_buses(
         await stranger.connected()
         two[0].bus.publish(LetGo())
         await until(lambda: two[1].heard == [LetGo()])
-        stranger.bus.publish(Paced("stranger", 1))
+        stranger.bus.publish(Paced("stranger"))
         await stranger.bus.drained()
         await understand_each_other(*two)
     assert stranger.heard == []
-    assert Paced("stranger", 1) not in two[0].heard
+    assert Paced("stranger") not in two[0].heard
 
 
 async def test_all_that_waits_goes_out_as_one_parcel(redis_server: RedisServer) -> None:
@@ -106,7 +106,7 @@ async def test_all_that_waits_goes_out_as_one_parcel(redis_server: RedisServer) 
     async with other.running():
         await other.connected()
         for count in range(100):
-            one.bus.publish(Paced("sender", count))
+            one.bus.publish(Paced(f"sender {count}"))
         before = await _published(redis_server)
         async with one.running():
             await until(lambda: len(other.heard) == 100)
@@ -127,11 +127,11 @@ async def test_publishing_without_redis_never_waits_and_forgets_the_oldest(
     lonely = Listener(redis_server.url)
     async with lonely.running():
         for count in range(MOST_WAITING + 10):
-            lonely.bus.publish(Paced("sender", count))
+            lonely.bus.publish(Paced(f"sender {count}"))
         await until(lambda: "Redis does not work" in (lonely.bus.problem or ""))
         waiting = [message for _, message in lonely.bus._waiting]
         assert len(waiting) == MOST_WAITING
-        assert waiting[-1] == Paced("sender", MOST_WAITING + 9)
+        assert waiting[-1] == Paced(f"sender {MOST_WAITING + 9}")
 
 
 async def test_what_could_not_be_said_in_time_is_not_said_at_all(
@@ -142,8 +142,8 @@ async def test_what_could_not_be_said_in_time_is_not_said_at_all(
     late = RedisBus(redis_server.url, "test", uuid4(), clock=lambda: next(hours, now))
     late.publish(LetGo())
     now = STALE_SECONDS + 1
-    late.publish(Paced("fresh", 1))
-    assert late._take() == [Paced("fresh", 1)]
+    late.publish(Paced("fresh"))
+    assert late._take() == [Paced("fresh")]
 
 
 @pytest.mark.parametrize("after", ["killed", "frozen", "cut off"])
@@ -255,3 +255,23 @@ async def test_an_ear_that_fails_ends_nothing(
 
 def test_the_bus_notices_silence_before_what_it_would_say_is_stale() -> None:
     assert bus_over_redis.HEARTBEAT_SECONDS < bus_over_redis.SILENCE_SECONDS
+
+
+@pytest.mark.parametrize(
+    "answer", [b":abc\r\n", b"$abc\r\n", b"*abc\r\n", b"(abc\r\n", b",abc\r\n", b"*1\r\n" * 5_000]
+)
+async def test_whatever_answers_on_that_port_the_bus_lives(answer: bytes) -> None:
+    asked = asyncio.Event()
+
+    async def babble(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.set()
+        writer.write(answer * 20)
+        with suppress(ConnectionError):
+            await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(babble, "127.0.0.1", 0)
+    listener = Listener(f"redis://127.0.0.1:{server.sockets[0].getsockname()[1]}/0")
+    async with server, listener.running():
+        await asked.wait()
+        await until(lambda: (listener.bus.problem or "").startswith("Redis does not work"))

@@ -7,18 +7,20 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+from opencraw.errors import FailureKind
 from opencraw.explain.story import (
-    AtWork,
-    Delivery,
+    DeliveryFacts,
     DeliveryState,
     Hands,
-    Message,
+    MessageFacts,
     Outcome,
     State,
     Story,
-    Turn,
+    TurnFacts,
     TurnState,
+    Work,
 )
+from opencraw.queue.failures import Failure
 from opencraw.queue.rules import LaneRules
 from opencraw.sessions.choice import QueueChoice
 
@@ -35,9 +37,19 @@ def ago(seconds: float) -> datetime:
     return NOW - timedelta(seconds=seconds)
 
 
-def a_turn(state: TurnState = TurnState.DONE, **different: Any) -> Turn:
+NO_WORD = Failure(FailureKind.TIMEOUT, "no word for 60 s")
+
+
+def a_turn(
+    state: TurnState = TurnState.DONE,
+    *,
+    hands: Hands = Hands.WORKING,
+    what: str = "running the tool shell",
+    seconds: float = 40.0,
+    **different: Any,
+) -> TurnFacts:
     running = state is TurnState.RUNNING
-    turn = Turn(
+    turn = TurnFacts(
         id=TURN,
         state=state,
         model="demo/assistant",
@@ -48,10 +60,9 @@ def a_turn(state: TurnState = TurnState.DONE, **different: Any) -> Turn:
         stop_requested=False,
         started_at=ago(59.75),
         ended_at=None if running else ago(58.8),
-        failure="timeout: no word for 60 s" if state is TurnState.FAILED else None,
+        failure=NO_WORD if state is TurnState.FAILED else None,
         owner="north, process 12",
-        hands=Hands.WORKING,
-        at_work=AtWork(TURN, "running the tool shell", 40.0),
+        work=Work(hands, what, seconds) if running else None,
         queue_collected_messages=0,
         queue_debounced_messages=0,
         queue_dropped_messages=0,
@@ -62,8 +73,8 @@ def a_turn(state: TurnState = TurnState.DONE, **different: Any) -> Turn:
     return replace(turn, **different)
 
 
-def a_delivery(state: DeliveryState = DeliveryState.SENT, **different: Any) -> Delivery:
-    delivery = Delivery(
+def a_delivery(state: DeliveryState = DeliveryState.SENT, **different: Any) -> DeliveryFacts:
+    delivery = DeliveryFacts(
         id=REPLY,
         kind="reply",
         state=state,
@@ -82,8 +93,8 @@ def a_story(
     outcome: Outcome | None = Outcome.ANSWERED,
     *,
     state: State | None = None,
-    turn: Turn | None = None,
-    deliveries: tuple[Delivery, ...] | None = None,
+    turn: TurnFacts | None = None,
+    deliveries: tuple[DeliveryFacts, ...] | None = None,
     rules: LaneRules = USUAL,
     **different: Any,
 ) -> Story:
@@ -92,7 +103,7 @@ def a_story(
         turn = a_turn()
     if deliveries is None:
         deliveries = (a_delivery(),) if turn and turn.state is TurnState.DONE else ()
-    message = Message(
+    message = MessageFacts(
         id=MESSAGE,
         session_id=UUID(int=1),
         channel="telegram",
@@ -130,7 +141,7 @@ def a_story(
 _WITHOUT_TURN = {Outcome.WITHDRAWN, Outcome.COMMAND, Outcome.DROPPED, Outcome.MUTED}
 
 
-def waiting(turn: Turn | None = None, **different: Any) -> Story:
+def waiting(turn: TurnFacts | None = None, **different: Any) -> Story:
     """A message that waits, behind this turn or behind none."""
     message = replace(a_story().message, state=State.WAITING, outcome=None)
     message = replace(message, accepted_at=different.pop("accepted_at", message.accepted_at))

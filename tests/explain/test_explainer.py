@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
+from itertools import count
 from uuid import UUID, uuid4, uuid5
 
 import orjson
@@ -11,11 +12,11 @@ import pytest
 
 from opencraw.errors import DeliveryFailure, NeverSendable, NotFound, NotSent, Refused
 from opencraw.explain.answer import as_json
-from opencraw.explain.explainer import Explainer, Here
+from opencraw.explain.explainer import AtWork, Explainer, Here
 from opencraw.explain.sentences import Explanation
-from opencraw.explain.story import AtWork, Hands, Story
+from opencraw.explain.story import Hands, Story, Work
 from opencraw.settings import Drop
-from tests.fixtures.core import Core, Mailbox, address, envelope, running, until
+from tests.fixtures.core import Core, Mailbox, accept, address, envelope, running, until
 from tests.fixtures.script import Held, calls
 from tests.worker.bench import Bench
 
@@ -48,6 +49,12 @@ async def told(core: Core, message: UUID) -> Explanation:
 async def story_of(core: Core, message: UUID) -> Story:
     story, _ = await explainer(core).explain(str(message))
     return story
+
+
+def work_of(story: Story) -> Work:
+    assert story.turn is not None
+    assert story.turn.work is not None
+    return story.turn.work
 
 
 async def test_an_answered_message(database_url: str) -> None:
@@ -94,9 +101,8 @@ async def test_another_process_tells_what_a_turn_is_at_from_its_last_line(
         message = (await busy.say("do it")).message_id
         await bench.begun.wait()
         story = await story_of(other, message)
-        assert story.turn is not None
-        assert story.turn.hands is Hands.WORKING
-        assert story.turn.at_work.what == "running the tool work"
+        assert work_of(story).hands is Hands.WORKING
+        assert work_of(story).what == "running the tool work"
         assert story.nodes == 2
         bench.may_end.set()
         await busy.settled()
@@ -151,7 +157,7 @@ async def test_who_gave_up_a_place(database_url: str, drop: Drop, brief: str) ->
             return (await told(core, gone)).brief == waited
 
         await until(gave_up, "it gives up its place")
-        assert "more than 1 waited" in (await told(core, gone)).headline
+        assert "its conversation was full" in (await told(core, gone)).headline
         held.release()
         await core.settled()
         assert (await told(core, gone)).brief == brief
@@ -165,7 +171,7 @@ async def test_taken_back_muted_and_commands(database_url: str) -> None:
         second = (await core.say("two")).message_id
         assert await core.door.withdraw(address(), second)
         assert (await told(core, second)).headline == "Not answered: taken back."
-        muted = await core.inbox.accept(envelope("psst"), muted=True, patience=5.0)
+        muted = await accept(core.inbox, envelope("psst"), muted=True)
         assert (await told(core, muted.message_id)).brief == "muted"
         command = (await core.say("/status")).message_id
         await until(lambda: len(core.channel.got) == 1, "the command is answered")
@@ -205,8 +211,12 @@ async def test_an_answer_that_cannot_be_delivered(
     channel.trouble.append(trouble)
     async with running(database_url, "42", channel=channel) as core:
         message = (await core.say("what is 6*7?")).message_id
-        await until(lambda: _is_brief(core, message, brief), brief)
-        assert words in (await told(core, message)).headline
+
+        async def is_told() -> bool:
+            return words in (await told(core, message)).headline
+
+        await until(is_told, words)
+        assert (await told(core, message)).brief == brief
 
 
 async def test_an_answer_for_a_channel_that_is_closed(database_url: str) -> None:
@@ -228,8 +238,7 @@ async def test_a_turn_whose_node_died(database_url: str) -> None:
         await core.fetch("UPDATE turn SET owner = $1", dead)
         observer = Explainer(core.database, core.rules, replace(_nobody, node=core.node.id))
         story, explanation = await observer.explain(str(message))
-        assert story.turn is not None
-        assert story.turn.hands is Hands.DEAD
+        assert work_of(story).hands is Hands.DEAD
         assert "lost its node, which died; it is taken over by this daemon" in explanation.headline
         await core.fetch(
             "INSERT INTO node (id, home, host, pid, lease_until, left_at)"
@@ -289,9 +298,10 @@ async def test_what_the_turn_before_a_waiting_message_said_is_not_its_answer(
         await first.reached.wait()
         for text in ("two", "three"):
             await core.say(text)
+        await core.delivered(1)  # the lane is full
         first.release()
         await second.reached.wait()
-        await until(lambda: len(core.channel.got) == 2, "the turn has told whom it sums up")
+        await core.delivered(3)  # the answer, and whom the second turn sums up
         message = (await core.say("four")).message_id
         assert (await story_of(core, message)).deliveries == ()
         second.release()
@@ -351,10 +361,28 @@ async def test_a_turn_that_ended_between_two_looks_is_not_called_given_up(
         looks = iter([None, AtWork(turn["id"], "waiting for the model", 0.1)])
         here = replace(_nobody, node=core.node.id, at_work=lambda _: next(looks))
         story, _ = await Explainer(core.database, core.rules, here).explain(str(message))
-        assert story.turn is not None
-        assert story.turn.hands is Hands.WORKING
+        assert work_of(story).hands is Hands.WORKING
         held.release()
         await core.settled()
+
+
+async def test_a_turn_that_has_ended_is_in_nobodys_hands_and_is_read_once(
+    database_url: str,
+) -> None:
+    async with running(database_url, "42") as core:
+        message = (await core.say("what is 6*7?")).message_id
+        await core.delivered(1)
+        await core.settled()
+        looks = count()
+        here = replace(_nobody, node=core.node.id, turns_running=lambda: next(looks))
+        observer = Explainer(core.database, core.rules, here)
+        story, explanation = await observer.explain(str(message))
+        assert next(looks) == 1
+        assert story.turn is not None
+        assert story.turn.work is None
+        answer = orjson.loads(orjson.dumps(as_json(story, explanation)))
+        assert answer["turn"]["work"] is None
+        assert answer["turn"]["state"] == "done"
 
 
 async def test_what_another_turn_of_the_lane_is_at_says_nothing_about_this_one(
@@ -366,7 +394,6 @@ async def test_what_another_turn_of_the_lane_is_at_says_nothing_about_this_one(
         await held.reached.wait()
         here = replace(_nobody, at_work=lambda _: AtWork(uuid4(), "running the tool x", 5.0))
         story, _ = await Explainer(core.database, core.rules, here).explain(str(message))
-        assert story.turn is not None
-        assert story.turn.at_work.what == "waiting for the model"
+        assert work_of(story).what == "waiting for the model"
         held.release()
         await core.settled()

@@ -6,12 +6,14 @@ from uuid import UUID
 
 import pytest
 
-from opencraw.contract import Rights
+from opencraw.contract import ChatType, Rights
 from opencraw.gateway.commands import COMMANDS, Answer, Situation, answer, is_command, is_stop
 from opencraw.gateway.models import Models
-from opencraw.queue.rules import LaneRules
+from opencraw.queue.rules import LaneRules, QueueRules
+from opencraw.queue.settings import QueueSettings
+from opencraw.sessions.change import ChooseModel, ChooseQueue, Reset, Speak, Stop
 from opencraw.sessions.choice import QueueChoice
-from opencraw.sessions.transcript import NO_CHANGE, Change, Session
+from opencraw.sessions.transcript import Session
 from opencraw.settings import Mode
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -31,7 +33,6 @@ SESSION = Session(
     prompt_tokens=12_345,
     completion_tokens=678,
     cached_tokens=90,
-    last_seq=4,
     waiting=0,
     running=False,
 )
@@ -69,7 +70,7 @@ def test_what_is_meant_for_the_daemon(text: str, command: bool) -> None:
 )
 def test_what_is_heard_however_much_was_said_before(text: str, stop: bool) -> None:
     assert is_stop(text) is stop
-    assert (is_command(text) and answer(text, SITUATION).change == Change("stop")) is stop
+    assert (is_command(text) and answer(text, SITUATION).change == Stop()) is stop
 
 
 @pytest.mark.parametrize("text", ["/help", "/HELP", "  /Help \n"])
@@ -85,7 +86,7 @@ def test_an_unknown_command_gets_the_list(text: str) -> None:
     said = answer(text, SITUATION)
     assert said.text.startswith("There is no command") or text == "/ help"
     assert "`/stop`" in said.text
-    assert said.change == NO_CHANGE
+    assert said.change is None
 
 
 def test_a_very_long_unknown_command_is_not_repeated_in_full() -> None:
@@ -105,7 +106,7 @@ def test_a_command_without_arguments_refuses_them_and_does_nothing(name: str, ga
 
 @pytest.mark.parametrize("name", ["new", "nuke"])
 def test_new_begins_anew(name: str) -> None:
-    assert answer(f"/{name}", SITUATION).change == Change("reset")
+    assert answer(f"/{name}", SITUATION).change == Reset()
 
 
 @pytest.mark.parametrize(
@@ -119,7 +120,7 @@ def test_new_begins_anew(name: str) -> None:
 )
 def test_stop_says_what_it_stopped(waiting: int, running: bool, words: str) -> None:
     said = answer("/stop", situation(waiting=waiting, running=running))
-    assert said == Answer(words, change=Change("stop"))
+    assert said == Answer(words, change=Stop())
 
 
 def test_status() -> None:
@@ -152,20 +153,20 @@ def test_usage_tells_what_the_day_cost_where_there_is_a_cap() -> None:
     ("word", "sends"), [("on", True), ("off", False), ("inherit", None), ("OFF", False)]
 )
 def test_the_owner_decides_whether_the_assistant_speaks(word: str, sends: bool | None) -> None:
-    assert answer(f"/send {word}", SITUATION).change == Change("send", sends=sends)
+    assert answer(f"/send {word}", SITUATION).change == Speak(sends)
 
 
 @pytest.mark.parametrize("word", ["on", "off", "inherit", "never"])
 def test_a_guest_does_not(word: str) -> None:
     said = answer(f"/send {word}", replace(SITUATION, rights=Rights.GUEST))
-    assert said.change == NO_CHANGE
+    assert said.change is None
     assert "Only the owner" in said.text
 
 
 @pytest.mark.parametrize(("sends", "word"), [(True, "on"), (False, "off"), (None, "inherit")])
 def test_send_alone_tells(sends: bool | None, word: str) -> None:
     said = answer("/send", situation(sends=sends))
-    assert said.change == NO_CHANGE
+    assert said.change is None
     assert f"here: {word}." in said.text
     assert COMMANDS["send"].usage in said.text
 
@@ -173,7 +174,7 @@ def test_send_alone_tells(sends: bool | None, word: str) -> None:
 @pytest.mark.parametrize("word", ["never", "on off", "1"])
 def test_send_that_is_not_understood_changes_nothing(word: str) -> None:
     said = answer(f"/send {word}", SITUATION)
-    assert said.change == NO_CHANGE
+    assert said.change is None
     assert COMMANDS["send"].usage in said.text
 
 
@@ -194,7 +195,7 @@ def test_send_that_is_not_understood_changes_nothing(word: str) -> None:
 )
 def test_queue_is_chosen(argument: str, mode: Mode | None, debounce_ms: int | None) -> None:
     said = answer(f"/queue {argument}", SITUATION)
-    assert said.change == Change("queue", QueueChoice(mode, debounce_ms))
+    assert said.change == ChooseQueue(QueueChoice(mode, debounce_ms))
 
 
 @pytest.mark.parametrize(
@@ -204,32 +205,50 @@ def test_queue_is_chosen(argument: str, mode: Mode | None, debounce_ms: int | No
             "collect debounce:0.5s window:sliding cap:25 drop:summarize",
             QueueChoice("collect", 500, "sliding", 25, "summarize"),
         ),
-        ("drop:BLOCK Window:fixed", QueueChoice(debounce_window="fixed", drop_policy="block")),
-        ("cap:1 drop:newest", QueueChoice(cap=1, drop_policy="newest")),
+        ("drop:BLOCK Window:fixed", QueueChoice(debounce_window="fixed", drop="block")),
+        ("cap:1 drop:newest", QueueChoice(cap=1, drop="newest")),
         ("cap:1000 cap:7", QueueChoice(cap=7)),
-        ("drop:oldest", QueueChoice(drop_policy="oldest")),
+        ("drop:oldest", QueueChoice(drop="oldest")),
     ],
 )
 def test_all_that_is_said_of_a_queue_is_chosen_at_once(argument: str, choice: QueueChoice) -> None:
     said = answer(f"/queue {argument}", SITUATION)
-    assert said.change == Change("queue", choice)
-    for value in (choice.mode, choice.debounce_window, choice.cap, choice.drop_policy):
+    assert said.change == ChooseQueue(choice)
+    for value in (choice.mode, choice.debounce_window, choice.cap, choice.drop):
         assert value is None or str(value) in said.text
 
 
 @pytest.mark.parametrize("word", ["default", "reset", "Default"])
 def test_a_choice_of_queue_is_taken_back_whole(word: str) -> None:
     chosen = situation(choice=QueueChoice("collect", 500, "sliding", 25, "summarize"))
-    assert answer(f"/queue {word}", chosen).change == Change("queue", QueueChoice())
+    assert answer(f"/queue {word}", chosen).change == ChooseQueue(QueueChoice())
+
+
+@pytest.mark.parametrize(
+    ("argument", "words"),
+    [
+        ("collect debounce:0.5s", "collect, debounce 500 ms (fixed), cap 20, drop summarize"),
+        ("drop:oldest cap:5", "steer, debounce 250 ms (fixed), cap 5, drop oldest"),
+        ("window:sliding", "steer, debounce 250 ms (sliding), cap 20, drop summarize"),
+    ],
+)
+def test_what_was_chosen_is_said_in_the_words_of_queue_alone(argument: str, words: str) -> None:
+    said = answer(f"/queue {argument}", SITUATION)
+    assert said.text == f"Queue of this conversation: {words}."
+    assert isinstance(said.change, ChooseQueue)
+    rules = QueueRules(QueueSettings()).of("webchat", said.change.choice)
+    assert words in answer("/queue", replace(SITUATION, rules=rules)).text
 
 
 def test_queue_changes_only_what_is_named() -> None:
     chosen = situation(choice=QueueChoice("collect", 100, "sliding", 25, "oldest"))
-    said = answer("/queue steer", chosen).change.choice
-    assert said == QueueChoice("steer", 100, "sliding", 25, "oldest")
-    assert answer("/queue debounce:1s", chosen).change.choice.mode == "collect"
-    assert answer("/queue drop:block", chosen).change.choice.cap == 25
-    assert answer("/queue default", chosen).change.choice.debounce_ms is None
+    for argument, choice in (
+        ("steer", QueueChoice("steer", 100, "sliding", 25, "oldest")),
+        ("debounce:1s", QueueChoice("collect", 1_000, "sliding", 25, "oldest")),
+        ("drop:block", QueueChoice("collect", 100, "sliding", 25, "block")),
+        ("default", QueueChoice()),
+    ):
+        assert answer(f"/queue {argument}", chosen).change == ChooseQueue(choice)
 
 
 @pytest.mark.parametrize(
@@ -244,13 +263,13 @@ def test_queue_changes_only_what_is_named() -> None:
 )  # fmt: skip
 def test_queue_that_is_not_understood_changes_nothing(argument: str) -> None:
     said = answer(f"/queue {argument}", SITUATION)
-    assert said.change == NO_CHANGE
+    assert said.change is None
     assert COMMANDS["queue"].usage in said.text
 
 
 def test_queue_alone_tells() -> None:
     said = answer("/queue", SITUATION)
-    assert said.change == NO_CHANGE
+    assert said.change is None
     assert "steer, debounce 250 ms (fixed), cap 20, drop summarize" in said.text
 
 
@@ -281,20 +300,20 @@ def test_a_bare_name_that_could_mean_two_models_means_none() -> None:
 @pytest.mark.parametrize("word", ["", "use ", "set "])
 def test_a_model_is_chosen(word: str) -> None:
     said = answer(f"/model {word}qwen3", SITUATION)
-    assert said.change == Change("model", model="local/Qwen3")
+    assert said.change == ChooseModel("local/Qwen3")
 
 
 @pytest.mark.parametrize("word", ["clear", "reset", "unset"])
 def test_the_choice_of_a_model_is_taken_back(word: str) -> None:
     said = answer(f"/model {word}", situation(model="local/Qwen3"))
-    assert said.change == Change("model")
+    assert said.change == ChooseModel(None)
     assert "openai/gpt-5" in said.text
 
 
 @pytest.mark.parametrize("text", ["/model", "/model list", "/model use"])
 def test_the_models_are_listed(text: str) -> None:
     said = answer(text, situation(model="local/Qwen3"))
-    assert said.change == NO_CHANGE
+    assert said.change is None
     assert "Active: `local/Qwen3`. Default: `openai/gpt-5`." in said.text
     for label in MODELS.labels:
         assert f"- `{label}`" in said.text
@@ -302,6 +321,23 @@ def test_the_models_are_listed(text: str) -> None:
 
 def test_an_unknown_model_changes_nothing_and_gets_the_list() -> None:
     said = answer("/model gpt-17", SITUATION)
-    assert said.change == NO_CHANGE
+    assert said.change is None
     assert "`gpt-17`" in said.text
     assert "- `local/Qwen3`" in said.text
+
+
+@pytest.mark.parametrize("text", ["/stop", "/new", "/queue collect", "/model mini"])
+def test_where_others_listen_only_owners_decide(text: str) -> None:
+    guest = replace(SITUATION, rights=Rights.GUEST)
+    in_a_group = replace(guest, chat_type=ChatType.GROUP)
+    assert answer(text, guest).change is not None, "it is their own conversation"
+    refused = answer(text, in_a_group)
+    assert refused.change is None
+    assert refused.text.startswith("Only the owner may use `/")
+    assert answer(text, replace(in_a_group, rights=Rights.OWNER)).change is not None
+
+
+@pytest.mark.parametrize("text", ["/queue", "/model", "/status", "/usage", "/help"])
+def test_guests_may_ask_anywhere(text: str) -> None:
+    in_a_group = replace(SITUATION, rights=Rights.GUEST, chat_type=ChatType.GROUP)
+    assert answer(text, in_a_group) == answer(text, SITUATION)

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from opencraw.contract import Address, Envelope, Gateway, Sender, Trigger
-from opencraw.errors import NotFound, QueueFull, Refused
+from opencraw.errors import NotFound, Refused
 from opencraw.gateway.door import LONGEST_KEY, LONGEST_TEXT
 from opencraw.sessions.choice import QueueChoice
 from tests.fixtures.core import MODEL, Core, address, envelope, is_whole, running, session_of
@@ -99,43 +99,6 @@ async def test_what_is_merely_odd_is_taken(database_url: str, odd: Envelope) -> 
         assert not (await core.door.accept(odd)).duplicate
         await whole(core)
         assert len(core.channel.got) == 1
-
-
-# A full lane.
-
-
-async def test_a_repeat_of_what_was_accepted_gets_its_receipt_although_the_lane_is_full(
-    database_url: str,
-) -> None:
-    """The platform did not hear us acknowledge it. To refuse it now would be a lie."""
-    held = Held()
-    async with running(database_url, held, mode="followup", cap=1, drop="block") as core:
-        await core.say("one")
-        await held.reached.wait()
-        waits = envelope("two")
-        first = await core.door.accept(waits)
-        again = await core.door.accept(waits)
-        assert again.message_id == first.message_id
-        assert again.duplicate
-        with pytest.raises(QueueFull, match="1 messages of this conversation wait"):
-            await core.say("three")
-        held.release()
-        await whole(core)
-        assert core.channel.texts() == ["released", "echo two"]
-
-
-async def test_what_was_taken_back_makes_room(database_url: str) -> None:
-    held = Held()
-    async with running(database_url, held, mode="followup", cap=1, drop="block") as core:
-        await core.say("one")
-        await held.reached.wait()
-        receipt = await core.say("two")
-        assert not await core.door.withdraw(address("b"), receipt.message_id)
-        assert await core.door.withdraw(address(), receipt.message_id)
-        await core.say("three")
-        held.release()
-        await whole(core)
-        assert core.channel.texts() == ["released", "echo three"]
 
 
 # Commands.
@@ -247,6 +210,17 @@ async def test_new_ends_what_runs_and_takes_back_what_waits(database_url: str) -
         assert (await core.asked("three")).text == "echo three"
         assert isinstance(core.script, Script)
         assert [each.text for each in core.script.prompts[-1].messages] == ["three"]
+
+
+@pytest.mark.parametrize("command", ["/new", "/stop"])
+async def test_what_was_taken_back_does_not_wait_from_that_moment_on(
+    database_url: str, command: str
+) -> None:
+    async with running(database_url, start=False) as core:
+        await core.say("hello")
+        assert core.dispatcher.waiting(session_of()) == 1
+        await core.say(command)
+        assert core.dispatcher.waiting(session_of()) == 0
 
 
 async def test_one_conversation_is_not_stopped_by_another(database_url: str) -> None:

@@ -7,7 +7,7 @@ from uuid import UUID
 
 import pytest
 
-from opencraw.errors import SlowDown
+from opencraw.errors import Refused, SlowDown
 from opencraw.gateway.door import Door, Outlets
 from opencraw.gateway.models import Models
 from opencraw.sessions.transcript import Session, Sessions
@@ -31,13 +31,24 @@ async def test_what_comes_too_fast_is_refused_before_anything_is_stored(
         assert await core.fetch("SELECT FROM session WHERE id = $1", session_of()) == []
 
 
-async def test_stop_always_gets_through(database_url: str) -> None:
-    async with running(database_url, per_minute=1) as core:
-        await core.say("/help")
-        with pytest.raises(SlowDown):
-            await core.say("/stop at once")
-        for number in range(5):
+async def test_stop_is_heard_however_much_was_said_before(database_url: str) -> None:
+    async with running(database_url, per_minute=3) as core:
+        for _ in range(3):
+            await core.say("/help", "elsewhere")
+        for words in ("/stop at once", f"/stop{' ' * 1000}"):
+            with pytest.raises(Refused):
+                await core.say(words)
+        for number in range(3):
             assert (await core.asked("/stop", f"chat {number}")).text.startswith("There was")
+        with pytest.raises(SlowDown):
+            await core.say("/stop")
+
+
+async def test_nobody_fills_the_disk_with_commands(database_url: str) -> None:
+    async with running(database_url) as core:
+        with pytest.raises(Refused, match="at most 1,000 characters"):
+            await core.say(f"/stop{' ' * 1000}")
+        assert await core.fetch("SELECT FROM inbox") == []
 
 
 async def test_what_a_platform_offers_again_is_not_refused(database_url: str) -> None:
@@ -107,7 +118,7 @@ async def test_commands_of_one_conversation_are_answered_one_after_the_other(
         session = await core.sessions.session(session_of())
         assert session is not None
         choice = session.choice
-        assert (choice.mode, choice.cap, choice.debounce_ms, choice.drop_policy) == (
+        assert (choice.mode, choice.cap, choice.debounce_ms, choice.drop) == (
             "collect", 7, 1000, "newest"
         )  # fmt: skip
         assert len(door._answering) == 0, "nobody waits, so nothing is remembered"

@@ -75,7 +75,7 @@ async def test_a_command_is_not_answered_there_and_does_nothing(
         assert await core.outcomes() == [(command, "muted")]
         session = await core.sessions.session(session_of())
         assert session is not None
-        assert (session.choice.mode, session.sends, session.last_seq) == (None, None, 0)
+        assert (session.choice.mode, session.sends) == (None, None)
 
 
 async def test_the_assistant_does_not_speak_first_where_it_may_not_speak(
@@ -88,6 +88,44 @@ async def test_the_assistant_does_not_speak_first_where_it_may_not_speak(
         assert refused.value.code == "FORBIDDEN"
         assert await core.fetch("SELECT FROM outbox") == []
         await core.door.post(address("b"), "default", "hello")
+
+
+async def test_the_assistant_does_not_speak_first_where_nobody_knows_who_listens(
+    database_url: str,
+) -> None:
+    async with running(database_url, speech=[NO_GROUPS]) as core:
+        with pytest.raises(Refused, match="who listens there is not known") as refused:
+            await core.door.post(address(), "default", "hello")
+        assert refused.value.code == "FORBIDDEN"
+        assert 'deny chat_type = "group"' in str(refused.value)
+        await core.asked("/help")
+        await core.door.post(address(), "default", "hello")
+        await core.delivered(2)
+        await at_rest(core)
+
+
+@pytest.mark.parametrize("first", ["hello", "/help"])
+async def test_who_opened_a_conversation_does_not_say_who_listens(
+    database_url: str, first: str
+) -> None:
+    """The daemon spoke first, or the conversation is older than such rules."""
+    async with running(database_url, start=False) as core:
+        await core.door.post(address(), "default", "hello")
+        [row] = await core.fetch("SELECT chat_type FROM session")
+        assert row["chat_type"] is None
+    async with running(database_url, speech=[NO_GROUPS]) as core:
+        await at_rest(core)
+        [row] = await core.fetch("SELECT failure FROM outbox WHERE chat = 'a'")
+        assert "who listens there is not known" in row["failure"]
+    async with running(database_url, start=False) as core:
+        await core.say(first, chat_type=ChatType.GROUP)
+        [row] = await core.fetch("SELECT chat_type FROM session WHERE chat = 'a'")
+        assert row["chat_type"] == "group"
+    async with running(database_url, speech=[NO_GROUPS]) as core:
+        with pytest.raises(Refused, match='has `deny chat_type = "group"`\\. Nothing was sent'):
+            await core.door.post(address(), "default", "hello")
+        await at_rest(core)
+        assert core.channel.texts() == []
 
 
 async def test_what_is_on_its_way_already_is_not_sent(database_url: str) -> None:

@@ -11,7 +11,7 @@ from opencraw.queue.inbox import Inbox, Lane, Message
 from opencraw.queue.modes import Start
 from opencraw.queue.turns import Settlement, TranscriptLine, Turn, Turns
 from opencraw.store.database import Database, Record
-from tests.fixtures.core import MODEL, address, envelope, session_of
+from tests.fixtures.core import MODEL, accept, address, envelope, session_of
 
 STEP = TranscriptLine("assistant", "thinking aloud", (ToolCall("c1", "calculate", "{}"),))
 RESULT = TranscriptLine("tool_result", "42", call_id="c1", tool_name="calculate")
@@ -21,7 +21,7 @@ DONE = Settlement(
 
 
 async def say(inbox: Inbox, *texts: str, chat: str = "a") -> list[Receipt]:
-    return [await inbox.accept(envelope(text, chat), patience=10.0) for text in texts]
+    return [await accept(inbox, envelope(text, chat)) for text in texts]
 
 
 async def lane_of(inbox: Inbox, chat: str = "a") -> Lane:

@@ -11,7 +11,7 @@ from opencraw.queue.inbox import Inbox
 from opencraw.queue.modes import Start
 from opencraw.queue.turns import Turns
 from opencraw.store.database import Database
-from tests.fixtures.core import envelope, session_of, until
+from tests.fixtures.core import accept, envelope, session_of, until
 from tests.queue.lane import (
     DONE,
     begin,
@@ -191,9 +191,9 @@ async def test_a_message_is_taken_back_only_while_it_waits(
 async def test_a_key_that_was_used_stays_used(inbox: Inbox) -> None:
     """A platform may offer an event again after days: it was answered, or taken back."""
     event = envelope("hello", key="1")
-    receipt = await inbox.accept(event, patience=10.0)
+    receipt = await accept(inbox, event)
     await inbox.withdraw(session_of(), receipt.message_id)
-    again = await inbox.accept(event, patience=10.0)
+    again = await accept(inbox, event)
     assert again.duplicate
     assert again.message_id == receipt.message_id
     assert await inbox.lanes_with_work() == {}

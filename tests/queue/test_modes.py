@@ -194,17 +194,24 @@ def test_what_was_never_one_text_is_not_joined(waiting: tuple[Arrival, ...]) -> 
 
 
 @pytest.mark.parametrize(
-    ("drop", "leaving"),
+    ("drop", "waiting", "leaving"),
     [
-        ("summarize", Overflow((1, 2), summarized=True)),
-        ("oldest", Overflow((1, 2), summarized=False)),
-        ("newest", Overflow((4, 5), summarized=False)),
-        ("block", None),
+        ("summarize", "ooooo", Overflow((1, 2), summarized=True)),
+        ("oldest", "ooooo", Overflow((1, 2), summarized=False)),
+        ("newest", "ooooo", Overflow((4, 5), summarized=False)),
+        ("block", "ooooo", None),
+        # Guests before owners.
+        ("summarize", "oogoo", Overflow((1, 3), summarized=True)),
+        ("oldest", "ogogg", Overflow((2, 4), summarized=False)),
+        ("newest", "ogogg", Overflow((4, 5), summarized=False)),
+        ("newest", "ggooo", Overflow((1, 2), summarized=False)),
     ],
 )
-def test_who_gives_up_a_place_when_too_many_wait(drop: Drop, leaving: Overflow | None) -> None:
+def test_who_gives_up_a_place_when_too_many_wait(
+    drop: Drop, waiting: str, leaving: Overflow | None
+) -> None:
     rules = LaneRules("steer", cap=3, drop=drop)
-    assert overflow(rules, lane("oogoo")) == leaving
+    assert overflow(rules, lane(waiting)) == leaving
     assert overflow(rules, lane("oog")) is None
     assert overflow(rules, ()) is None
 

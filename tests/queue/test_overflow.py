@@ -11,7 +11,7 @@ from opencraw.queue.modes import Overflow, Start
 from opencraw.queue.turns import Started, Summary, Turn, Turns
 from opencraw.store.database import Database
 from tests.faults.proxy import PostgresProxy
-from tests.fixtures.core import envelope, is_whole, session_of
+from tests.fixtures.core import accept, envelope, is_whole, session_of
 from tests.queue.lane import DONE, count, ids, lane_of, lines, one, say, states, turn_for
 
 
@@ -180,12 +180,12 @@ async def test_only_messages_of_equal_rights_share_a_summary(
     database: Database, inbox: Inbox, turns: Turns
 ) -> None:
     for text, rights in (("mine", Rights.OWNER), ("theirs", Rights.GUEST), ("too", Rights.GUEST)):
-        await inbox.accept(envelope(text, rights=rights), patience=10.0)
+        await accept(inbox, envelope(text, rights=rights))
     await give_up(inbox, 0, 1, 2)
     guests = await summary_of(inbox)
-    assert (guests.count, guests.newest.text) == (2, "too")
+    assert (guests.count, guests.newest.beginning) == (2, "too")
     number, [mine] = await inbox.overflowed(session_of(), Rights.OWNER, 8)
-    assert (number, mine.text) == (1, "mine")
+    assert (number, mine.beginning) == (1, "mine")
     turn = turn_for(turns)
     turn.rights = Rights.GUEST
     assert await begin_from(turns, inbox, turn, guests)

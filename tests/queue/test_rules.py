@@ -62,7 +62,7 @@ def test_a_window_of_nought_is_a_choice_too(
             LaneRules("steer", 0, "sliding", cap=64, drop="oldest", splits_at=4096),
         ),
         (
-            "chat", QueueChoice(debounce_window="fixed", cap=1, drop_policy="block"),
+            "chat", QueueChoice(debounce_window="fixed", cap=1, drop="block"),
             LaneRules("steer", 0, "fixed", cap=1, drop="block", splits_at=4096),
         ),
         (

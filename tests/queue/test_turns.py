@@ -6,6 +6,7 @@ from uuid import uuid4
 import pytest
 
 from opencraw.model import AssistantMessage, Thinking, ToolCall, Usage
+from opencraw.queue.failures import Failure, Fault
 from opencraw.queue.inbox import Inbox
 from opencraw.queue.modes import Start
 from opencraw.queue.turns import Settlement, TranscriptLine, Turn, Turns
@@ -239,7 +240,7 @@ async def test_a_turn_hears_what_still_waits_and_nothing_else(
     [
         (DONE, "answered"),
         (Settlement("interrupted", (), "partial"), "interrupted"),
-        (Settlement("failed", (), "sorry", "notice", failure="model"), "failed"),
+        (Settlement("failed", (), "sorry", "notice", failure=Failure(Fault.INTERNAL)), "failed"),
     ],
 )
 async def test_the_outcome_of_a_turn_is_the_outcome_of_its_messages(

@@ -107,3 +107,18 @@ async def test_a_provider_that_counts_nothing_has_cost_the_most(world: World) ->
     book = Book(script)
     await play(world, script, purse=book)
     assert book.pages == ["admitted before call 1"]
+
+
+@pytest.mark.parametrize(
+    "told", [Usage(-1, -1), Usage(2**63, 5), Usage(7, -3), Usage(7, 3, 2**40), Usage()]
+)
+async def test_a_count_that_nobody_can_believe_leaves_the_estimate(
+    world: World, told: Usage
+) -> None:
+    async def miscounts(_: Prompt) -> AsyncGenerator[ModelEvent]:
+        yield ModelReply("Here I am.", usage=told)
+
+    script = Script(miscounts)
+    book = Book(script)
+    await play(world, script, purse=book)
+    assert book.pages == ["admitted before call 1"]

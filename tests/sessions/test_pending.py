@@ -7,14 +7,14 @@ from opencraw.queue.modes import Overflow
 from opencraw.sessions import transcript
 from opencraw.sessions.transcript import Sessions
 from opencraw.store.database import Database
-from tests.fixtures.core import envelope, session_of
+from tests.fixtures.core import accept, envelope, session_of
 
 
 async def overflowing(database: Database, *texts: str) -> None:
     """Messages that were said; all but the newest give up their places."""
     inbox = Inbox(database)
     for text in texts:
-        await inbox.accept(envelope(text), patience=5.0)
+        await accept(inbox, envelope(text))
     [lane] = await inbox.waiting([session_of()])
     ids = tuple(message.id for message in lane.messages[:-1])
     await inbox.give_up_places(session_of(), Overflow(ids, summarized=True), "")

@@ -59,6 +59,34 @@ def test_where_some_rules_allow_only_that_is_allowed() -> None:
     assert policy.denies(DIRECT) == "no rule that allows it"
 
 
+UNKNOWN = Place("webchat", None, "default/main/webchat/local/main/")
+
+
+@pytest.mark.parametrize(
+    ("rules", "words"),
+    [
+        ([], None),
+        ([rule("deny", chat_type="group", channel="telegram")], None),
+        ([rule("deny", channel="telegram")], None),
+        ([rule("allow", channel="webchat")], None),
+        ([rule("allow", chat_type=each) for each in ("direct", "group", "channel")], None),
+        ([rule("deny", channel="webchat")], '`deny channel = "webchat"`'),
+        (
+            [rule("deny", chat_type="group")],
+            '`deny chat_type = "group"`, and who listens there is not known until somebody writes',
+        ),
+        (
+            [rule("allow", chat_type="direct")],
+            "no rule that allows it, and who listens there is not known until somebody writes",
+        ),
+    ],
+)
+def test_where_nobody_knows_who_listens_it_speaks_only_if_it_may_to_whoever_it_is(
+    rules: list[SendRule], words: str | None
+) -> None:
+    assert SendPolicy(rules).denies(UNKNOWN) == words
+
+
 def test_a_rule_is_quoted_as_its_operator_wrote_it() -> None:
     assert rule("deny").words == "deny everywhere"
     assert rule("deny", channel="x", session="a/").words == 'deny channel = "x", session = "a/"'

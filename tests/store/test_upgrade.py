@@ -161,6 +161,6 @@ async def _talks_on(core: Core) -> None:
     )
     assert session is not None
     assert (session.choice.mode, session.choice.debounce_ms) == ("followup", 0)
-    assert (session.choice.cap, session.choice.drop_policy) == (None, None)
+    assert (session.choice.cap, session.choice.drop) == (None, None)
     [turn] = await core.fetch("SELECT attempt, deaths, pool FROM turn WHERE attempt > 1")
     assert tuple(turn) == (2, 1, "interactive")

@@ -16,7 +16,16 @@ from opencraw.queue.nodes import Node
 from opencraw.queue.turns import Turns
 from opencraw.sessions.choice import QueueChoice
 from opencraw.store.database import Database
-from tests.fixtures.core import Core, address, envelope, is_whole, running, session_of, until
+from tests.fixtures.core import (
+    Core,
+    accept,
+    address,
+    envelope,
+    is_whole,
+    running,
+    session_of,
+    until,
+)
 from tests.fixtures.script import Held, Script, last_words
 from tests.queue.lane import begin
 
@@ -100,7 +109,7 @@ async def test_one_lane_never_runs_two_turns_at_once(database_url: str) -> None:
 async def test_a_message_that_nobody_told_of_is_found(database_url: str) -> None:
     """It was accepted by another node, or by this one just before it died."""
     async with running(database_url) as core:
-        await Inbox(core.database).accept(envelope("hello"), patience=10.0)
+        await accept(Inbox(core.database), envelope("hello"))
         assert await core.delivered(1) == ["echo hello"]
         await whole(core)
 
@@ -257,21 +266,33 @@ async def test_a_message_that_meets_a_turn_at_its_birth_interrupts_it(database_u
         await Database.open(database_url) as elsewhere,
     ):
         async with starting(core, database_url, "one"):
-            await Inbox(elsewhere).accept(envelope("two"), patience=10.0)
+            await accept(Inbox(elsewhere), envelope("two"))
             core.dispatcher.arrived(session_of(), "test", Rights.OWNER, "channel")
         assert (await core.delivered(1))[-1] == "echo two"
         await whole(core)
         assert await core.outcomes() == [("one", "interrupted"), ("two", "answered")]
 
 
-async def test_a_turn_that_is_stopped_at_its_birth_asks_no_model(database_url: str) -> None:
-    async with running(database_url) as core:
+async def test_a_turn_that_is_stopped_from_another_node_at_its_birth_ends(
+    database_url: str,
+) -> None:
+    held = Held()
+    async with running(database_url, held) as core, running(database_url, start=False) as other:
         async with starting(core, database_url, "one"):
-            core.dispatcher.stop(session_of())
-        await whole(core)
-        assert await core.outcomes() == [("one", "interrupted")]
-        assert isinstance(core.script, Script)
-        assert core.script.prompts == []
+            stopping = asyncio.create_task(other.say("/stop"))
+
+            async def both_wait() -> bool:
+                [row] = await core.fetch(
+                    "SELECT count(*) FROM pg_stat_activity"
+                    " WHERE datname = current_database() AND wait_event_type = 'Lock'"
+                )
+                return int(row["count"]) == 2
+
+            await until(both_wait)
+        await stopping
+        await core.settled()
+        outcome = dict(await core.outcomes())["one"]
+        assert outcome in ("interrupted", "withdrawn")
 
 
 async def test_what_is_said_after_a_stop_is_answered_although_it_is_claimed_with_it(

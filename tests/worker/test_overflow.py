@@ -43,7 +43,7 @@ async def test_the_oldest_are_answered_together_from_a_summary(database_url: str
         notice, released, summary, answer = await core.delivered(4)
         assert notice.startswith("More than 3 messages wait here.")
         assert summary.startswith("[4 messages were not answered one by one")
-        assert summary.endswith("- 1\n- 2\n- 3\n- 4")
+        assert summary.endswith("- `1`\n- `2`\n- `3`\n- `4`")
         assert (released, answer) == ("released", "echo 7")
         await whole(core)
         assert len(core.channel.got) == 4, "people are told once, however many follow"
@@ -71,7 +71,7 @@ async def test_a_summary_quotes_the_newest_and_counts_the_others(database_url: s
         held.release()
         summary = (await core.delivered(4))[2]
         quotes = summary.splitlines()[1:]
-        assert quotes == ["- (4 before these)", *(f"- {number}" for number in range(3, 11))]
+        assert quotes == ["- (4 before these)", *(f"- `{number}`" for number in range(3, 11))]
         await whole(core)
 
 
@@ -84,8 +84,8 @@ async def test_a_long_text_is_quoted_by_its_beginning(database_url: str) -> None
         held.release()
         await core.delivered(4)
         [_, quote] = core.channel.texts()[2].splitlines()
-        assert quote.startswith("- so much so much")
-        assert quote.endswith("…")
+        assert quote.startswith("- `so much so much")
+        assert quote.endswith("…`")
         assert len(quote) < 200
         await whole(core)
 
@@ -108,7 +108,7 @@ async def test_what_is_dropped_is_told_by_name_and_never_answered(
         assert [text for text, outcome in outcomes.items() if outcome == "dropped"] == dropped
         notices = [line.text for line in core.channel.lines() if line.kind == "notice"]
         quoted = [
-            line.removeprefix("- ")
+            line.removeprefix("- ").strip("`")
             for notice in notices
             for line in notice.splitlines()
             if line.startswith("- ")
@@ -168,7 +168,7 @@ async def test_a_death_between_giving_up_a_place_and_the_summary_loses_nothing(
     ) as after:
         await after.delivered(4)
         assert after.channel.texts()[1] == "echo running"
-        assert after.channel.texts()[2].endswith("- 1\n- 2\n- 3")
+        assert after.channel.texts()[2].endswith("- `1`\n- `2`\n- `3`")
         assert after.channel.texts()[3] == "echo 5"
         await whole(after)
 

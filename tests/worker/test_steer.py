@@ -29,6 +29,19 @@ async def test_a_running_turn_hears_what_is_said(database_url: str) -> None:
         assert bench.effects == ["worked"]
 
 
+async def test_a_long_message_is_heard_whole(database_url: str) -> None:
+    bench = Bench()
+    long = "and so on " * 1_000
+    async with running(database_url, calls("work"), tools=bench.tools) as core:
+        await core.say("do it")
+        await bench.begun.wait()
+        await core.say(long)
+        bench.may_end.set()
+        await core.delivered(1)
+        await whole(core)
+        assert script_of(core).prompts[-1].messages[-1] == UserMessage(long)
+
+
 async def test_a_steer_that_comes_too_late_is_a_turn_of_its_own(database_url: str) -> None:
     held = Held()
     async with running(database_url, held) as core:

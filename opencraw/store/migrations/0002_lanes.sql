@@ -9,17 +9,16 @@ CREATE TABLE receiver (
     channel text NOT NULL,
     account text NOT NULL,
     owner   uuid NOT NULL,
-    since   timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (channel, account)
 );
 
 -- What the people of a conversation chose for it; NULL follows the channel, then the configuration.
 ALTER TABLE session
-    ADD COLUMN chat_type text NOT NULL DEFAULT 'direct'
-        CHECK (chat_type IN ('direct', 'group', 'channel')),
+    -- NULL is not known yet: nobody has written there since this column is there.
+    ADD COLUMN chat_type text CHECK (chat_type IN ('direct', 'group', 'channel')),
     ADD COLUMN debounce_window text CHECK (debounce_window IN ('fixed', 'sliding')),
     ADD COLUMN cap integer CHECK (cap BETWEEN 1 AND 1000),
-    ADD COLUMN drop_policy text CHECK (drop_policy IN ('summarize', 'oldest', 'newest', 'block')),
+    ADD COLUMN drop text CHECK (drop IN ('summarize', 'oldest', 'newest', 'block')),
     ADD COLUMN sends boolean;
 
 ALTER TABLE turn
@@ -43,7 +42,6 @@ ALTER TABLE inbox
     ADD CONSTRAINT inbox_waiting_check CHECK (state <> 'waiting' OR outcome IS NULL);
 
 CREATE INDEX inbox_overflowed ON inbox (session_id, id) WHERE state = 'overflowed';
-CREATE INDEX inbox_of_session ON inbox (session_id, id DESC);
 
 -- `summarized` stands for many lines that gave up their places.
 ALTER TABLE entry

@@ -1,0 +1,89 @@
+"""What a turn has said and done, and how that becomes the end of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from opencraw.context.notes import note
+from opencraw.context.window import Window
+from opencraw.model import AssistantMessage, ModelReply, ToolCall
+from opencraw.queue.failures import Failure
+from opencraw.queue.turns import Settlement, TranscriptLine, Turn
+from opencraw.sessions.transcript import Entry
+from opencraw.worker.draft import LiveDraft
+
+
+class Account:
+    """The text of a turn as it grows, the tools that it used, and the calls that are open."""
+
+    def __init__(self, turn: Turn) -> None:
+        self.turn = turn
+        self.draft = LiveDraft(turn.id, turn.attempt)
+        self.open_calls: dict[str, ToolCall] = {}
+        self._tools: list[str] = []
+
+    def recall(self, entries: Sequence[Entry], window: Window) -> None:
+        """What earlier attempts at this turn brought to an end counts, and the calls that they left
+        open are ours to close."""
+        for entry in entries:
+            if entry.turn_id == self.turn.id and entry.kind == "assistant":
+                self.draft.record(entry.text)
+                self._tools.extend(call.name for call in entry.tool_calls)
+        self.open_calls = {each.call.id: each.call for each in window.open_calls}
+
+    def step(self, reply: ModelReply) -> None:
+        """A step is complete; its calls are open."""
+        self.draft.record(reply.text)
+        self.open_calls = {call.id: call for call in reply.tool_calls}
+        self._tools.extend(call.name for call in reply.tool_calls)
+
+    def done(self, reply: ModelReply) -> Settlement:
+        """The end that the model found."""
+        self.draft.record(reply.text)
+        line = TranscriptLine.of(AssistantMessage(reply.text, (), reply.thinking))
+        text = self.draft.text
+        if reply.stop == "length":
+            text += "\n\n*(The model reached its limit of output tokens here.)*"
+        if not text.strip():
+            empty = TranscriptLine("notice", text=apology("the model answered with nothing"))
+            return Settlement(
+                "done", (line, empty), empty.text, "notice", tuple(self._tools), reply.usage
+            )
+        return Settlement("done", (line,), text, "reply", tuple(self._tools), reply.usage)
+
+    def cut_short(self) -> Settlement:
+        """The end that a person asked for: what was said is kept and flagged."""
+        lines = self._closed_calls("tool_cancelled")
+        text = self.draft.text
+        if text.strip():
+            # Also when it was cut between two steps: what is delivered has a line of its own.
+            partial = AssistantMessage(self.draft.step)
+            lines.append(TranscriptLine.of(partial, interrupted=True))
+        return Settlement("interrupted", tuple(lines), text.strip() and text, "reply",
+                          tuple(self._tools))  # fmt: skip
+
+    def failed(self, failure: Failure, cause: str) -> Settlement:
+        """The end that nobody wanted; `cause` is told to people."""
+        words = apology(cause)
+        lines = [*self._closed_calls("tool_abandoned"), TranscriptLine("notice", text=words)]
+        return Settlement("failed", tuple(lines), words, "notice", failure=failure)
+
+    def _closed_calls(self, reason: str) -> list[TranscriptLine]:
+        return [
+            TranscriptLine(
+                "tool_result",
+                text=note(reason),
+                call_id=call.id,
+                tool_name=call.name,
+                failed=True,
+            )
+            for call in self.open_calls.values()
+        ]
+
+
+def apology(cause: str) -> str:
+    """What people read instead of an answer."""
+    return (
+        f"I could not answer: {cause}. Your message is kept in this conversation; "
+        "say it again, or write anything, and I will try anew."
+    )
