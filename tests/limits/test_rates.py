@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from contextlib import suppress
 from uuid import uuid4
 
 import msgspec
@@ -84,11 +85,11 @@ def test_what_was_refused_was_not_counted_and_is_not_let_through_by_its_key() ->
 
 def test_the_same_message_may_be_offered_ten_times_as_often_and_no_more() -> None:
     rates = Rates(2, clock=Clock())
-    for _ in range(20):
-        rates.take("ada", "the same")
-    with pytest.raises(SlowDown):
-        for _ in range(3):
+    taken = 0
+    with suppress(SlowDown):
+        for taken in range(100):  # noqa: B007 - how far it came is what counts
             rates.take("ada", "the same")
+    assert 20 <= taken <= 21
     assert say(rates, 5) == 1, "the others are not the worse for it"
 
 

@@ -90,7 +90,7 @@ async def test_a_daemon_that_slept_through_its_lease_writes_nothing(world: World
         await awake.drafting(3)
     finally:
         one.process.send_signal(signal.SIGCONT)
-    await until(lambda: "is not ours any more" in one.log.read_text())
+    await until(lambda: "the lease of this node is over" in one.log.read_text())
     for tab in (awake, sleeper):
         await tab.answered(name)
     world.say(sleeper)
