@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
@@ -18,6 +19,8 @@ _FLOOD = 10_000
 _LANES = 1_000
 _EACH = 10
 _TAKEOVERS = 5
+_TURNS_OF_A_CHAT = 10
+_chats = itertools.count()
 
 
 async def flood(folder: Path) -> Figures:
@@ -54,11 +57,13 @@ async def _others(daemon: Daemon, meanwhile: Callable[[], Awaitable[None]]) -> l
     over = asyncio.Event()
 
     async def talk(number: int) -> None:
-        async with Client(daemon.socket_url, daemon.token, f"other{number}") as client:
-            await asyncio.sleep(number / _OTHERS / 4)  # people do not speak in step
-            while not over.is_set():
-                timings.append(await client.say("hello"))
-                await asyncio.sleep(0.25)
+        await asyncio.sleep(number / _OTHERS / 4)  # people do not speak in step
+        while not over.is_set():
+            # Young conversations: how much slower old ones are is measured elsewhere.
+            async with Client(daemon.socket_url, daemon.token, f"other{next(_chats)}") as client:
+                for _ in range(_TURNS_OF_A_CHAT):
+                    timings.append(await client.say("hello"))
+                    await asyncio.sleep(0.25)
 
     async with asyncio.TaskGroup() as tasks:
         for number in range(_OTHERS):
