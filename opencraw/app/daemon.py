@@ -250,6 +250,12 @@ class Daemon:
             return str(error)
         return None
 
+    def _redis_status(self) -> Mapping[str, object]:
+        """How Redis is, where there is one."""
+        if not self._bus.reaches_others:
+            return {}
+        return {"redis": {"ok": self._bus.problem is None, "problem": self._bus.problem}}
+
     async def status(self) -> Mapping[str, object]:
         """What an operator wants to see first."""
         checks = await self.checks()
@@ -260,7 +266,7 @@ class Daemon:
             "model": self._runtimes.models.default,
             "demo": self._runtimes.demo,
             "database": {"ok": checks["database"] is None, "problem": checks["database"]},
-            "redis": {"ok": self._bus.problem is None, "problem": self._bus.problem},
+            **self._redis_status(),
             "node": {"id": str(self._node.id), "others": self._node.others},
             "channels": [
                 {"name": name, "state": each.state, "detail": each.detail}

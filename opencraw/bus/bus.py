@@ -21,6 +21,9 @@ class Bus:
     def __init__(self) -> None:
         self._ears: dict[type[Any], list[Callable[[Any], None]]] = {}
 
+    #: Whether there is anything that could carry a message to another node.
+    reaches_others = False
+
     @property
     def problem(self) -> str | None:
         """Why other nodes are not heard at the moment, if they should be."""

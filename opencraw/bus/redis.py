@@ -43,6 +43,8 @@ _GOOD_SECONDS = 5.0
 class RedisBus(Bus):
     """Carries hints between nodes while Redis is there, and forgets them while it is not."""
 
+    reaches_others = True
+
     def __init__(
         self,
         url: str,

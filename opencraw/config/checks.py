@@ -12,6 +12,7 @@ from opencraw.errors import ConfigProblem
 from opencraw.limits.settings import LimitsSettings
 from opencraw.providers import needs_key
 from opencraw.providers.settings import KeySettings, LlmSettings, Profile
+from opencraw.queue.settings import QueueSettings
 from opencraw.settings import Section
 from opencraw.store.settings import DatabaseSettings
 
@@ -39,6 +40,7 @@ def check(valid: Valid) -> list[ConfigProblem]:
     rules: tuple[Callable[[Valid], Problems], ...] = (
         _active_profile,
         _keys_of_vendors,
+        _patience,
         _prices_under_a_cap,
         _public_bind,
         _production,
@@ -60,6 +62,22 @@ def _active_profile(valid: Valid) -> Problems:
     yield ConfigProblem(
         valid.where(key), "llm.active_profile", f'there is no profile named "{name}"', fix
     )
+
+
+def _patience(valid: Valid) -> Problems:
+    """A model that may be silent for longer than a turn may would be taken for stuck."""
+    llm, queue = valid.get(LlmSettings), valid.get(QueueSettings)
+    if llm is None or queue is None:
+        return
+    for name, profile in llm.profiles.items():
+        if profile.idle_timeout_seconds >= queue.stuck_after_seconds:
+            yield ConfigProblem(
+                valid.where(("queue", "stuck_after_seconds")),
+                "queue.stuck_after_seconds",
+                f"turns would be ended as stuck after {queue.stuck_after_seconds:g} s, while "
+                f"{profile.label} may be silent for {profile.idle_timeout_seconds:g} s",
+                f"set it above llm.profiles.{name}.idle_timeout_seconds, or lower that",
+            )
 
 
 def _keys_of_vendors(valid: Valid) -> Problems:

@@ -281,7 +281,10 @@ def _remedy(kind: FailureKind | Fault, turn: TurnFacts) -> str:
         case FailureKind.CONTEXT_OVERFLOW:
             return "The conversation is too long for the model: `/new` begins another one."
         case FailureKind.SPEND_CAP:
-            return "The day's money is spent: wait for tomorrow, or raise limits.spend_per_day."
+            return (
+                "What is left of the day might not have been enough: a smaller max_output_tokens "
+                "of the profile asks for less, and limits.spend_per_day can be raised."
+            )
         case FailureKind.FORMAT:
             return f"{turn.model} and OpenCraw misunderstood each other; `/model` chooses another."
         case Fault.STUCK | Fault.DEATHS | Fault.INTERNAL:

@@ -49,7 +49,8 @@ class QueueSettings(Section):
 
     stuck_after_seconds: float = Field(default=90, gt=0, le=86_400)
     """A turn that shows no sign of life for so long is ended with a notice, and its conversation
-    goes on. Tools have their own limit (context.tool_max_runtime_seconds)."""
+    goes on. More than any profile's idle_timeout_seconds; tools have their own limit
+    (context.tool_max_runtime_seconds)."""
 
     send_policy: list[SendRule] = []
     """Where the assistant may speak. A rule that denies wins; where some allow, only that is."""

@@ -105,3 +105,15 @@ def test_the_environment_can_say_it_too(tmp_path: Path) -> None:
     assert (loaded.limits.messages_per_minute, loaded.limits.spend_per_day) == (7, 2.5)
     [rule] = loaded.queue.send_policy
     assert (rule.action, rule.chat_type, rule.channel) == ("deny", "group", None)
+
+
+def test_a_model_that_may_be_silent_for_longer_than_a_turn_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "config.toml"
+    path.write_text(
+        '[llm]\nactive_profile = "main"\n[llm.profiles.main]\nprovider = "openai"\nmodel = "fake"\n'
+        "idle_timeout_seconds = 30\n[queue]\nstuck_after_seconds = 30\n"
+    )
+    [problem] = refused(path)
+    assert problem.key == "queue.stuck_after_seconds"
+    path.write_text(path.read_text().replace("seconds = 30\n[queue]", "seconds = 29\n[queue]"))
+    load(path, KEY)
