@@ -84,17 +84,13 @@ class Conversation:
 
     async def follow(self) -> None:
         """Announce what the transcript gains, until cancelled."""
-        clock = asyncio.get_running_loop().time
         while True:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(SLOW_POLL_SECONDS):
                     await self._changed.wait()
             self._changed.clear()
-            began = clock()
             try:
                 await self._refresh()
-                # Whatever happens here, other conversations get at least as much time.
-                await asyncio.sleep(clock() - began)
             except Unavailable as unavailable:
                 await asyncio.sleep(unavailable.retry_after)
                 self._changed.set()
