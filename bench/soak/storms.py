@@ -34,7 +34,9 @@ async def postgres(scene: Scene) -> None:
         await scene.pause(scene.dice.uniform(4.0, 8.0))
         if not scene.over.is_set():
             # What `pg_ctl stop -m immediate` does.
-            os.kill(scene.server.pid, signal.SIGQUIT)
+            # It may be about to start again after the last crash.
+            with suppress(ProcessLookupError):
+                os.kill(scene.server.pid, signal.SIGQUIT)
             scene.crashes += 1
 
 
