@@ -36,9 +36,14 @@ class Peers:
         self._outbox = outbox
         self._attempts = NewestAttempts()
 
+    @property
+    def there(self) -> bool:
+        """Whether there are any. What costs something to say is not made for nobody."""
+        return self._node.others > 0
+
     def tell(self, message: Message) -> None:
         """Say something to the others, if there are any."""
-        if self._node.others:
+        if self.there:
             self._bus.publish(message)
 
     def show(self, address: Address, event: Event) -> None:
@@ -57,7 +62,7 @@ class Peers:
         self.tell(LetGo())
 
     def _show_elsewhere(self, address: Address, event: Event) -> None:
-        if self._node.others and self._host.streams(address.channel):
+        if self.there and self._host.streams(address.channel):
             self._bus.publish(Shown(address, event))
 
     def listen(self, dispatcher: Dispatcher) -> None:
@@ -132,6 +137,8 @@ class SharedLanes:
         self._tell_spoken(session, channel, rights, origin)
 
     def _tell_spoken(self, session: UUID, channel: str, rights: str, origin: str) -> None:
+        if not self._peers.there:
+            return
         needs_hands = not self._dispatcher.sees_to(session, origin)
         self._peers.tell(Spoken(session, channel, rights, origin, needs_hands))
 

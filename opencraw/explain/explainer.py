@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from uuid import UUID, uuid5
+from uuid import UUID
 
 from opencraw.errors import NotFound, Refused
 from opencraw.explain.sentences import Explanation, explain
@@ -25,6 +25,7 @@ from opencraw.explain.words import SHORT
 from opencraw.queue.failures import Failure
 from opencraw.queue.rules import QueueRules
 from opencraw.sessions.choice import QueueChoice
+from opencraw.sessions.keys import reply_id
 from opencraw.store.database import Database, Record
 from opencraw.store.queries import load
 
@@ -120,7 +121,7 @@ class Explainer:
     async def _read(self, ids: Sequence[UUID]) -> Sequence[Story]:
         records = await self._database.fetch(SQL.stories, ids, patience=PATIENCE_SECONDS)
         turns = [record["turn_id"] for record in records if record["turn_id"] is not None]
-        commands = [_command_answer(each) for each in ids]
+        commands = [reply_id(each) for each in ids]
         deliveries = await self._database.fetch(
             SQL.deliveries, turns, commands, patience=PATIENCE_SECONDS
         )
@@ -129,7 +130,7 @@ class Explainer:
     def _story(self, record: Record, deliveries: Sequence[Record]) -> Story:
         message = _message(record)
         turn = None if record["turn_id"] is None else self._turn(record)
-        command = _command_answer(message.id)
+        command = reply_id(message.id)
         taken = message.state in (State.TAKEN, State.DONE)
         channels = self._here.channels()
         choice = QueueChoice.of(record)
@@ -202,11 +203,6 @@ class Explainer:
 
 def _is_given_up(turn: TurnFacts | None) -> bool:
     return turn is not None and turn.work is not None and turn.work.hands is Hands.GIVEN_UP
-
-
-def _command_answer(message: UUID) -> UUID:
-    """The delivery that answers this message if it is a command; see `Sessions.answer_command`."""
-    return uuid5(message, "reply")
 
 
 def _message(record: Record) -> MessageFacts:

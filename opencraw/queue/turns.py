@@ -23,6 +23,7 @@ from opencraw.queue.failures import Failure
 from opencraw.queue.inbox import Message, address_of
 from opencraw.queue.modes import Start
 from opencraw.queue.pools import Pool
+from opencraw.sessions.keys import reply_id
 from opencraw.store.database import Database, Record
 from opencraw.store.queries import load
 from opencraw.store.text import storable
@@ -244,7 +245,7 @@ class Turns:
 
     async def settle(self, turn: Turn, settlement: Settlement) -> Delivery | None:
         """End the turn; returns what has to be delivered. Raises `Fenced`."""
-        delivery_id = uuid5(turn.id, "reply")
+        delivery_id = reply_id(turn.id)
         reply = storable(settlement.reply)
         usage = settlement.usage.bounded()
         tools = tuple(map(storable, settlement.tools))

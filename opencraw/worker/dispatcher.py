@@ -107,13 +107,17 @@ class Dispatcher:
 
     def arrived(self, session: UUID, channel: str, rights: str, origin: str) -> None:
         """A message was committed in this session, which belongs to `channel`."""
-        lane = self._lanes.lane(session, self._rules.of(channel))
+        lane = self._lane(session, channel)
         self._spoken_to(lane, rights, origin, lane.waiting + 1)
 
     def repeated(self, session: UUID, channel: str, rights: str, origin: str) -> None:
         """A message that waits was offered again. It may be unknown to us."""
-        lane = self._lanes.lane(session, self._rules.of(channel))
+        lane = self._lane(session, channel)
         self._spoken_to(lane, rights, origin, max(1, lane.waiting))
+
+    def _lane(self, session: UUID, channel: str) -> Lane:
+        """The session's lane. One that does something has its rules already."""
+        return self._lanes.find(session) or self._lanes.lane(session, self._rules.of(channel))
 
     def _spoken_to(self, lane: Lane, rights: str, origin: str, waiting: int) -> None:
         pool = Pool.of(origin)
@@ -218,7 +222,7 @@ class Dispatcher:
         before = {lane.session: lane.changes for lane in self._lanes}
         found = await self._inbox.lanes_with_work()
         for session, backlog in found.items():
-            self._lanes.lane(session, self._rules.of(backlog.channel))
+            self._lane(session, backlog.channel)
         for lane in self._lanes:
             # What happened to a lane while the database was asked is newer than its answer.
             if lane.changes == before.get(lane.session, 0):
@@ -350,8 +354,7 @@ class Dispatcher:
             if self._lanes.free(turn.pool) <= 0:
                 self._orphans.known.append(turn)
                 continue
-            rules = self._rules.of(turn.address.channel)
-            lane = self._lanes.lane(turn.session_id, rules)
+            lane = self._lane(turn.session_id, turn.address.channel)
             if not lane.is_busy:
                 self._lanes.claim(lane, turn.pool).turn = turn.id
                 tasks.create_task(self._contained(lane, partial(self._resume, tasks, lane, turn)))

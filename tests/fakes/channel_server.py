@@ -36,11 +36,11 @@ from collections import Counter
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple
 
 from aiohttp import web
 
-from tests.fakes.ledger import Ledger
+from tests.fakes.serving import Service
 
 #: How a client without keys tells people that they may have read this before.
 AGAIN = "(again) "
@@ -96,7 +96,7 @@ class Weather:
         return Fault("")
 
 
-class ChannelServer:
+class ChannelServer(Service):
     """Use as `async with ChannelServer() as server:`, or as a process that outlives the daemon."""
 
     def __init__(
@@ -107,7 +107,7 @@ class ChannelServer:
         seed: int = 0,
         rates: Mapping[str, float] | None = None,
     ) -> None:
-        self.port = port
+        super().__init__(port, ledger)
         self.weather = Weather(seed, rates or {})
         #: So often a poll is answered by a broken connection.
         self.poll_faults = 0.0
@@ -118,30 +118,11 @@ class ChannelServer:
         self.confirmed = 0
         self.shown = 0
         self._news = asyncio.Event()
-        self._ledger = Ledger(ledger)
-        app = web.Application(client_max_size=64 * 1024**2)
-        app.router.add_get("/updates", self._poll)
-        app.router.add_post("/send", self._send)
-        app.router.add_post("/_say", self._say)
-        app.router.add_get("/_control", self._tell)
-        app.router.add_post("/_control", self._control)
-        self._runner = web.AppRunner(
-            app, handler_cancellation=True, access_log=None, shutdown_timeout=0.1
-        )
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
-
-    async def __aenter__(self) -> Self:
-        await self._runner.setup()
-        await web.TCPSite(self._runner, "127.0.0.1", self.port).start()
-        self.port = self._runner.addresses[0][1]
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self._runner.cleanup()
-        self._ledger.close()
+        self.app.router.add_get("/updates", self._poll)
+        self.app.router.add_post("/send", self._send)
+        self.app.router.add_post("/_say", self._say)
+        self.app.router.add_get("/_control", self._tell)
+        self.app.router.add_post("/_control", self._control)
 
     # What a client sees.
 

@@ -18,16 +18,16 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import orjson
 from aiohttp import web
 
 from tests.fakes import model_errors, model_faults, model_wire
 from tests.fakes.anthropic_checks import check_messages
-from tests.fakes.ledger import Ledger
 from tests.fakes.model_checks import Rejected, check_chat, check_responses
 from tests.fakes.model_plan import NONCE, Asked, Plan, Planner
+from tests.fakes.serving import Service
 
 Json = dict[str, Any]
 LOGIN_PAGE = "<!doctype html><html><body><h1>Please sign in</h1></body></html>"
@@ -44,7 +44,7 @@ RENDER: dict[str, Callable[[Asked, Plan], list[bytes]]] = {
 }
 
 
-class ModelServer:
+class ModelServer(Service):
     """Use as `async with ModelServer() as server:`, then speak to `server.url`."""
 
     def __init__(
@@ -57,40 +57,20 @@ class ModelServer:
         key: str | None = None,
         script: Sequence[str] = (),
     ) -> None:
+        super().__init__(port, ledger)
         self.planner = Planner(words, delay, script)
         #: The newest request bodies, oldest first.
         self.requests: deque[Json] = deque(maxlen=100)
         #: What happened to them, as the ledger has it.
         self.outcomes: deque[str] = deque(maxlen=100)
         self.active = 0
-        self.port = port
         self._key = key
-        self._ledger = Ledger(ledger)
         self._numbers = itertools.count(1)
-        app = web.Application(client_max_size=64 * 1024**2)
-        app.router.add_post("/v1/chat/completions", self._handler("chat"))
-        app.router.add_post("/v1/responses", self._handler("responses"))
-        app.router.add_post("/v1/messages", self._handler("messages"))
-        app.router.add_get("/_control", self._show)
-        app.router.add_post("/_control", self._control)
-        # A client that hangs up ends its handler, so that the ledger can tell.
-        self._runner = web.AppRunner(
-            app, handler_cancellation=True, access_log=None, shutdown_timeout=0.1
-        )
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
-
-    async def __aenter__(self) -> Self:
-        await self._runner.setup()
-        await web.TCPSite(self._runner, "127.0.0.1", self.port).start()
-        self.port = self._runner.addresses[0][1]
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self._runner.cleanup()
-        self._ledger.close()
+        self.app.router.add_post("/v1/chat/completions", self._handler("chat"))
+        self.app.router.add_post("/v1/responses", self._handler("responses"))
+        self.app.router.add_post("/v1/messages", self._handler("messages"))
+        self.app.router.add_get("/_control", self._show)
+        self.app.router.add_post("/_control", self._control)
 
     async def _control(self, request: web.Request) -> web.Response:
         """Add to the script: one entry for each coming request, read before any user text."""
