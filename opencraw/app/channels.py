@@ -102,6 +102,7 @@ class ChannelHost:
             problem = await self._run_once(name, hosted, gateway, node)
             if problem is None:
                 log.warning("channel %s: another node may receive by now, this one stops", name)
+                hosted.state, hosted.detail = "standby", "another node may receive"
                 continue
             if clock() - began > _RECOVERED_SECONDS:
                 pause = _FIRST_PAUSE

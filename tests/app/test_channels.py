@@ -132,8 +132,8 @@ async def test_a_node_that_slept_gives_way_to_its_successor(two: tuple[Site, Sit
     # Its heart stands still, while it believes that it receives.
     first.lease.cancel()
     await until(lambda: second.pigeons.receiving)
-    await until(lambda: not first.pigeons.receiving)
-    assert first.hosted.state == "standby"
+    await until(lambda: first.hosted.state == "standby")
+    assert not first.pigeons.receiving
 
 
 async def test_a_receiver_that_fails_is_started_again_by_the_same_node(
