@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from opencraw.context.settings import ContextSettings, GeneralSettings
 from opencraw.context.window import Limits, Window, window
 from opencraw.resources import prompt
-from opencraw.sessions.transcript import Entry
+from opencraw.sessions.transcript import Transcript
 
 #: So many entries are read at most; a window is far smaller.
 MOST_ENTRIES = 400
@@ -29,6 +27,6 @@ class Assembly:
         """No single text needs to be read beyond this: it would not fit anyway."""
         return self._limits.max_text_chars
 
-    def window(self, entries: Sequence[Entry]) -> Window:
-        """What a model is shown of a conversation whose newest entries are `entries`."""
-        return window(entries, self._limits)
+    def window(self, transcript: Transcript) -> Window:
+        """What a model is shown of a conversation."""
+        return window(transcript.entries, self._limits)

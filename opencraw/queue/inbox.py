@@ -58,6 +58,9 @@ class Lane:
 
     session_id: UUID
     address: Address
+    tenant: str
+    #: Who listens there; None is not known.
+    chat_type: str | None
     choice: QueueChoice
     model: str | None
     overflowed: int
@@ -172,6 +175,8 @@ class Inbox:
             Lane(
                 session_id=session,
                 address=address_of(rows[0]),
+                tenant=rows[0]["tenant"],
+                chat_type=rows[0]["chat_type"],
                 choice=QueueChoice.of(rows[0]),
                 model=rows[0]["model"],
                 overflowed=rows[0]["overflowed"],

@@ -87,6 +87,7 @@ SELECT lane.*, session.channel, session.mode, session.debounce_ms, session.debou
 -- A lane whose messages all gave up their places is one row without a message. Texts may be very
 -- long; deciding about them takes their size, and telling of them their beginning.
 SELECT session.id AS session_id, session.channel, session.account, session.chat, session.thread,
+       session.tenant, session.chat_type,
        session.mode, session.debounce_ms, session.debounce_window, session.cap,
        session.drop, session.model, full_lane.overflowed,
        inbox.id, inbox.message_id, left(inbox.text, $2) AS beginning, length(inbox.text) AS size,

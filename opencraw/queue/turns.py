@@ -16,13 +16,14 @@ from uuid import UUID, uuid5
 
 import msgspec
 
-from opencraw.contract import Address, Delivery, Line
+from opencraw.contract import DEFAULT_TENANT, Address, Delivery, Line, Origin
 from opencraw.errors import Fenced
 from opencraw.model import AssistantMessage, Thinking, ToolCall, Usage
 from opencraw.queue.failures import Failure
 from opencraw.queue.inbox import Message, address_of
 from opencraw.queue.modes import Start
 from opencraw.queue.pools import Pool
+from opencraw.sessions.asker import Asker
 from opencraw.sessions.keys import reply_id
 from opencraw.store.database import Database, Record
 from opencraw.store.queries import load
@@ -42,6 +43,12 @@ class Turn:
     model: str
     correlation_id: UUID
     rights: str
+    tenant: str = DEFAULT_TENANT
+    #: The id of who asked; empty is not known.
+    asked_by: str = ""
+    origin: str = Origin.CHANNEL
+    #: Who listens where it was asked; None is not known.
+    chat_type: str | None = None
     attempt: int = 1
     writes: int = 0
     stop_requested: bool = False
@@ -53,6 +60,20 @@ class Turn:
     #: The write under way. A turn's writes go one after the other even when their caller is
     #: cancelled: whoever writes next waits for this one first.
     pending: asyncio.Future[Record | None] | None = field(default=None, repr=False)
+
+    @property
+    def asker(self) -> Asker:
+        """For whom it works."""
+        return Asker(
+            self.tenant,
+            self.session_id,
+            self.id,
+            self.address,
+            self.asked_by,
+            self.rights,
+            self.origin,
+            self.chat_type,
+        )
 
 
 class TranscriptLine(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -169,6 +190,7 @@ class Turns:
             summary.count if summary else 0,
             summary.newest.id if summary else 0,
             summary_id,
+            turn.asked_by,
         )
         record = await self._database.commit(SQL.start_turn, row)
         if record is None:
@@ -193,6 +215,10 @@ class Turns:
                 model=record["model"],
                 correlation_id=record["correlation_id"],
                 rights=record["rights"],
+                tenant=record["tenant"],
+                asked_by=record["asked_by"],
+                origin=record["origin"],
+                chat_type=record["chat_type"],
                 attempt=record["attempt"],
                 writes=record["writes"],
                 stop_requested=record["stop_requested"],

@@ -8,11 +8,11 @@ WITH given AS (
       FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::uuid[], $7::text[],
                   $8::text[], $9::text[], $10::text[], $11::integer[], $12::integer[],
                   $13::integer[], $14::text[], $15::text[], $16::integer[], $17::bigint[],
-                  $18::uuid[])
+                  $18::uuid[], $19::text[])
            WITH ORDINALITY
         AS row(turn_id, session_id, owner, takes, supersedes, correlation_id, origin, trigger_type,
                rights, model, collected, debounced, dropped, pool, summary, summarized,
-               overflow_end, summary_id, ord)
+               overflow_end, summary_id, asked_by, ord)
 ), wanted AS (
     SELECT turn_id, id, 'asked' AS disposition
       FROM given, unnest(string_to_array(takes, ',')::bigint[]) AS id
@@ -44,10 +44,10 @@ WITH given AS (
                                 WHERE replaced.turn_id = given.turn_id)
 ), begun AS (
     INSERT INTO turn (id, session_id, state, owner, correlation_id, origin, trigger_type, rights,
-                      model, pool, queue_collected_messages, queue_debounced_messages,
+                      asked_by, model, pool, queue_collected_messages, queue_debounced_messages,
                       queue_dropped_messages)
     SELECT turn_id, session_id, 'running', owner, correlation_id, origin, trigger_type, rights,
-           model, pool, collected, debounced, dropped
+           asked_by, model, pool, collected, debounced, dropped
       FROM given
       JOIN whole USING (turn_id)
      ORDER BY session_id
@@ -118,6 +118,7 @@ SELECT given.ord, coalesce(posted.seq, outbox.seq) AS seq,
 -- block their lanes for ever.
 SELECT turn.id, turn.session_id, turn.owner, turn.attempt, turn.writes, turn.model,
        turn.correlation_id, turn.stop_requested, turn.rights, turn.pool, turn.deaths,
+       turn.asked_by, turn.origin, session.chat_type, session.tenant,
        turn.owner = $1 OR node.left_at IS NULL AS died,
        session.channel, session.account, session.chat, session.thread
   FROM turn

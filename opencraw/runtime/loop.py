@@ -35,6 +35,7 @@ from opencraw.model import (
 )
 from opencraw.runtime.purse import Purse, paid
 from opencraw.runtime.retries import pause_before_retry
+from opencraw.sessions.asker import Asker
 from opencraw.store.text import storable
 from opencraw.tools.registry import ArgumentsInvalid, Risk, Tool, Toolbox
 
@@ -84,6 +85,17 @@ class Ears(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Brief:
+    """What a turn begins with. `open_calls` are the calls at the end of `messages` that have no
+    result yet: a turn that was broken off in the middle of its tools goes on with them."""
+
+    asker: Asker
+    system: str
+    messages: Sequence[Message]
+    open_calls: Sequence[OpenCall] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class LoopLimits:
     """How far one turn may go."""
 
@@ -101,31 +113,22 @@ class Loop:
         self._limits = limits
 
     async def run(
-        self,
-        system: str,
-        history: Sequence[Message],
-        open_calls: Sequence[OpenCall],
-        ears: Ears,
-        purse: Purse | None = None,
+        self, brief: Brief, ears: Ears, purse: Purse | None = None
     ) -> AsyncGenerator[RuntimeEvent]:
-        """Run one turn. Raises `ModelFailure` when the model cannot be made to answer.
-
-        `open_calls` are the calls at the end of `history` that have no result yet: a turn that was
-        broken off in the middle of its tools goes on with them. Without a `purse` nobody counts
-        what the model costs.
-        """
-        messages = list(history)
-        calls = open_calls
+        """Run one turn. Raises `ModelFailure` when the model cannot be made to answer. Without a
+        `purse` nobody counts what the model costs."""
+        messages = list(brief.messages)
+        calls = brief.open_calls
         rounds = 0
         while True:
-            async with aclosing(self._answer(calls, ears, rounds)) as results:
+            async with aclosing(self._answer(brief.asker, calls, ears, rounds)) as results:
                 async for event in results:
                     if isinstance(event, ToolEnds):
                         messages.append(self._as_shown(event.result))
                     yield event
             messages.extend(await ears.hear())
             reply: ModelReply | None = None
-            prompt = Prompt(system, tuple(messages), self._toolbox.specs)
+            prompt = Prompt(brief.system, tuple(messages), self._toolbox.specs)
             async with aclosing(self._ask(prompt, purse)) as steps:
                 async for step in steps:
                     if isinstance(step, StepEnds):
@@ -170,7 +173,7 @@ class Loop:
             await asyncio.sleep(pause)
 
     async def _answer(
-        self, calls: Sequence[OpenCall], ears: Ears, rounds: int
+        self, asker: Asker, calls: Sequence[OpenCall], ears: Ears, rounds: int
     ) -> AsyncGenerator[RuntimeEvent]:
         """Give every call a result, in order."""
         for open_call in calls:
@@ -186,16 +189,16 @@ class Loop:
                 yield _not_run(call, "tool_skipped")
             else:
                 yield ToolBegins(call)
-                yield ToolEnds(call, await self._run_tool(tool, call))
+                yield ToolEnds(call, await self._run_tool(tool, call, asker))
 
-    async def _run_tool(self, tool: Tool, call: ToolCall) -> ToolMessage:
+    async def _run_tool(self, tool: Tool, call: ToolCall, asker: Asker) -> ToolMessage:
         """A tool's failure is a result that the model reads, never an error of the turn."""
         seconds = self._limits.tool_max_runtime_seconds
         limit = asyncio.timeout(seconds)
         failed = True
         try:
             async with limit:
-                text = await tool.run(call.arguments)
+                text = await tool.run(call.arguments, asker)
             failed = False
         except ArgumentsInvalid as error:
             text = note("tool_arguments", problem=error)

@@ -1,17 +1,19 @@
 -- name: transcript
--- The newest lines after $2 that a prompt may need, newest first. Of a text longer than $4
--- characters only so much of its beginning and its end is read: no window shows more. Every row
--- tells where prompts begin now.
+-- What prompts show of a conversation, with its newest lines after $2, newest first. Of a text longer
+-- than $4 characters only so much of its beginning and its end is read: no window shows more. A
+-- conversation without such lines is one row without a `seq`.
 SELECT entry.seq, entry.kind, left(entry.text, $4) AS text,
        CASE WHEN length(entry.text) > $4 THEN right(entry.text, $4) ELSE '' END AS tail,
        length(entry.text) AS size, entry.turn_id, entry.disposition, entry.tool_calls::text AS tool_calls,
        entry.thinking::text AS thinking, entry.call_id, entry.tool_name, entry.failed,
-       entry.interrupted, session.reset_seq
+       entry.interrupted, entry.covers, entry.items,
+       session.reset_seq, session.begin_seq, session.checkpoint_seq, session.pruned_seq,
+       session.flushed_seq, session.compaction_wanted, session.fence
   FROM session
-  JOIN entry ON entry.session_id = session.id
-            AND entry.seq > greatest($2, session.reset_seq)
+  LEFT JOIN entry ON entry.session_id = session.id
+                 AND entry.seq > greatest($2, session.reset_seq, session.begin_seq)
+                 AND entry.kind <> 'notice'
  WHERE session.id = $1
-   AND entry.kind <> 'notice'
  ORDER BY entry.seq DESC
  LIMIT $3;
 

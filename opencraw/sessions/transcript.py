@@ -32,7 +32,7 @@ class Entry(msgspec.Struct, frozen=True):
     """One line of the transcript. Which fields mean something depends on `kind`."""
 
     seq: int
-    kind: Literal["user", "assistant", "tool_started", "tool_result"]
+    kind: Literal["user", "assistant", "tool_started", "tool_result", "checkpoint", "recalled"]
     text: str
     turn_id: UUID
     #: Of a text that is too long to be read whole: its end, and how long it is altogether.
@@ -45,6 +45,36 @@ class Entry(msgspec.Struct, frozen=True):
     tool_name: str = ""
     failed: bool = False
     interrupted: bool = False
+    #: Of a checkpoint: the last entry that it sums up.
+    covers: int | None = None
+    #: Of recalled memories: which.
+    items: tuple[UUID, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What prompts show of a conversation. The marks are numbers of entries and move seldom."""
+
+    #: Prompts begin after this entry.
+    begin_seq: int = 0
+    #: The entry that sums up what came before; 0 is none.
+    checkpoint_seq: int = 0
+    #: Up to this entry results of tools are shown short, and recalled memories not at all.
+    pruned_seq: int = 0
+    #: Up to this entry what was said has gone into memory.
+    flushed_seq: int = 0
+    #: A person asked for a summary; the text says what to keep in focus.
+    compaction_wanted: str | None = None
+    #: Part of the marks around what others wrote.
+    fence: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Transcript:
+    """A conversation read back for a model: its entries in view, oldest first."""
+
+    view: View
+    entries: Sequence[Entry]
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,9 +137,9 @@ class Sessions:
         self._database = database
         self._read = _Remembered()
 
-    async def transcript(self, session: UUID, *, longest: int, limit: int) -> Sequence[Entry]:
-        """The newest `limit` entries after the last reset, oldest first. Of a text longer than
-        `longest` characters only its beginning and its end are read.
+    async def transcript(self, session: UUID, *, longest: int, limit: int) -> Transcript:
+        """What prompts show of a conversation, with its newest `limit` entries in view. Of a text
+        longer than `longest` characters only its beginning and its end are read.
 
         `longest` and `limit` are the same at every call. What was read before is remembered for a
         while: lines never change and are numbered in the order of their commits, so only newer ones
@@ -118,19 +148,14 @@ class Sessions:
         known = self._read.take(session)
         after = known[-1].seq if known else 0
         records = await self._database.fetch(SQL.transcript, session, after, limit, longest)
-        fresh = [_entry(record) for record in reversed(records)]
         if not records:
-            # Nothing new, and so no word about a reset: what is remembered may be too much.
-            return await self._forgotten(session, longest, limit) if known else []
-        if len(records) < limit:
-            begin = records[0]["reset_seq"]
-            fresh = [*(entry for entry in known if entry.seq > begin), *fresh][-limit:]
-        self._read.put(session, fresh)
-        return fresh
-
-    async def _forgotten(self, session: UUID, longest: int, limit: int) -> Sequence[Entry]:
-        records = await self._database.fetch(SQL.transcript, session, 0, limit, longest)
-        return [_entry(record) for record in reversed(records)]
+            return Transcript(View(), ())
+        view = _view(records[0])
+        fresh = [_entry(record) for record in reversed(records) if record["seq"] is not None]
+        seen = [entry for entry in known if entry.seq > view.begin_seq]
+        entries = [*seen, *fresh][-limit:]
+        self._read.put(session, entries)
+        return Transcript(view, entries)
 
     async def lines(
         self, session: UUID, *, before: int | None, after: int, limit: int
@@ -248,6 +273,20 @@ def _notice(record: Record, delivery_id: UUID, text: str) -> Line:
     return Line(record["seq"], "notice", text, record["created_at"], delivery_id)
 
 
+def _view(record: Record) -> View:
+    return View(
+        begin_seq=max(record["begin_seq"], record["reset_seq"]),
+        # What was summed up before the conversation began anew is none of its business.
+        checkpoint_seq=(
+            record["checkpoint_seq"] if record["checkpoint_seq"] > record["reset_seq"] else 0
+        ),
+        pruned_seq=record["pruned_seq"],
+        flushed_seq=record["flushed_seq"],
+        compaction_wanted=record["compaction_wanted"],
+        fence=record["fence"],
+    )
+
+
 def _session(record: Record) -> Session:
     own = {field.name: record[field.name] for field in fields(Session) if field.name != "choice"}
     return Session(**own, choice=QueueChoice.of(record))
@@ -269,4 +308,6 @@ def _entry(record: Record) -> Entry:
         tool_name=record["tool_name"] or "",
         failed=record["failed"],
         interrupted=record["interrupted"],
+        covers=record["covers"],
+        items=tuple(record["items"] or ()),
     )

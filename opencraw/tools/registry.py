@@ -17,6 +17,7 @@ import msgspec
 
 from opencraw.errors import CannotStart
 from opencraw.model import ToolSpec
+from opencraw.sessions.asker import Asker
 from opencraw.tools.settings import ToolsSettings
 
 
@@ -41,25 +42,32 @@ class Tool:
     risk: Risk
     _arguments: type[msgspec.Struct]
     _function: Callable[..., Awaitable[str]]
+    #: The parameter that takes the `Asker`, if there is one. The model never sees it.
+    _asker: str | None = None
 
-    async def run(self, arguments: str) -> str:
-        """Call it with the JSON text of its arguments. Raises `ArgumentsInvalid` before anything
-        happens, and whatever the tool itself raises."""
+    async def run(self, arguments: str, asker: Asker) -> str:
+        """Call it for `asker` with the JSON text of its arguments. Raises `ArgumentsInvalid` before
+        anything happens, and whatever the tool itself raises."""
         try:
             given = msgspec.json.decode(arguments or "{}", type=self._arguments)
         except (msgspec.DecodeError, RecursionError) as error:
             raise ArgumentsInvalid(str(error)) from error
-        return await self._function(**msgspec.structs.asdict(given))
+        whom = {self._asker: asker} if self._asker is not None else {}
+        return await self._function(**msgspec.structs.asdict(given), **whom)
 
 
 def tool(risk: Risk) -> Callable[[Callable[..., Awaitable[str]]], Tool]:
     """Make a tool of an async function: its name, its docstring and its signature are what the
-    model sees. Parameters are plain types with annotations; unknown ones are refused."""
+    model sees. Parameters are plain types with annotations; unknown ones are refused. One that is
+    annotated as `Asker` is told for whom the tool runs; no argument of the model's gets there."""
 
     def decorate(function: Callable[..., Awaitable[str]]) -> Tool:
         hints = get_type_hints(function)
         fields: list[Any] = []
-        for name, parameter in inspect.signature(function).parameters.items():
+        parameters = dict(inspect.signature(function).parameters)
+        asker = next((name for name in parameters if hints[name] is Asker), None)
+        parameters.pop(asker or "", None)
+        for name, parameter in parameters.items():
             required = parameter.default is inspect.Parameter.empty
             fields.append(
                 (name, hints[name]) if required else (name, hints[name], parameter.default)
@@ -67,19 +75,18 @@ def tool(risk: Risk) -> Callable[[Callable[..., Awaitable[str]]], Tool]:
         arguments = msgspec.defstruct(
             function.__name__, fields, kw_only=True, forbid_unknown_fields=True
         )
-        schema = msgspec.json.schema(arguments)
-        parameters = schema["$defs"][function.__name__]
+        schema = msgspec.json.schema(arguments)["$defs"][function.__name__]
         spec = ToolSpec(
             name=function.__name__,
             description=inspect.cleandoc(function.__doc__ or ""),
             parameters={
                 "type": "object",
-                "properties": parameters["properties"],
-                "required": parameters["required"],
+                "properties": schema["properties"],
+                "required": schema["required"],
                 "additionalProperties": False,
             },
         )
-        return Tool(spec, risk, arguments, function)
+        return Tool(spec, risk, arguments, function, asker)
 
     return decorate
 

@@ -75,6 +75,10 @@ class Beginnings:
             model=stored.model or self._default_model(),
             correlation_id=asked.correlation_id,
             rights=asked.rights,
+            tenant=stored.tenant,
+            asked_by=asked.sender_id,
+            origin=asked.origin,
+            chat_type=stored.chat_type,
             pool=lane.pool,
         )
         lane.state.turn = turn.id

@@ -35,7 +35,7 @@ from opencraw.queue.failures import Failure, Fault
 from opencraw.queue.inbox import Lane, Message
 from opencraw.queue.modes import Meeting, heard, meets_running_turn
 from opencraw.queue.turns import Settlement, TranscriptLine, Turn
-from opencraw.runtime.loop import RuntimeEvent, StepBegins, StepEnds, ToolBegins, ToolEnds
+from opencraw.runtime.loop import Brief, RuntimeEvent, StepBegins, StepEnds, ToolBegins, ToolEnds
 from opencraw.settings import Mode
 from opencraw.worker.account import Account
 from opencraw.worker.workshop import Doing, Workshop
@@ -255,7 +255,8 @@ class Running:
         system = self._workshop.assembly.system
         last: ModelReply | None = None
         purse = self._workshop.purse(self.turn)
-        run = runtime.run(system, window.messages, window.open_calls, self, purse)
+        brief = Brief(self.turn.asker, system, window.messages, window.open_calls)
+        run = runtime.run(brief, self, purse)
         async with aclosing(run) as events:
             async for event in events:
                 self._end_if_asked_to()
@@ -296,11 +297,11 @@ class Running:
         """Read the conversation. What earlier attempts at this turn brought to an end counts, and
         the calls that they left open are ours to close."""
         assembly = self._workshop.assembly
-        entries = await self._workshop.sessions.transcript(
+        transcript = await self._workshop.sessions.transcript(
             self.turn.session_id, longest=assembly.longest_text, limit=MOST_ENTRIES
         )
-        window = assembly.window(entries)
-        self._account.recall(entries, window)
+        window = assembly.window(transcript)
+        self._account.recall(transcript.entries, window)
         self._recalled = True
         return window
 

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from opencraw.context.assembly import Assembly
-from opencraw.context.window import OpenCall
 from opencraw.contract import Address, Delivery
 from opencraw.events import Event
-from opencraw.model import Message
 from opencraw.queue.inbox import Inbox
 from opencraw.queue.nodes import Node
 from opencraw.queue.turns import Turn, Turns
-from opencraw.runtime.loop import Ears, RuntimeEvent
+from opencraw.runtime.loop import Brief, Ears, RuntimeEvent
 from opencraw.runtime.purse import Purse
 from opencraw.sessions.transcript import Sessions
 
@@ -28,12 +26,7 @@ class Runtime(Protocol):
     """Turns a history into events; see `opencraw.runtime.loop`."""
 
     def run(
-        self,
-        system: str,
-        history: Sequence[Message],
-        open_calls: Sequence[OpenCall],
-        ears: Ears,
-        purse: Purse | None,
+        self, brief: Brief, ears: Ears, purse: Purse | None
     ) -> AsyncGenerator[RuntimeEvent]: ...
 
 

@@ -66,7 +66,8 @@ async def test_what_a_model_said_comes_back_verbatim(database: Database, turns: 
     await turns.advance(turn, [TranscriptLine.of(said)])
     row = await one(database, "SELECT * FROM entry WHERE kind = 'assistant'")
     assert row["text"] == said.text
-    [_, entry] = await Sessions(database).transcript(session_of(), longest=1000, limit=10)
+    read = await Sessions(database).transcript(session_of(), longest=1000, limit=10)
+    [_, entry] = read.entries
     assert (entry.text, entry.tool_calls, entry.thinking) == (
         said.text, said.tool_calls, said.thinking
     )  # fmt: skip

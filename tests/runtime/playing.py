@@ -14,6 +14,7 @@ from opencraw.model import (
     UserMessage,
 )
 from opencraw.runtime.loop import (
+    Brief,
     Loop,
     LoopLimits,
     RuntimeEvent,
@@ -25,6 +26,7 @@ from opencraw.runtime.loop import (
 from opencraw.runtime.purse import Purse
 from opencraw.tools.builtin import calculate
 from opencraw.tools.registry import Risk, Tool, Toolbox, tool
+from tests.fixtures.askers import SOMEBODY
 from tests.fixtures.script import Script
 
 HELLO = (UserMessage("hello"),)
@@ -122,7 +124,7 @@ async def play(
     """Run the loop to its end; `at` is called with each event when it is written down."""
     loop = Loop(script, Toolbox(world.tools()), limits)
     events = []
-    run = loop.run("system", history, open_calls, ears or Deaf(), purse)
+    run = loop.run(Brief(SOMEBODY, "system", history, open_calls), ears or Deaf(), purse)
     async with aclosing(run) as running:
         async for event in running:
             at(event)

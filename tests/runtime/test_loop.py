@@ -17,12 +17,14 @@ from opencraw.model import (
     ToolCall,
 )
 from opencraw.runtime.loop import (
+    Brief,
     Loop,
     LoopLimits,
     ToolBegins,
     ToolEnds,
 )
 from opencraw.tools.registry import Toolbox
+from tests.fixtures.askers import SOMEBODY
 from tests.fixtures.script import Script, calls
 from tests.runtime.playing import HELLO, LIMITS, Deaf, World, play, results, shape
 
@@ -61,7 +63,7 @@ async def test_a_call_has_its_effect_only_after_it_was_written_down(world: World
     """Whoever stops at the announcement of a call stops before its effect."""
     script = Script(calls(("write", '{"what": "a"}')))
     loop = Loop(script, Toolbox(world.tools()), LIMITS)
-    async with aclosing(loop.run("", HELLO, (), Deaf())) as events:
+    async with aclosing(loop.run(Brief(SOMEBODY, "", HELLO), Deaf())) as events:
         async for event in events:
             if isinstance(event, ToolBegins):
                 break
@@ -155,7 +157,7 @@ async def test_a_turn_that_is_let_go_lets_go_of_its_model(world: World) -> None:
     loop = Loop(Script(endless), Toolbox(()), LIMITS)
 
     async def listen() -> None:
-        async with aclosing(loop.run("", HELLO, (), Deaf())) as events:
+        async with aclosing(loop.run(Brief(SOMEBODY, "", HELLO), Deaf())) as events:
             async for event in events:
                 if isinstance(event, TextDelta):
                     return

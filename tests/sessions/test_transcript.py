@@ -17,7 +17,7 @@ from tests.queue.lane import begin
 async def test_nobody_spoke_yet(database: Database) -> None:
     sessions = Sessions(database)
     assert await sessions.session(session_of()) is None
-    assert await sessions.transcript(session_of(), longest=10, limit=10) == []
+    assert (await sessions.transcript(session_of(), longest=10, limit=10)).entries == ()
     assert await sessions.lines(session_of(), before=None, after=0, limit=10) == []
     assert await sessions.pending(session_of()) == []
     assert await sessions.newest(10) == []
@@ -27,7 +27,7 @@ async def test_of_a_long_text_as_much_is_read_as_a_window_could_show(database: D
     turns = Turns(database, uuid4())
     turn = await begin(turns, "short", "ü" * 50 + "z" * 50)
     await turns.settle(turn, Settlement("done", (TranscriptLine("assistant", "a" * 10),)))
-    entries = await Sessions(database).transcript(session_of(), longest=10, limit=10)
+    [*entries] = (await Sessions(database).transcript(session_of(), longest=10, limit=10)).entries
     assert [(entry.text, entry.tail, entry.size) for entry in entries] == [
         ("short", "", 5), ("ü" * 10, "z" * 10, 100), ("a" * 10, "", 10)
     ]  # fmt: skip
@@ -37,7 +37,7 @@ async def test_the_newest_entries_come_oldest_first(database: Database) -> None:
     turns = Turns(database, uuid4())
     await begin(turns, *(f"message {number}" for number in range(9)))
     sessions = Sessions(database)
-    entries = await sessions.transcript(session_of(), longest=100, limit=3)
+    entries = (await sessions.transcript(session_of(), longest=100, limit=3)).entries
     assert [entry.text for entry in entries] == ["message 6", "message 7", "message 8"]
 
 
@@ -152,5 +152,5 @@ async def test_how_a_turn_ended_shows_in_its_entries(database: Database, kind: s
         failed=kind == "failed",
     )
     await turns.settle(turn, Settlement("interrupted", (line,)))
-    [_, entry] = await Sessions(database).transcript(session_of(), longest=10, limit=10)
+    [_, entry] = (await Sessions(database).transcript(session_of(), longest=10, limit=10)).entries
     assert (entry.interrupted, entry.failed) == (kind == "interrupted", kind == "failed")

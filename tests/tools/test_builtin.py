@@ -9,10 +9,11 @@ from hypothesis import strategies as st
 
 from opencraw.tools.builtin import calculate, current_time
 from opencraw.tools.registry import ArgumentsInvalid
+from tests.fixtures.askers import SOMEBODY
 
 
 async def value(expression: str) -> str:
-    return await calculate.run(json.dumps({"expression": expression}))
+    return await calculate.run(json.dumps({"expression": expression}), SOMEBODY)
 
 
 @pytest.mark.parametrize(
@@ -91,9 +92,9 @@ async def test_anything_has_a_value_or_is_refused_and_never_hangs(expression: st
 
 
 async def test_the_time_somewhere() -> None:
-    assert "UTC" in await current_time.run('{"timezone": "UTC"}')
-    assert await current_time.run("{}")
-    assert await current_time.run('{"timezone": "Europe/Berlin"}')
+    assert "UTC" in await current_time.run('{"timezone": "UTC"}', SOMEBODY)
+    assert await current_time.run("{}", SOMEBODY)
+    assert await current_time.run('{"timezone": "Europe/Berlin"}', SOMEBODY)
 
 
 @pytest.mark.parametrize(
@@ -101,7 +102,7 @@ async def test_the_time_somewhere() -> None:
 )
 async def test_an_unknown_time_zone_is_refused(zone: str) -> None:
     with pytest.raises(ArgumentsInvalid):
-        await current_time.run(f'{{"timezone": "{zone}"}}')
+        await current_time.run(f'{{"timezone": "{zone}"}}', SOMEBODY)
 
 
 @pytest.mark.parametrize(

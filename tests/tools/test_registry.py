@@ -8,6 +8,7 @@ from opencraw.errors import CannotStart
 from opencraw.tools.builtin import BUILTIN
 from opencraw.tools.registry import ArgumentsInvalid, Risk, Tool, Toolbox, open_toolbox, tool
 from opencraw.tools.settings import ToolsSettings
+from tests.fixtures.askers import SOMEBODY
 
 
 @tool(risk=Risk.EFFECT)
@@ -40,9 +41,9 @@ def test_every_tool_in_the_box_is_described_in_plain_json_schema(each: Tool) -> 
 
 
 async def test_arguments_reach_the_function() -> None:
-    assert await remind.run('{"what": "tea", "minutes": 5}') == "tea 5 False None"
+    assert await remind.run('{"what": "tea", "minutes": 5}', SOMEBODY) == "tea 5 False None"
     given = '{"what": "tea", "minutes": 5, "loud": true, "tags": ["a"]}'
-    assert await remind.run(given) == "tea 5 True ['a']"
+    assert await remind.run(given, SOMEBODY) == "tea 5 True ['a']"
 
 
 @pytest.mark.parametrize(
@@ -67,7 +68,7 @@ async def test_arguments_that_do_not_fit_are_refused_before_anything_happens(
     arguments: str,
 ) -> None:
     with pytest.raises(ArgumentsInvalid):
-        await remind.run(arguments)
+        await remind.run(arguments, SOMEBODY)
 
 
 def names(toolbox: Toolbox) -> list[str]:
