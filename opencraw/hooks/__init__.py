@@ -1,0 +1,1 @@
+"""Operator code, called at named points of a turn's life."""

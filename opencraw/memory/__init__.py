@@ -1,0 +1,1 @@
+"""What is known beyond a conversation, kept apart by who may know it."""
