@@ -27,8 +27,10 @@ _SERVER_SETTINGS = {
     "application_name": "opencraw",
     "statement_timeout": "8s",
     "lock_timeout": "4s",
-    # When this machine vanishes, the server shall soon let go of what we had locked.
-    "idle_in_transaction_session_timeout": "15s",
+    # When this machine vanishes in the middle of a transaction, the server lets go of what it had
+    # locked before others that wait for it give up, and before its node's lease is over. Between
+    # two statements of ours nobody waits for anything.
+    "idle_in_transaction_session_timeout": "2s",
     "tcp_keepalives_idle": "5",
     "tcp_keepalives_interval": "2",
     "tcp_keepalives_count": "3",

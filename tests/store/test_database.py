@@ -91,6 +91,22 @@ async def test_limits_reach_the_server(database: Database) -> None:
     assert tuple(settings) == ("opencraw", "8s", "4s", "on", "on", "on")
 
 
+async def test_what_a_vanished_machine_had_locked_is_free_before_others_give_up(
+    database: Database, database_url: str
+) -> None:
+    vanished = await first_connection(database_url)
+    try:
+        await vanished.execute("CREATE TABLE lane (id int PRIMARY KEY, owner int)")
+        await vanished.execute("INSERT INTO lane VALUES (1, 1)")
+        await vanished.execute("BEGIN")
+        await vanished.execute("UPDATE lane SET owner = 2")
+        # Not a word more from there. The one who waits would give up with LockNotAvailable.
+        [[owner]] = await database.fetch("UPDATE lane SET owner = owner + 10 RETURNING owner")
+        assert owner == 11
+    finally:
+        vanished.terminate()
+
+
 async def test_a_wrong_password_is_refused_at_once(database_url: str) -> None:
     user, _, place = database_url.rpartition("@")
     with pytest.raises(CannotStart, match="password authentication failed") as refusal:
