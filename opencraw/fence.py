@@ -1,8 +1,48 @@
-"""Marks around what others wrote: it is data, whatever it says."""
+"""Marks around what others wrote: it is data, whatever it says.
+
+A fence names where its content came from and carries a mark that only the session knows, at both
+ends. Nothing inside can close it: the mark, the word that fences are made of and the tokens by
+which models tell roles apart are changed in the content, so visibly that people can read it still.
+"""
 
 from __future__ import annotations
+
+import re
+import unicodedata
+
+#: An origin is a name, not a text.
+LONGEST_ORIGIN = 80
+
+_TAG = "from-outside"
+_TAG_INSIDE = re.compile(r"from-(?=outside)", re.IGNORECASE)
+#: <|im_start|> and its like, in the letters of several vendors.
+_ROLE_TOKEN = re.compile(
+    r"<(?P<stroke>[|｜])[^<>|｜\n]*(?P=stroke)>|<</?SYS>>|\[/?INST\]|</?(?:start|end)_of_turn>",
+    re.IGNORECASE,
+)
+_NOT_IN_ORIGINS = re.compile(r"""["'`<>\[\]{}()|\\]+""")
 
 
 def fence(text: str, *, origin: str, mark: str) -> str:
     """`text` between marks that name where it came from. Nothing in it can close them."""
-    return f'<from-outside origin="{origin}" mark="{mark}">\n{text}\n</from-outside mark="{mark}">'
+    name = _named(neutral(origin[: 4 * LONGEST_ORIGIN], mark))
+    inside = neutral(text, mark)
+    return f'<{_TAG} origin="{name}" mark="{mark}">\n{inside}\n</{_TAG} mark="{mark}">'
+
+
+def neutral(text: str, mark: str) -> str:
+    """`text`, without anything that a model could take for a fence or for another role's words."""
+    text = _TAG_INSIDE.sub("from ", text)
+    text = _ROLE_TOKEN.sub(lambda token: f"‹{token[0][1:-1]}›", text)
+    if mark:
+        text = re.sub(re.escape(mark), "…", text, flags=re.IGNORECASE)
+    return text
+
+
+def _named(origin: str) -> str:
+    """An origin in one line and without anything that could end its quotes."""
+    shown = "".join(
+        " " if unicodedata.category(character)[0] in "CZ" else character for character in origin
+    )
+    words = _NOT_IN_ORIGINS.sub(" ", shown).split()
+    return " ".join(words)[:LONGEST_ORIGIN].rstrip() or "unknown"

@@ -14,6 +14,6 @@ def _notes() -> dict[str, str]:
     return tomli.loads(prompt("notes.toml"))
 
 
-def note(name: str, **values: object) -> str:
+def note(name: str, /, **values: object) -> str:
     """The note called `name`, with its places filled. Raises `KeyError` for an unknown name."""
     return _notes()[name].format(**values) if values else _notes()[name]

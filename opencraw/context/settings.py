@@ -13,12 +13,15 @@ class GeneralSettings(Section):
     system_prompt: str = ""
     """What the assistant is told about itself; empty means the built-in prompts/system.md."""
 
+    workspace: str = "workspace"
+    """The folder of AGENTS.md, SOUL.md, USER.md and the like (docs/context.md), seen from runtime.data_dir."""  # noqa: E501 - one line of help
+
 
 class ContextSettings(Section):
     """How much of a conversation a model is shown."""
 
     max_prompt_tokens: int = Field(default=8000, ge=500)
-    """The window: older messages are left out when a prompt would be larger (an estimate)."""
+    """The window: older messages are left out when a prompt would be larger."""
 
     min_recent_messages: int = Field(default=8, gt=0)
     """So many of the newest messages are shown even when they exceed the window."""
@@ -31,3 +34,18 @@ class ContextSettings(Section):
 
     tool_max_runtime_seconds: float = Field(default=600, gt=0)
     """One tool call may take so long."""
+
+    compaction_enabled: bool = False
+    """Whether a long conversation is summed up instead of cut off; needs memory.enabled."""
+
+    compaction_trigger_tokens: int = Field(default=6000, ge=500)
+    """A conversation is summed up when what is shown of it is larger than this."""
+
+    compaction_retain_messages: int = Field(default=12, gt=0)
+    """So many of the newest messages stay as they are when the others are summed up."""
+
+    compaction_horizon: str = Field(default="30d", pattern=r"^[1-9][0-9]{0,3}[hdw]$")
+    """How far back a summary tells details, as in "12h", "30d" or "8w"; of older things it keeps what matters."""  # noqa: E501 - one line of help
+
+    compaction_flush_max_chars: int = Field(default=16_000, ge=500)
+    """So many characters of what is summed up go into memory word for word."""

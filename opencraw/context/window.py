@@ -1,41 +1,21 @@
-"""Which part of a transcript a model is shown, decided from values alone.
+"""Which part of a conversation a model is shown, decided from values alone.
 
-A prompt is made of blocks that are never cut apart: a user's line, or an assistant's step together
-with the results of all its tool calls. Providers refuse a call without its result and a result
-without its call, so every window that this module builds is one that they accept.
+The marks of a conversation say where prompts begin, what sums up what came before, and up to where
+results of tools are shown short. They move seldom (see opencraw/context/compaction.py), and between
+two moves a prompt only grows at its end. Should they ever allow more than fits, what is too much is
+left out here: a mark in the wrong place must not break a turn.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 
+from opencraw.context.blocks import Block, Count, Limits, OpenCall, blocks, weight
 from opencraw.context.notes import note
-from opencraw.model import AssistantMessage, Message, ToolCall, ToolMessage, UserMessage
-from opencraw.sessions.transcript import Entry
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """How much is shown. Tokens are estimated, see `estimate`."""
-
-    max_prompt_tokens: int
-    min_recent_messages: int
-    max_tool_chars: int
-
-    @property
-    def max_text_chars(self) -> int:
-        """No single text is shown beyond this: it alone would fill the window."""
-        return max(self.max_prompt_tokens * 4, self.max_tool_chars)
-
-
-@dataclass(frozen=True, slots=True)
-class OpenCall:
-    """A tool call of the newest step that has no result yet."""
-
-    call: ToolCall
-    #: It was on record as started: it may have happened.
-    started: bool
+from opencraw.model import Message, UserMessage
+from opencraw.sessions.transcript import Entry, Transcript
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +24,10 @@ class Window:
 
     messages: tuple[Message, ...]
     open_calls: tuple[OpenCall, ...] = ()
+    #: Of the messages.
+    tokens: int = 0
+    #: So many blocks did not fit although the marks allow them.
+    left_out: int = 0
 
 
 def estimate(text: str) -> int:
@@ -52,104 +36,75 @@ def estimate(text: str) -> int:
     return size // 4 + 4
 
 
-def shorten(text: str, longest: int, *, tail: str = "", size: int = 0) -> str:
-    """`text`, with its middle left out when it is longer than `longest` characters.
-
-    A text of `size` characters that was not read whole is given as its beginning and its `tail`.
-    """
-    size = size or len(text)
-    if size <= longest:
-        return text
-    end = tail or text
-    head_size, tail_size = longest * 2 // 3, longest // 3
-    gap = note("cut", characters=size - head_size - tail_size)
-    return f"{text[:head_size]}\n{gap}\n{end[len(end) - tail_size :]}"
-
-
-def window(entries: Sequence[Entry], limits: Limits) -> Window:
-    """The newest part of `entries` that fits, oldest first, beginning with a user's line.
+def window(transcript: Transcript, limits: Limits, count: Count) -> Window:
+    """What the marks allow, as far as it fits, oldest first and beginning with a user's message.
 
     The newest turn is always shown, and so are the newest `min_recent_messages`; of the rest as
     much as `max_prompt_tokens` allows. Of a text that alone would fill the window, and of a long
     tool result, the middle is left out with a note that says so.
     """
-    if not entries:
-        return Window(())
-    blocks = list(_blocks(entries, limits))
-    newest_turn = entries[-1].turn_id
-    tokens = shown = 0
-    first = len(blocks)
-    for position in range(len(blocks) - 1, -1, -1):
-        block = blocks[position]
-        tokens += block.tokens
-        owed = block.turn_id == newest_turn or shown < limits.min_recent_messages
-        if not owed and tokens > limits.max_prompt_tokens:
-            break
-        shown += len(block.messages)
-        first = position
-    kept = blocks[first:]
-    while kept and kept[0].turn_id != newest_turn and not _is_said(kept[0]):
-        kept = kept[1:]
-    messages = tuple(message for block in kept for message in block.messages)
-    if not kept or not _is_said(kept[0]):
+    head = preface(transcript, limits)
+    head_tokens = sum(weight(each, count) for each in head)
+    shown = list(blocks(transcript, limits, count))
+    tokens = sum(block.tokens for block in shown)
+    first = 0
+    if shown and (head_tokens + tokens > limits.max_prompt_tokens or not shown[0].said):
+        room = limits.max_prompt_tokens - head_tokens
+        first = fitting(shown, room, limits.min_recent_messages)
+        tokens -= sum(block.tokens for block in shown[:first])
+    kept = shown[first:]
+    if not head and transcript.entries and not (kept and kept[0].said):
         # The newest turn alone is longer than what was read of the transcript.
-        messages = (UserMessage(note("left_out")), *messages)
-    return Window(messages, kept[-1].open_calls if kept else ())
+        head = [note("left_out")]
+    messages = chain(map(UserMessage, head), *(block.messages for block in kept))
+    open_calls = kept[-1].open_calls if kept else ()
+    return Window(tuple(messages), open_calls, head_tokens + tokens, first)
 
 
-@dataclass(slots=True)
-class _Block:
-    turn_id: object
-    messages: list[Message]
-    tokens: int
-    open_calls: tuple[OpenCall, ...] = ()
+def preface(transcript: Transcript, limits: Limits) -> list[str]:
+    """What is shown before everything else: the summary of what came before, and that something is
+    left out."""
+    view = transcript.view
+    summary = checkpoint(transcript)
+    if summary is None:
+        return [note("left_out")] if view.left_out else []
+    told = [_summed_up(summary, limits)]
+    if (summary.covers or 0) < view.begin_seq:
+        told.append(note("left_out_since"))
+    return told
 
 
-def _is_said(block: _Block) -> bool:
-    return isinstance(block.messages[0], UserMessage)
+def checkpoint(transcript: Transcript) -> Entry | None:
+    """The entry that sums up what came before, if there is one."""
+    wanted = transcript.view.checkpoint_seq
+    return next((each for each in transcript.entries if wanted and each.seq == wanted), None)
 
 
-def _fit(entry: Entry, longest: int) -> str:
-    return shorten(entry.text, longest, tail=entry.tail, size=entry.size)
+def _summed_up(summary: Entry, limits: Limits) -> str:
+    """A summary under a line that says what it is, up to when and where it goes, and how far back
+    it tells details."""
+    compaction = limits.compaction
+    horizon = note("checkpoint_horizon", horizon=compaction.horizon) if compaction else ""
+    day = f"{summary.at:%Y-%m-%d}" if summary.at else "?"
+    head = note("checkpoint", covers=summary.covers, day=day, horizon=horizon)
+    return f"{head}\n\n{summary.text}"
 
 
-def _blocks(entries: Sequence[Entry], limits: Limits) -> Iterable[_Block]:
-    position = 0
-    while position < len(entries):
-        entry = entries[position]
-        position += 1
-        if entry.kind == "user":
-            said = _fit(entry, limits.max_text_chars)
-            yield _Block(entry.turn_id, [UserMessage(said)], estimate(said))
-        elif entry.kind == "assistant":
-            start = position
-            while position < len(entries) and entries[position].kind.startswith("tool_"):
-                position += 1
-            newest = position == len(entries)
-            # A model that answered with nothing: vendors refuse to be shown that.
-            if entry.text.strip() or entry.tool_calls or entry.interrupted:
-                yield _step(entry, entries[start:position], limits, newest=newest)
-        # A result without its step can only be first: the transcript was read from its middle.
-
-
-def _step(entry: Entry, answers: Sequence[Entry], limits: Limits, *, newest: bool) -> _Block:
-    """An assistant's step with the results of its calls, in the order of the calls."""
-    started = {answer.call_id for answer in answers if answer.kind == "tool_started"}
-    results = {answer.call_id: answer for answer in answers if answer.kind == "tool_result"}
-    text = _fit(entry, limits.max_text_chars)
-    if entry.interrupted:
-        text = f"{text}\n{note('interrupted')}".strip()
-    messages: list[Message] = [AssistantMessage(text, entry.tool_calls, entry.thinking)]
-    open_calls: list[OpenCall] = []
-    for call in entry.tool_calls:
-        answer = results.get(call.id)
-        if answer is not None:
-            shown = _fit(answer, limits.max_tool_chars)
-            messages.append(ToolMessage(call.id, call.name, shown, answer.failed))
-        elif newest:
-            open_calls.append(OpenCall(call, call.id in started))
-        else:
-            messages.append(ToolMessage(call.id, call.name, note("tool_lost"), failed=True))
-    tokens = sum(estimate(message.text) for message in messages)
-    tokens += sum(estimate(call.arguments) for call in entry.tool_calls)
-    return _Block(entry.turn_id, messages, tokens, tuple(open_calls))
+def fitting(shown: Sequence[Block], tokens: int, messages: int) -> int:
+    """The number of the first block such that all from there on are the newest turn, the newest
+    `messages` messages, and as much else as `tokens` allow. Somebody said the first one, unless it
+    begins the newest turn."""
+    newest_turn = shown[-1].turn_id
+    first = len(shown)
+    taken = told = 0
+    for position in range(len(shown) - 1, -1, -1):
+        block = shown[position]
+        taken += block.tokens
+        owed = block.turn_id == newest_turn or told < messages
+        if not owed and taken > tokens:
+            break
+        told += len(block.messages)
+        first = position
+    while shown[first].turn_id != newest_turn and not shown[first].said:
+        first += 1
+    return first

@@ -1,9 +1,10 @@
 """Anthropic's messages.
 
 Roles must alternate and a tool's result belongs to a user's message, so neighbours are merged.
-Two marks let the vendor keep the unchanging beginning of a conversation warm: one after the system
-prompt and tools, one after the newest message, where the next request will find it. Thinking goes
-back as it came, signature included, or not at all.
+Three marks let the vendor keep the unchanging beginning of a conversation warm: one after the tools
+and the system prompt, one after the newest message, where the next request will find it, and one
+where the request before had it: from a mark the vendor looks back over twenty blocks only, and one
+step may bring more. Thinking goes back as it came, signature included, or not at all.
 
 Events and deltas of unknown types are passed over, as the vendor's versioning asks of clients.
 """
@@ -170,12 +171,11 @@ class AnthropicMessages:
                 messages[-1]["content"] += blocks
             elif blocks:
                 messages.append({"role": role, "content": blocks})
-        if messages:
-            messages[-1]["content"][-1] |= _MARK
+        for asked in [each for each in messages if each["role"] == "user"][-2:]:
+            asked["content"][-1] |= _MARK
         body: Body = {
             "model": self._profile.model,
             "max_tokens": self._profile.max_output_tokens,
-            "messages": messages,
             "stream": True,
         }
         if prompt.system:
@@ -192,6 +192,8 @@ class AnthropicMessages:
         if self._profile.thinking_tokens and _may_think(prompt.messages):
             budget = self._profile.thinking_tokens
             body["thinking"] = {"type": "enabled", "budget_tokens": budget}
+        # What grows comes last, so that a request begins with the bytes of the one before.
+        body["messages"] = messages
         return body
 
 

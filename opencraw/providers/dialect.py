@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Mapping
 from typing import Any, Protocol
@@ -58,6 +59,13 @@ class Dialect(Protocol):
 def clean(text: str) -> str:
     """Text without NUL, which no database and no terminal takes."""
     return text.replace("\x00", "") if "\x00" in text else text
+
+
+def cache_key(prompt: Prompt) -> str:
+    """Names the conversation to a vendor that sends requests of one name to the machine that has
+    their beginning in its cache. It says nothing about anybody."""
+    first = prompt.messages[0].text if prompt.messages else ""
+    return hashlib.sha256(f"{prompt.system}\0{first}".encode("utf-8", "replace")).hexdigest()[:32]
 
 
 def tool_call(label: str, call_id: str | None, name: str | None, arguments: str) -> ToolCall:

@@ -33,7 +33,7 @@ from opencraw.model import (
     Usage,
     UserMessage,
 )
-from opencraw.providers.dialect import Body, clean, distinct, tool_call
+from opencraw.providers.dialect import Body, cache_key, clean, distinct, tool_call
 from opencraw.providers.failures import (
     Signs,
     Table,
@@ -201,10 +201,6 @@ class OpenAiChat:
         limit = "max_completion_tokens" if self._profile.own_host else "max_tokens"
         body: Body = {
             "model": self._profile.model,
-            "messages": [
-                *([{"role": "system", "content": prompt.system}] if prompt.system else []),
-                *map(_translate_message, prompt.messages),
-            ],
             "stream": True,
             "stream_options": {"include_usage": True},
             limit: self._profile.max_output_tokens,
@@ -221,6 +217,13 @@ class OpenAiChat:
                 }
                 for tool in prompt.tools
             ]
+        if self._profile.own_host:
+            body["prompt_cache_key"] = cache_key(prompt)
+        # What grows comes last, so that a request begins with the bytes of the one before.
+        body["messages"] = [
+            *([{"role": "system", "content": prompt.system}] if prompt.system else []),
+            *map(_translate_message, prompt.messages),
+        ]
         return body
 
 

@@ -30,7 +30,7 @@ from opencraw.model import (
     Usage,
     UserMessage,
 )
-from opencraw.providers.dialect import Body, as_object, clean, distinct, tool_call
+from opencraw.providers.dialect import Body, as_object, cache_key, clean, distinct, tool_call
 from opencraw.providers.failures import (
     Complaint,
     broken,
@@ -132,7 +132,6 @@ class OpenAiResponses:
         """The request body."""
         body: Body = {
             "model": self._profile.model,
-            "input": [item for message in prompt.messages for item in _items(message)],
             "max_output_tokens": self._profile.max_output_tokens,
             "store": False,
             "stream": True,
@@ -153,6 +152,10 @@ class OpenAiResponses:
                 }
                 for tool in prompt.tools
             ]
+        if self._profile.own_host:
+            body["prompt_cache_key"] = cache_key(prompt)
+        # What grows comes last, so that a request begins with the bytes of the one before.
+        body["input"] = [item for message in prompt.messages for item in _items(message)]
         return body
 
 

@@ -40,6 +40,9 @@ class Profile(Section):
     thinking_tokens: int = Field(default=0, ge=0)
     """How many of those tokens an anthropic model may think before it answers; 0 turns thinking off."""  # noqa: E501 - one line of help
 
+    context_window: int | None = Field(default=None, ge=1_000)
+    """How many tokens the model takes in all; prompts keep within it where context.max_prompt_tokens allows more."""  # noqa: E501 - one line of help
+
     idle_timeout_seconds: float = Field(default=60, gt=0)
     """How long a model may stay silent, before its first word or between two, until it is given up."""  # noqa: E501 - one line of help
 
@@ -86,6 +89,15 @@ class Profile(Section):
         return url.rstrip("/")
 
     @model_validator(mode="after")
+    def _answers_fit(self) -> Profile:
+        if self.context_window is not None and self.context_window <= self.max_output_tokens:
+            raise ValueError(
+                f"context_window ({self.context_window}) must be more than max_output_tokens "
+                f"({self.max_output_tokens}), which are taken from it"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _thinking_fits(self) -> Profile:
         if self.thinking_tokens >= self.max_output_tokens:
             raise ValueError(
@@ -105,6 +117,16 @@ class LlmSettings(Section):
 
     profiles: dict[str, Profile] = Field(min_length=1)
     """The models that can be chosen, each under a name of your own."""
+
+    @property
+    def rooms(self) -> dict[str, int]:
+        """How many tokens a prompt may have, by the labels of the models that say how many they
+        take in all."""
+        return {
+            profile.label: profile.context_window - profile.max_output_tokens
+            for profile in self.profiles.values()
+            if profile.context_window is not None
+        }
 
 
 class KeySettings(Section):

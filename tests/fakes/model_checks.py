@@ -60,7 +60,7 @@ def check_chat(body: Json) -> Asked:
     _known(
         body,
         "model messages stream stream_options tools tool_choice parallel_tool_calls temperature "
-        "max_tokens max_completion_tokens user metadata store reasoning_effort",
+        "max_tokens max_completion_tokens user metadata store reasoning_effort prompt_cache_key",
         "Unrecognized request argument supplied",
     )
     need(isinstance(body.get("model"), str) and body["model"], "you must provide a model parameter")
@@ -159,7 +159,7 @@ def check_responses(body: Json) -> Asked:
     _known(
         body,
         "model input instructions stream store include tools tool_choice max_output_tokens "
-        "reasoning temperature parallel_tool_calls metadata user text",
+        "reasoning temperature parallel_tool_calls metadata user text prompt_cache_key",
         "Unknown parameter",
     )
     need(isinstance(body.get("model"), str) and body["model"], "Missing required parameter: model")

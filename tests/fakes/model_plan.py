@@ -35,10 +35,14 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Literal
 
+from tests.fakes import model_record
+from tests.fakes.model_cache import NOTHING_SEEN, Seen
+
 Role = Literal["user", "assistant", "tool"]
 
 DIRECTIVE = re.compile(r"\[\[(.*?)\]\](?!\])", re.DOTALL)
 NONCE = re.compile(r"<<[^<>]*>>")
+_MEMORY = '<from-outside origin="memory"'
 
 #: What may go wrong, by the name of its directive.
 FAULTS = frozenset(
@@ -81,6 +85,7 @@ class Asked:
     conversation: Sequence[Said]
     thinking: bool = False
     include_usage: bool = True
+    seen: Seen = NOTHING_SEEN
 
     @property
     def turn(self) -> Sequence[Said]:
@@ -124,7 +129,13 @@ class Planner:
         self._faults_done: dict[str, int] = {}
 
     def plan(self, asked: Asked) -> Plan:
-        texts = asked.texts
+        whole = "\n".join(asked.texts)
+        if (text := model_record.summary(asked.system, whole)) is not None:
+            return Plan(text=text)
+        if (call := model_record.note(asked.system, whole)) is not None:
+            return Plan(calls=[call])
+        # What was remembered is nobody's wish.
+        texts = [text for text in asked.texts if _MEMORY not in text]
         if self.script:
             texts = [self.script.pop(0)]
         steps = sum(1 for said in asked.turn if said.role == "assistant" and said.calls)

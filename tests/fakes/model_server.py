@@ -17,6 +17,7 @@ import signal
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from aiohttp import web
 
 from tests.fakes import model_errors, model_faults, model_wire
 from tests.fakes.anthropic_checks import check_messages
+from tests.fakes.model_cache import PromptCache
 from tests.fakes.model_checks import Rejected, check_chat, check_responses
 from tests.fakes.model_plan import NONCE, Asked, Plan, Planner
 from tests.fakes.serving import Service
@@ -61,10 +63,13 @@ class ModelServer(Service):
         self.planner = Planner(words, delay, script)
         #: The newest request bodies, oldest first.
         self.requests: deque[Json] = deque(maxlen=100)
+        #: And how many bytes each had.
+        self.sizes: deque[int] = deque(maxlen=100)
         #: What happened to them, as the ledger has it.
         self.outcomes: deque[str] = deque(maxlen=100)
         self.active = 0
         self._key = key
+        self._cache = PromptCache()
         self._numbers = itertools.count(1)
         self.app.router.add_post("/v1/chat/completions", self._handler("chat"))
         self.app.router.add_post("/v1/responses", self._handler("responses"))
@@ -87,6 +92,7 @@ class ModelServer(Service):
                 "script": self.planner.script,
                 "outcomes": list(self.outcomes),
                 "requests": list(self.requests),
+                "sizes": list(self.sizes),
             }
         )
 
@@ -111,7 +117,8 @@ class ModelServer(Service):
         try:
             body = orjson.loads(raw)
             self.requests.append(body)
-            asked = CHECKS[wire](body)
+            self.sizes.append(len(raw))
+            asked = replace(CHECKS[wire](body), seen=self._cache.see(wire, body))
             if wire == "messages" and "anthropic-version" not in request.headers:
                 raise Rejected("anthropic-version: header is required")
             if not body.get("stream"):

@@ -17,13 +17,9 @@ _PIECES = re.compile(r"\S+\s*|\s+")
 Json = dict[str, Any]
 
 
-def counts(asked: Asked, plan: Plan) -> tuple[int, int, int]:
-    """Tokens in, out and cached: words stand in for tokens."""
-    texts = [asked.system, *(said.text for said in asked.conversation)]
-    new = sum(len(said.text.split()) for said in asked.turn)
-    total = sum(len(text.split()) for text in texts)
-    out = len(plan.text.split()) + sum(len(arguments) for _, arguments in plan.calls)
-    return total, out, total - new
+def written(plan: Plan) -> int:
+    """Tokens of the answer: words stand in for them."""
+    return len(plan.text.split()) + sum(len(arguments) for _, arguments in plan.calls)
 
 
 def pieces(text: str) -> list[str]:
@@ -85,12 +81,11 @@ def chat(asked: Asked, plan: Plan) -> list[bytes]:
     finish = {"length": "length"}.get(plan.stop, "tool_calls" if plan.calls else "stop")
     frames.append(data(_chunk(model, {}, finish)))
     if asked.include_usage and "no-usage" not in plan.marks:
-        read, written, cached = counts(asked, plan)
         usage = {
-            "prompt_tokens": read,
-            "completion_tokens": written,
-            "total_tokens": read + written,
-            "prompt_tokens_details": {"cached_tokens": cached, "audio_tokens": 0},
+            "prompt_tokens": asked.seen.total,
+            "completion_tokens": written(plan),
+            "total_tokens": asked.seen.total + written(plan),
+            "prompt_tokens_details": {"cached_tokens": asked.seen.cached, "audio_tokens": 0},
             "completion_tokens_details": {"reasoning_tokens": 0},
         }
         frames.append(data({**_chunk(model, {}), "choices": [], "usage": usage}))
@@ -180,13 +175,12 @@ def responses(asked: Asked, plan: Plan) -> list[bytes]:
             parts,
             arguments=arguments,
         )
-    read, written, cached = counts(asked, plan)
     usage = {
-        "input_tokens": read,
-        "input_tokens_details": {"cached_tokens": cached, "cache_write_tokens": 0},
-        "output_tokens": written,
+        "input_tokens": asked.seen.total,
+        "input_tokens_details": {"cached_tokens": asked.seen.cached, "cache_write_tokens": 0},
+        "output_tokens": written(plan),
         "output_tokens_details": {"reasoning_tokens": 0},
-        "total_tokens": read + written,
+        "total_tokens": asked.seen.total + written(plan),
     }
     if plan.stop == "length":
         reason = {"reason": "max_output_tokens"}
@@ -229,11 +223,11 @@ def _message_words(text: str, place: int, kind: str, field: str) -> tuple[bytes,
 
 
 def messages(asked: Asked, plan: Plan) -> list[bytes]:
-    read, written, cached = counts(asked, plan)
+    seen = asked.seen
     usage = {
-        "input_tokens": read - cached,
-        "cache_creation_input_tokens": 0,
-        "cache_read_input_tokens": cached,
+        "input_tokens": seen.total - seen.cached - seen.written,
+        "cache_creation_input_tokens": seen.written,
+        "cache_read_input_tokens": seen.cached,
         "output_tokens": 1,
     }
     message: Json = {
@@ -261,7 +255,11 @@ def messages(asked: Asked, plan: Plan) -> list[bytes]:
         plan.stop, "tool_use" if plan.calls else "end_turn"
     )
     delta: Json = {"stop_reason": stop, "stop_sequence": None}
-    ending: Json = {"type": "message_delta", "delta": delta, "usage": {"output_tokens": written}}
+    ending: Json = {
+        "type": "message_delta",
+        "delta": delta,
+        "usage": {"output_tokens": written(plan)},
+    }
     return [*frames, named(ending), named({"type": "message_stop"})]
 
 

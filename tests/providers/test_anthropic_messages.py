@@ -62,7 +62,10 @@ def test_a_prompt_becomes_a_request() -> None:
         "messages": [
             {
                 "role": "user",
-                "content": [{"type": "text", "text": "one"}, {"type": "text", "text": "two"}],
+                "content": [
+                    {"type": "text", "text": "one"},
+                    {"type": "text", "text": "two", **MARK},
+                ],
             },
             {
                 "role": "assistant",
@@ -104,14 +107,44 @@ def test_blank_texts_are_left_out_and_their_neighbours_merged() -> None:
     assert "system" not in body
 
 
+def unmarked(body: Any) -> Any:
+    """A request without its cache marks."""
+    if isinstance(body, list):
+        return [unmarked(part) for part in body]
+    if not isinstance(body, dict):
+        return body
+    return {name: unmarked(value) for name, value in body.items() if name != "cache_control"}
+
+
 def test_the_same_beginning_is_translated_alike() -> None:
     """Otherwise the vendor's cache would never be hit."""
     turn = (UserMessage("a"), AssistantMessage("b"))
-    short = translated(*turn, system="s")
-    long = translated(*turn, UserMessage("c"), system="s")
-    del short["messages"][-1]["content"][-1]["cache_control"]
+    short = unmarked(translated(*turn, system="s"))
+    long = unmarked(translated(*turn, UserMessage("c"), system="s"))
     assert long["messages"][: len(short["messages"])] == short["messages"]
     assert long["system"] == short["system"]
+
+
+def test_a_request_ends_with_what_grows() -> None:
+    assert list(translated(UserMessage("a"), system="s", thinking=2048))[-1] == "messages"
+
+
+def test_marks_stand_where_this_request_and_the_one_before_end() -> None:
+    many = tuple(ToolCall(f"c{number}", "f", "{}") for number in range(30))
+    body = translated(
+        UserMessage("old"),
+        AssistantMessage("answer"),
+        UserMessage("asked"),
+        AssistantMessage("", many),
+        *(ToolMessage(call.id, "f", "x") for call in many),
+        system="s",
+    )
+    marked = [
+        [block.get("text") or block.get("tool_use_id") for block in message["content"]
+         if "cache_control" in block]
+        for message in body["messages"]
+    ]  # fmt: skip
+    assert marked == [[], [], ["asked"], [], ["c29"]]
 
 
 CALL = (ToolCall("c", "f", "{}"),)

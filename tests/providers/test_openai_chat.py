@@ -19,6 +19,7 @@ from opencraw.model import (
     Usage,
     UserMessage,
 )
+from opencraw.providers.dialect import cache_key
 from opencraw.providers.openai_chat import ChatReader, OpenAiChat
 from opencraw.providers.settings import Profile
 
@@ -62,6 +63,7 @@ def test_a_prompt_becomes_a_request() -> None:
         "stream": True,
         "stream_options": {"include_usage": True},
         "max_completion_tokens": 4096,
+        "prompt_cache_key": cache_key(PROMPT),
         "tools": [
             {
                 "type": "function",
@@ -75,8 +77,7 @@ def test_other_servers_are_asked_in_the_older_words() -> None:
     elsewhere = dialect(base_url="http://localhost:11434/v1/", max_output_tokens=99)
     body = elsewhere.translate(Prompt("", (UserMessage("hi"),)))
     assert body["max_tokens"] == 99
-    assert "max_completion_tokens" not in body
-    assert "tools" not in body
+    assert not {"max_completion_tokens", "prompt_cache_key", "tools"} & set(body)
     assert [message["role"] for message in body["messages"]] == ["user"]
     assert elsewhere.url == "http://localhost:11434/v1/chat/completions"
 

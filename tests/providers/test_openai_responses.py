@@ -20,6 +20,7 @@ from opencraw.model import (
     Usage,
     UserMessage,
 )
+from opencraw.providers.dialect import cache_key
 from opencraw.providers.openai_responses import NAME, OpenAiResponses, ResponseReader
 from opencraw.providers.settings import Profile
 
@@ -65,6 +66,7 @@ def test_a_prompt_becomes_a_request() -> None:
         "store": False,
         "stream": True,
         "include": ["reasoning.encrypted_content"],
+        "prompt_cache_key": cache_key(prompt),
         "tools": [
             {
                 "type": "function",
