@@ -20,11 +20,12 @@ CONFIGURATION = 78
 #: Each command and the line that `opencraw --help` shows for it, without importing the command.
 COMMANDS = {
     "serve": "Start the daemon.",
-    "init": "Write a first configuration and make the data folder.",
+    "init": "Write a first configuration, the data folder and its workspace.",
     "chat": "Talk to the assistant in this terminal.",
     "send": "Send a message through a channel.",
     "status": "Show what the running daemon is doing.",
     "sessions": "List conversations, the most recent first.",
+    "memory": "Look at what is remembered, correct it, forget it.",
     "explain": "Say why a message was, or was not, answered.",
     "doctor": "Look for what is wrong and say how to mend it.",
 }

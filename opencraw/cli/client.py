@@ -10,7 +10,7 @@ import fcntl
 import http.client
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,8 +30,10 @@ DATA_DIR_VARIABLES = (
     "OPENSHELL_RUNTIME__DATA_DIR",
     "OPENSHELL_DATA_DIR",
 )
+WORKSPACE_VARIABLE = "OPENCRAW_GENERAL__WORKSPACE"
 
 _SECONDS = 10.0
+_PIECE = 64 * 1024
 
 
 @dataclass(frozen=True)
@@ -63,18 +65,24 @@ class Answer:
 def data_dir(config: Path, environ: Mapping[str, str]) -> Path:
     """The data folder, as `opencraw.config.load` finds it."""
     named = next((environ[name] for name in DATA_DIR_VARIABLES if environ.get(name)), None)
-    folder = Path(named or _from_file(config) or "data").expanduser()
+    folder = Path(named or _from_file(config, "runtime", "data_dir") or "data").expanduser()
     return (config.parent / folder).absolute()
 
 
-def _from_file(config: Path) -> str | None:
+def workspace_dir(config: Path, environ: Mapping[str, str]) -> Path:
+    """The folder of the files that prompts show, as the daemon finds it."""
+    named = environ.get(WORKSPACE_VARIABLE) or _from_file(config, "general", "workspace")
+    return data_dir(config, environ) / Path(named or "workspace").expanduser()
+
+
+def _from_file(config: Path, section: str, key: str) -> str | None:
     import tomli
 
     try:
-        runtime = tomli.loads(config.read_text(encoding="utf-8")).get("runtime")
+        table = tomli.loads(config.read_text(encoding="utf-8")).get(section)
     except (OSError, UnicodeDecodeError, tomli.TOMLDecodeError):
         return None  # a daemon that started before the file broke is still to be found
-    named = runtime.get("data_dir") if isinstance(runtime, dict) else None
+    named = table.get(key) if isinstance(table, dict) else None
     return named if isinstance(named, str) else None
 
 
@@ -109,9 +117,7 @@ def find(config: Path, environ: Mapping[str, str] = os.environ) -> Daemon:
 
 def ask(daemon: Daemon, method: str, path: str, body: object = None) -> Answer:
     """One request, and its answer of whatever status. Raises `Unavailable` when there is none."""
-    where = urlsplit(daemon.url)
-    kind = http.client.HTTPSConnection if where.scheme == "https" else http.client.HTTPConnection
-    connection = kind(where.hostname or "127.0.0.1", where.port, timeout=_SECONDS)
+    connection = _connection(daemon)
     headers = {**daemon.headers, "Accept": "application/json"}
     content = None
     if body is not None:
@@ -119,12 +125,39 @@ def ask(daemon: Daemon, method: str, path: str, body: object = None) -> Answer:
         headers["Content-Type"] = "application/json"
     try:
         connection.request(method, path, content, headers)
-        response = connection.getresponse()
-        text = response.read()
+        return _answer(connection.getresponse())
     except (OSError, http.client.HTTPException) as error:
         raise gone(daemon) from error
     finally:
         connection.close()
+
+
+def pieces(config: Path, path: str) -> Iterator[bytes]:
+    """A long answer as it comes. Raises as `call` does, and `Unavailable` when it breaks off."""
+    daemon = find(config)
+    connection = _connection(daemon)
+    try:
+        connection.request("GET", path, headers=daemon.headers)
+        response = connection.getresponse()
+        if response.status >= 300:
+            raise _refusal(_answer(response))
+        # Not line by line, which takes the end of the connection for the end of the answer.
+        while piece := response.read(_PIECE):
+            yield piece
+    except (OSError, http.client.HTTPException) as error:
+        raise gone(daemon) from error
+    finally:
+        connection.close()
+
+
+def _connection(daemon: Daemon) -> http.client.HTTPConnection:
+    where = urlsplit(daemon.url)
+    kind = http.client.HTTPSConnection if where.scheme == "https" else http.client.HTTPConnection
+    return kind(where.hostname or "127.0.0.1", where.port, timeout=_SECONDS)
+
+
+def _answer(response: http.client.HTTPResponse) -> Answer:
+    text = response.read()
     try:
         return Answer(response.status, json.loads(text))
     except ValueError:

@@ -9,10 +9,12 @@ from pathlib import Path
 import click
 
 from opencraw.cli import Options
-from opencraw.cli.client import data_dir
+from opencraw.cli.client import data_dir, workspace_dir
 from opencraw.cli.output import as_json
 from opencraw.cli.serve import write_first
+from opencraw.context.workspace import NAMES
 from opencraw.errors import CannotStart
+from opencraw.resources import prompt
 from opencraw.store.placement import data_dir_mode
 
 
@@ -20,9 +22,9 @@ from opencraw.store.placement import data_dir_mode
 @click.option("--json", "json_wanted", is_flag=True, help="Print what programs read.")
 @click.pass_obj
 def command(options: Options, json_wanted: bool) -> None:
-    """Write a first configuration and make the data folder.
+    """Write a first configuration, the data folder and its workspace.
 
-    What is there already is left as it is: a configuration is never overwritten.
+    What is there already is left as it is: no file is ever overwritten.
     """
     config = options.config
     config_made = not config.exists()
@@ -31,11 +33,15 @@ def command(options: Options, json_wanted: bool) -> None:
         write_first(config)
     folder = data_dir(config, os.environ)
     folder_made = _make_folder(folder)
+    workspace = workspace_dir(config, os.environ)
+    _make_folder(workspace)
+    written = _write_templates(workspace)
     if json_wanted:
         as_json(
             {
                 "config": {"path": str(config), "written": config_made},
                 "data_dir": {"path": str(folder), "made": folder_made},
+                "workspace": {"path": str(workspace), "written": written},
             }
         )
         return
@@ -44,7 +50,28 @@ def command(options: Options, json_wanted: bool) -> None:
     click.echo(f"{'Made' if folder_made else 'Kept'} the data folder {folder}.")
     if not folder_made and stat.S_IMODE(folder.stat().st_mode) & ~data_dir_mode():
         click.echo("Other users can look into it: `opencraw doctor --fix` closes it.", err=True)
+    if written:
+        click.echo(f"Wrote {len(written)} files into {workspace}: say there who your assistant is.")
     click.echo("Next: opencraw serve")
+
+
+def _write_templates(workspace: Path) -> list[str]:
+    """Put the files into the workspace that are not there; returns their names."""
+    written = []
+    for name in NAMES:
+        try:
+            (workspace / name).touch(mode=0o600, exist_ok=False)  # what people tell of themselves
+            (workspace / name).write_text(prompt(f"workspace/{name}"), encoding="utf-8")
+        except FileExistsError:
+            continue
+        except OSError as error:
+            raise CannotStart(
+                f"{workspace / name} cannot be written: {error.strerror}.\n"
+                f"Your assistant works without it, and knows less of you.\n"
+                f"Make the folder writable, or name another in general.workspace."
+            ) from error
+        written.append(name)
+    return written
 
 
 def _make_folder(folder: Path) -> bool:

@@ -2,25 +2,57 @@
 
 from __future__ import annotations
 
+import json
+import sys
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, urlencode
 
 import click
 
 from opencraw.cli import Options
 from opencraw.cli.client import call
-from opencraw.cli.output import as_json, table, word
+from opencraw.cli.exchange import clean
+from opencraw.cli.output import as_json, pairs, table, word
+from opencraw.errors import Refused
 
 PATH = "/api/v1/os/sessions"
 
 #: What a person wants to know first, of what there is.
-FIRST = ("channel_id", "sender_id", "chat", "messages", "waiting", "running", "last_active")
+FIRST = ("id", "channel_id", "sender_id", "chat", "messages", "waiting", "running", "last_active")
+#: So many lines are asked for at a time.
+_MOST_LINES = 200
+#: In bytes. The daemon takes a body of 1 MiB.
+_LARGEST_PART = 700_000
+
+_json = click.option("--json", "json_wanted", is_flag=True, help="Print what programs read.")
+_session = click.argument("session")
 
 
-@click.command("sessions", epilog="Example: opencraw sessions --json")
-@click.option("--json", "json_wanted", is_flag=True, help="Print what programs read.")
-@click.pass_obj
-def command(options: Options, json_wanted: bool) -> None:
+@click.group(
+    "sessions",
+    invoke_without_command=True,
+    epilog="Example: opencraw sessions search 'green bicycle'",
+)
+@_json
+@click.pass_context
+def command(context: click.Context, json_wanted: bool) -> None:
     """List conversations, the most recent first."""
+    if context.invoked_subcommand is None:
+        _list(context.obj, json_wanted)
+
+
+@command.command("list", epilog="Example: opencraw sessions list --json")
+@_json
+@click.pass_obj
+def list_sessions(options: Options, json_wanted: bool) -> None:
+    """List conversations, the most recent first."""
+    _list(options, json_wanted)
+
+
+def _list(options: Options, json_wanted: bool) -> None:
     answer = call(options.config, "GET", PATH)
     if json_wanted:
         as_json(answer)
@@ -34,8 +66,166 @@ def command(options: Options, json_wanted: bool) -> None:
     table([word(name) for name in columns], rows)
 
 
+@command.command(epilog="Example: opencraw sessions show 6f1c2a9e-… --lines 50")
+@_session
+@click.option("--lines", default=20, type=click.IntRange(1, 1000), help="How many of the newest.")
+@_json
+@click.pass_obj
+def show(options: Options, session: str, lines: int, json_wanted: bool) -> None:
+    """Show a conversation and its newest lines."""
+    document = call(options.config, "GET", f"{_path(session)}?limit={lines}")
+    if json_wanted:
+        as_json(document)
+        return
+    pairs({word(name): value for name, value in document.items() if name != "history"})
+    click.echo()
+    for line in document["history"]:
+        _print_line(line["kind"], line["seq"], line["at"], line["text"])
+
+
+@command.command(epilog="Example: opencraw sessions search 'green bicycle' --limit 5")
+@click.argument("text")
+@click.option("--session", help="Only in this conversation.")
+@click.option("--limit", default=20, type=click.IntRange(1, 100), help="How many at most.")
+@_json
+@click.pass_obj
+def search(options: Options, text: str, session: str | None, limit: int, json_wanted: bool) -> None:
+    """Find what people said and the assistant answered, newest first."""
+    asked = {"q": text, "limit": str(limit)} | ({"session": session} if session else {})
+    answer = call(options.config, "GET", f"{PATH}/search?{urlencode(asked)}")
+    if json_wanted:
+        as_json(answer)
+        return
+    if not answer["found"]:
+        click.echo("Nobody said that. Capitals do not matter, everything else does.")
+    for found in answer["found"]:
+        click.echo(clean(f"{found['session_id']}  {found['channel_id']} {found['chat']}"))
+        _print_line(found["by"], found["seq"], found["at"], found["snippet"])
+
+
+@command.command(epilog="Example: opencraw sessions fork 6f1c2a9e-… --at 12 --chat plan-b")
+@_session
+@click.option("--at", "at_seq", type=click.IntRange(0), help="The last line in common.")
+@click.option("--chat", help="The name of the new chat; one is made up without it.")
+@_json
+@click.pass_obj
+def fork(
+    options: Options, session: str, at_seq: int | None, chat: str | None, json_wanted: bool
+) -> None:
+    """Go on from a line of a conversation in a new one."""
+    body = {"at_seq": at_seq, "chat": chat}
+    answer = call(options.config, "POST", f"{_path(session)}/fork", body)
+    if json_wanted:
+        as_json(answer)
+        return
+    click.echo(f"Line {answer['at_seq']} goes on in the chat {answer['chat']} ({answer['id']}).")
+
+
+@command.command(epilog="Example: opencraw sessions export 6f1c2a9e-… > conversation.json")
+@_session
+@_json
+@click.pass_obj
+def export(options: Options, session: str, json_wanted: bool) -> None:
+    """Write a whole conversation as one JSON document."""
+    del json_wanted  # it is nothing else
+    newest = document = _page(options, session, None)
+    history: list[Any] = document["history"]
+    while newest["history"] and len(newest["history"]) == _MOST_LINES:
+        newest = _page(options, session, history[0]["seq"])
+        history = [*newest["history"], *history]
+    as_json({**document, "history": history})
+
+
+@command.command("import", epilog="Example: opencraw sessions import conversation.json")
+@click.argument(
+    "file", type=click.Path(path_type=Path, exists=True, dir_okay=False, allow_dash=True)
+)
+@_json
+@click.pass_obj
+def import_session(options: Options, file: Path, json_wanted: bool) -> None:
+    """Take in an exported conversation, unless it is there already."""
+    answer: Mapping[str, Any] = {}
+    for part, more in _parts(_read(file)):
+        answer = call(options.config, "POST", f"{PATH}{'?more=true' if more else ''}", part)
+        if not answer["imported"]:
+            break
+    if json_wanted:
+        as_json(answer)
+    elif answer["imported"]:
+        click.echo(f"Imported {answer['id']}.")
+    else:
+        click.echo(f"{answer['id']} is here already; nothing was changed.")
+
+
+@command.command(epilog="Example: opencraw sessions delete 6f1c2a9e-… --yes")
+@_session
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@_json
+@click.pass_obj
+def delete(options: Options, session: str, yes: bool, json_wanted: bool) -> None:
+    """Remove a conversation for good. What memory keeps of it stays."""
+    if not yes:
+        click.confirm(f"All that was said in {session} will be gone. Go on?", abort=True, err=True)
+    answer = call(options.config, "DELETE", _path(session))
+    if json_wanted:
+        as_json(answer)
+    else:
+        click.echo("It is gone.")
+
+
+def _path(session: str) -> str:
+    return f"{PATH}/{quote(session, safe='')}"
+
+
+def _page(options: Options, session: str, before: int | None) -> Any:
+    end = "" if before is None else f"&before={before}"
+    return call(options.config, "GET", f"{_path(session)}?whole=true&limit={_MOST_LINES}{end}")
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        text = sys.stdin.read() if str(file) == "-" else file.read_text(encoding="utf-8")
+        document = json.loads(text)
+    except ValueError as error:
+        raise Refused(
+            f"{file} is not JSON: {error}.\nNothing was imported.\n"
+            "Name a file that `opencraw sessions export` wrote."
+        ) from error
+    if not isinstance(document, dict):
+        raise Refused(
+            f"{file} holds no conversation.\nNothing was imported.\n"
+            "Name a file that `opencraw sessions export` wrote."
+        )
+    return document
+
+
+def _parts(document: Mapping[str, Any]) -> Iterator[tuple[Mapping[str, Any], bool]]:
+    """The document in parts that the daemon takes, and whether more come behind each."""
+    history = document.get("history")
+    lines: Sequence[Any] = history if isinstance(history, list) else []
+    if document.get("schema_version") == 1 or not lines:
+        yield document, False  # numbers of lines come with version 2
+        return
+    part: list[Any] = []
+    size = 0
+    for line in lines:
+        length = len(json.dumps(line))
+        if part and size + length > _LARGEST_PART:
+            yield {**document, "history": part}, True
+            part, size = [], 0
+        part.append(line)
+        size += length
+    yield {**document, "history": part}, False
+
+
+def _print_line(by: str, seq: int, at: str, text: str) -> None:
+    click.echo(f"  {_moment(at)}  {seq:>5}  {by}: {clean(text)}")
+
+
 def _cell(name: str, value: object) -> object:
-    """A moment to the minute, in the time of this terminal; anything else as it is."""
-    if name != "last_active":
-        return value
+    return _moment(value) if name == "last_active" else value
+
+
+def _moment(value: object) -> str:
+    """To the minute, in the time of this terminal."""
     return datetime.fromisoformat(str(value)).astimezone().strftime("%Y-%m-%d %H:%M")

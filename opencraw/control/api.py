@@ -22,8 +22,6 @@ from opencraw.control.readiness import Readiness
 PREFIX = "/api/v1/os"
 _STATUS_SCOPE = "control:read"
 _MESSAGES_SCOPE = "messages:read"
-_MOST_SESSIONS = 1000
-_USUAL_SESSIONS = 100
 _MOST_MESSAGES = 200
 _USUAL_MESSAGES = 20
 
@@ -41,10 +39,6 @@ class Facts(Protocol):
 
     async def status(self) -> Mapping[str, object]:
         """Version, model, database, channels, and how much is running and waiting."""
-        ...
-
-    async def sessions(self, limit: int) -> Sequence[Mapping[str, object]]:
-        """The conversations, the last active first."""
         ...
 
     async def messages(self, limit: int) -> Sequence[Mapping[str, object]]:
@@ -91,7 +85,6 @@ class Api:
             Route("GET", "/readyz", self._ready, public=True),
             Route("GET", f"{PREFIX}/health", self._health, scope=_STATUS_SCOPE),
             Route("GET", f"{PREFIX}/status", self._status, scope=_STATUS_SCOPE),
-            Route("GET", f"{PREFIX}/sessions", self._sessions, scope="sessions:read"),
             Route("GET", f"{PREFIX}/messages", self._messages, scope=_MESSAGES_SCOPE),
             Route("GET", f"{PREFIX}/messages/{{name}}", self._explain, scope=_MESSAGES_SCOPE),
             Route("POST", f"{PREFIX}/messages/send", self._send, scope="messages:write"),
@@ -129,12 +122,8 @@ class Api:
     async def _status(self, _request: web.Request) -> web.Response:
         return json_response(await self._facts.status())
 
-    async def _sessions(self, request: web.Request) -> web.Response:
-        limit = _limit(request, usual=_USUAL_SESSIONS, most=_MOST_SESSIONS)
-        return json_response({"sessions": list(await self._facts.sessions(limit))})
-
     async def _messages(self, request: web.Request) -> web.Response:
-        limit = _limit(request, usual=_USUAL_MESSAGES, most=_MOST_MESSAGES)
+        limit = limit_of(request, usual=_USUAL_MESSAGES, most=_MOST_MESSAGES)
         return json_response({"messages": list(await self._facts.messages(limit))})
 
     async def _explain(self, request: web.Request) -> web.Response:
@@ -149,7 +138,8 @@ class Api:
         return json_response({"status": "ok", "message_id": str(message_id)})
 
 
-def _limit(request: web.Request, *, usual: int, most: int) -> int:
+def limit_of(request: web.Request, *, usual: int, most: int) -> int:
+    """The `limit` of a query. Raises `BadField` for one that is no number from 1 to `most`."""
     text = request.query.get("limit")
     if text is None:
         return usual

@@ -97,6 +97,11 @@ CODES: Mapping[str, Code] = {
     "SERVICE_UNAVAILABLE": Code(
         503, Category.TRANSIENT, "Something we depend on is away; nothing is lost, try again."
     ),
+    "MEMORY_DISABLED": Code(
+        503,
+        Category.PERMANENT,
+        "Memory is off; turn it on in the configuration and start the daemon again.",
+    ),
     "QUEUE_FULL": Code(503, Category.TRANSIENT, "Too much is in work at the moment; try again."),
     "TIMEOUT": Code(504, Category.TRANSIENT, "This took too long and was given up; try again."),
 }
@@ -120,9 +125,11 @@ _TELLING_HEADERS = ("Allow", "Upgrade", "Retry-After")
 class BadField(Refused):
     """One field of a request is missing or wrong."""
 
-    def __init__(self, message: str, *, code: str, field: str) -> None:
+    def __init__(
+        self, message: str, *, code: str, field: str, details: Mapping[str, object] | None = None
+    ) -> None:
         super().__init__(message, code=code)
-        self.field = field
+        self.details = {"field": field, **(details or {})}
 
 
 class MissingScope(Forbidden):
@@ -184,7 +191,7 @@ def problem(error: Exception) -> Problem:
         case MissingScope():
             return Problem(error.code, str(error), details={"required_scope": error.scope})
         case BadField():
-            return Problem(error.code, str(error), details={"field": error.field})
+            return Problem(error.code, str(error), details=error.details)
         case SlowDown():
             return Problem(error.code, str(error), retry_after=error.retry_after)
         case Refused():

@@ -7,21 +7,43 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, get_args
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 from opencraw.contract import ChatType, Rights
+from opencraw.gateway import memories, queue_words
 from opencraw.gateway.models import Models
 from opencraw.limits.tariff import amount
+from opencraw.memory.items import Item
 from opencraw.queue.rules import LaneRules
-from opencraw.sessions.change import Change, ChooseModel, ChooseQueue, Reset, Speak, Stop
+from opencraw.sessions.change import (
+    Change,
+    ChooseModel,
+    ChooseQueue,
+    ChooseTimeZone,
+    Compact,
+    Reset,
+    Speak,
+    Stop,
+)
 from opencraw.sessions.choice import QueueChoice
 from opencraw.sessions.transcript import Session
-from opencraw.settings import LARGEST_CAP, LONGEST_DEBOUNCE_MS, DebounceWindow, Drop, Mode
+from opencraw.sessions.zones import find_zone
 
 #: In characters. Nobody needs more for a command.
 LONGEST = 1000
+LONGEST_FOCUS = 800
 _COMMAND = re.compile(r"\s*/[A-Za-z]*(\s|$)")
+
+
+@dataclass(frozen=True)
+class Powers:
+    """What the operator turned on for everybody."""
+
+    #: Long conversations are summed up.
+    compacts: bool = False
+    #: What matters of a conversation is remembered beyond it.
+    remembers: bool = False
 
 
 @dataclass(frozen=True)
@@ -39,6 +61,9 @@ class Situation:
     rights: Rights = Rights.OWNER
     #: What the models cost today and may cost in a day, where there is a cap.
     spent: tuple[int, int] | None = None
+    powers: Powers = field(default_factory=Powers)
+    #: What `/memory` may mean; None where it may not be told.
+    memories: Sequence[Item] | None = None
 
     @property
     def may_decide(self) -> bool:
@@ -48,10 +73,11 @@ class Situation:
 
 @dataclass(frozen=True)
 class Answer:
-    """What a command says, and what it changes in the session."""
+    """What a command says, and what it changes in the session or in memory."""
 
     text: str
     change: Change | None = None
+    act: memories.Forget | memories.Correct | None = None
 
 
 @dataclass(frozen=True)
@@ -65,6 +91,8 @@ class Command:
     takes_argument: bool = False
     #: It changes what others in the conversation are given.
     decides: bool = False
+    #: With nothing behind it, it only shows what was decided.
+    shows: bool = False
 
 
 def is_command(text: str) -> bool:
@@ -77,6 +105,17 @@ def is_stop(text: str) -> bool:
     return len(text) <= LONGEST and is_command(text) and _parts(text) == ("stop", "")
 
 
+def is_too_long(text: str) -> bool:
+    """Whether `text` is a longer command than anybody needs. What `/new` asks is no command."""
+    return len(text) > LONGEST and is_command(text) and _parts(text)[0] not in _ASKING
+
+
+def asks_memory(text: str) -> str | None:
+    """What stands behind `/memory`; None is another command."""
+    name, argument = _parts(text)
+    return argument if name == "memory" else None
+
+
 def answer(text: str, situation: Situation) -> Answer:
     """Answer the command in `text`. An unknown one gets the list of those there are."""
     name, argument = _parts(text)
@@ -85,7 +124,7 @@ def answer(text: str, situation: Situation) -> Answer:
         return Answer(f"There is no command `/{name[:40]}`.\n\n{_list()}")
     if argument and not command.takes_argument:
         return Answer(f"`/{command.name}` takes nothing behind it. Usage: `{command.usage}`")
-    decides = command.decides and (argument or not command.takes_argument)
+    decides = command.decides and (argument or not command.shows)
     if decides and not situation.may_decide:
         return Answer(f"Only the owner may use `/{command.name}` where others listen; ask them.")
     return command.answer(situation, argument)
@@ -106,11 +145,12 @@ def _help(_situation: Situation, _argument: str) -> Answer:
     return Answer(f"Everything that does not begin with `/` goes to the assistant.\n\n{_list()}")
 
 
-def _new(_situation: Situation, _argument: str) -> Answer:
+def _new(situation: Situation, argument: str) -> Answer:
+    kept = " What matters of it stays in its memory." if situation.powers.remembers else ""
     return Answer(
-        "A new conversation begins here; the assistant no longer sees what was said before. What "
-        "ran or waited here has ended.",
-        change=Reset(),
+        f"A new conversation begins here; the assistant no longer sees what was said before.{kept} "
+        "What ran or waited here has ended.",
+        change=Reset(asks=argument),
     )
 
 
@@ -130,7 +170,7 @@ def _status(situation: Situation, _argument: str) -> Answer:
         ("channels", ", ".join(situation.channels)),
         ("running", "an answer" if session.running else "nothing"),
         ("waiting", str(session.waiting)),
-        ("queue", _queue_words(situation.rules)),
+        ("queue", queue_words.spoken(situation.rules)),
         ("up for", _duration(situation.uptime_seconds)),
     ]
     return Answer("\n".join(f"- {name}: {value}" for name, value in lines))
@@ -198,7 +238,7 @@ def _queue(situation: Situation, argument: str) -> Answer:
     usage = COMMANDS["queue"].usage
     if not argument:
         return Answer(
-            f"Messages that meet a running answer: {_queue_words(situation.rules)}.\n\n"
+            f"Messages that meet a running answer: {queue_words.spoken(situation.rules)}.\n\n"
             f"`{usage}` changes that for this conversation."
         )
     if argument.casefold() in ("default", "reset"):
@@ -206,9 +246,7 @@ def _queue(situation: Situation, argument: str) -> Answer:
         return Answer("This conversation follows the configured queue again.", follows)
     chosen: dict[str, Any] = {}
     for word in argument.casefold().split():
-        name, colon, value = word.rpartition(":")
-        read = _QUEUE_WORDS.get(name) if name or not colon else None
-        meant = read(value) if read is not None else None
+        meant = queue_words.read(word)
         if meant is None:
             return Answer(
                 f"`{word[:40]}` is not understood. Usage: `{usage}`, for example "
@@ -218,51 +256,51 @@ def _queue(situation: Situation, argument: str) -> Answer:
     # A choice and the rules that follow from it have the same names for the same things.
     rules = replace(situation.rules, **chosen)
     choice = replace(situation.session.choice, **chosen)
-    return Answer(f"Queue of this conversation: {_queue_words(rules)}.", ChooseQueue(choice))
+    return Answer(f"Queue of this conversation: {queue_words.spoken(rules)}.", ChooseQueue(choice))
 
 
-def _one_of(field: str, words: Sequence[str]) -> Callable[[str], dict[str, Any] | None]:
-    return lambda value: {field: value} if value in words else None
-
-
-def _debounce(value: str) -> dict[str, Any] | None:
-    milliseconds = _milliseconds(value)
-    return None if milliseconds is None else {"debounce_ms": milliseconds}
-
-
-def _cap(value: str) -> dict[str, Any] | None:
-    # isdigit alone would let digits of other scripts through.
-    is_number = value.isascii() and value.isdigit() and len(value) <= 4
-    return {"cap": int(value)} if is_number and 0 < int(value) <= LARGEST_CAP else None
-
-
-#: What stands before the colon, and how to read what stands behind it.
-_QUEUE_WORDS: dict[str, Callable[[str], dict[str, Any] | None]] = {
-    "": _one_of("mode", get_args(Mode)),
-    "debounce": _debounce,
-    "window": _one_of("debounce_window", get_args(DebounceWindow)),
-    "cap": _cap,
-    "drop": _one_of("drop", get_args(Drop)),
-}
-
-
-def _milliseconds(text: str) -> int | None:
-    for suffix, factor in (("ms", 1.0), ("s", 1000.0)):
-        number = text.removesuffix(suffix)
-        if number != text:
-            try:
-                value = float(number) * factor
-            except ValueError:
-                return None
-            return int(value) if 0 <= value <= LONGEST_DEBOUNCE_MS else None
-    return None
-
-
-def _queue_words(rules: LaneRules) -> str:
-    return (
-        f"{rules.mode}, debounce {rules.debounce_ms} ms ({rules.debounce_window}), "
-        f"cap {rules.cap}, drop {rules.drop}"
+def _compact(situation: Situation, argument: str) -> Answer:
+    if not situation.powers.compacts:
+        return Answer(
+            "Long conversations are not summed up here; their oldest messages are left out "
+            "instead. The operator turns it on: `compaction_enabled = true` under `[context]`, and "
+            "`enabled = true` under `[memory]`."
+        )
+    focus = argument[:LONGEST_FOCUS]
+    text = (
+        "Before the next answer, what was said up to then is summed up; the newest messages stay "
+        "as they are, and the words that go are kept in memory."
     )
+    if focus:
+        text += " The summary keeps in focus what you named."
+    return Answer(text, Compact(focus))
+
+
+def _memory(situation: Situation, argument: str) -> Answer:
+    if not situation.powers.remembers:
+        return Answer(
+            "Nothing is remembered here beyond a conversation. The operator turns it on: "
+            "`enabled = true` under `[memory]`."
+        )
+    text, act = memories.answer(argument, situation.memories)
+    return Answer(text, act=act)
+
+
+def _timezone(situation: Situation, argument: str) -> Answer:
+    usage = COMMANDS["timezone"].usage
+    if not argument:
+        chosen = situation.session.time_zone
+        now = f"`{chosen}`" if chosen else "the configured one"
+        return Answer(f"The time zone of this conversation: {now}.\n\n`{usage}` changes it.")
+    if argument.casefold() in ("default", "reset"):
+        return Answer("This conversation follows the configured time zone.", ChooseTimeZone(None))
+    zone = find_zone(argument)
+    if zone is None:
+        return Answer(
+            f"No time zone is called `{argument[:40]}`. Name a continent and a city of it, as in "
+            "`/timezone Europe/Berlin`."
+        )
+    return Answer(f"The time zone of this conversation is now `{zone}`.", ChooseTimeZone(zone))
 
 
 def _duration(seconds: float) -> str:
@@ -278,7 +316,8 @@ COMMANDS = {
     for command in (
         Command("help", "/help", "this list", _help),
         Command(
-            "new", "/new", "forget what was said here and begin anew", _new, decides=True
+            "new", "/new [what to ask first]", "leave behind what was said here and begin anew",
+            _new, takes_argument=True, decides=True,
         ),
         Command("status", "/status", "model, channels, what runs and waits", _status),
         Command(
@@ -293,10 +332,22 @@ COMMANDS = {
             _queue,
             takes_argument=True,
             decides=True,
+            shows=True,
         ),
         Command(
             "model", "/model [list | <name> | clear]", "show or choose the model", _model,
+            takes_argument=True, decides=True, shows=True,
+        ),
+        Command(
+            "compact", "/compact [what to keep in focus]", "sum up what was said so far", _compact,
             takes_argument=True, decides=True,
+        ),
+        Command(
+            "timezone", "/timezone [Europe/Berlin | default]", "when a day ends here", _timezone,
+            takes_argument=True, decides=True, shows=True,
+        ),
+        Command(
+            "memory", memories.USAGE, "what is remembered about you", _memory, takes_argument=True
         ),
         Command("usage", "/usage", "tokens of this conversation, and what the day cost", _usage),
         Command(
@@ -306,3 +357,5 @@ COMMANDS = {
     )
 }  # fmt: skip
 COMMANDS["nuke"] = COMMANDS["new"]
+#: Behind these stands a message of any length.
+_ASKING = frozenset({"new", "nuke"})

@@ -7,7 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 from uuid import UUID, uuid4
 from weakref import WeakValueDictionary
@@ -16,6 +16,7 @@ from opencraw import crashpoints
 from opencraw.contract import (
     DEFAULT_TENANT,
     Address,
+    ChatType,
     Delivery,
     Draft,
     Envelope,
@@ -28,16 +29,29 @@ from opencraw.errors import NotFound, QueueFull, Refused, Unavailable
 from opencraw.events import Event, QueueChanged
 from opencraw.gateway import commands
 from opencraw.gateway.limits import Limits
+from opencraw.gateway.memories import Memories
 from opencraw.gateway.models import Models
+from opencraw.gateway.screening import Screening, said_no
 from opencraw.gateway.turnstile import Turnstile
 from opencraw.limits.rates import sender_of
+from opencraw.memory.items import Item
 from opencraw.queue.inbox import Inbox
 from opencraw.queue.rules import QueueRules
-from opencraw.sessions.change import Change, ChooseModel, ChooseQueue, Reset, Speak, Stop
+from opencraw.sessions.change import (
+    Change,
+    ChooseModel,
+    ChooseQueue,
+    ChooseTimeZone,
+    Compact,
+    Reset,
+    Speak,
+    Stop,
+)
 from opencraw.sessions.choice import QueueChoice
-from opencraw.sessions.keys import AGENT, Conversation, session_id
+from opencraw.sessions.keys import AGENT, Conversation, Conversations
 from opencraw.sessions.send_policy import Place
 from opencraw.sessions.transcript import Session, Sessions
+from opencraw.sessions.voice import Voice
 from opencraw.store.text import storable
 
 LONGEST_TEXT = 1_000_000
@@ -55,22 +69,25 @@ class Lanes(Protocol):
 
     def is_crowded(self, session: UUID) -> bool: ...
     def refuses(self, session: UUID, channel: str, coming: int) -> int | None: ...
-    def arrived(self, session: UUID, channel: str, rights: str, origin: str) -> None: ...
-    def repeated(self, session: UUID, channel: str, rights: str, origin: str) -> None: ...
+    def arrived(self, session: UUID, voice: Voice, origin: str) -> None: ...
+    def repeated(self, session: UUID, voice: Voice, origin: str) -> None: ...
     def withdrawn(self, session: UUID) -> None: ...
     def choice_changed(self, session: UUID, channel: str, choice: QueueChoice) -> None: ...
     def stop(self, session: UUID) -> None: ...
-    def draft(self, session: UUID) -> Draft | None: ...
+    def draft(self, session: UUID, address: Address) -> Draft | None: ...
 
 
 @dataclass(frozen=True)
 class Outlets:
-    """Where the door's own words and signs go."""
+    """Where the door's own words and signs go, and where conversations go on."""
 
     deliver: Callable[[Delivery], None]
     show: Callable[[Address, Event], None]
     #: The names of the open channels.
     channels: Callable[[], tuple[str, ...]]
+    conversations: Conversations = field(default_factory=Conversations)
+    #: What is remembered of people, where that is on.
+    memories: Memories | None = None
 
 
 class Door:
@@ -86,6 +103,7 @@ class Door:
         models: Models,
         outlets: Outlets,
         limits: Limits | None = None,
+        powers: commands.Powers | None = None,
     ) -> None:
         self._inbox = inbox
         self._sessions = sessions
@@ -94,8 +112,11 @@ class Door:
         self._rules = rules
         self._models = models
         self._outlets = outlets
+        self._conversations = outlets.conversations
         self._started = time.monotonic()
         self._limits = limits or Limits()
+        self._powers = powers or commands.Powers()
+        self._screening = Screening(self._limits.hooks)
         #: How many messages of each session are on their way into the database.
         self._coming: Counter[UUID] = Counter()
         #: Commands of one conversation are answered one at a time. A lock is there while somebody
@@ -123,7 +144,7 @@ class Door:
         bucket = f"{sender}/stop" if commands.is_stop(envelope.text) else sender
         self._limits.rates.take(bucket, envelope.dedupe_key)
         crashpoints.reach("accept_before_persist")
-        here = Conversation.at(envelope.address, envelope.tenant)
+        here = self._conversations.of(envelope)
         if self._limits.denies(envelope, here) is not None:
             receipt = await self._inbox.accept(
                 envelope, here, muted=True, patience=PATIENCE_SECONDS
@@ -145,7 +166,12 @@ class Door:
                 "Send it again when some are answered, or /stop to take them back."
             )
         with self._on_its_way(here.id):
-            return await self._taken_in(envelope, here)
+            async with self._screening.of(envelope, here.id) as verdict:
+                if reason := said_no(verdict):
+                    if known := await self._inbox.known(envelope, patience=PATIENCE_SECONDS):
+                        return known
+                    raise Refused(reason, code="FORBIDDEN")
+                return await self._taken_in(envelope, here)
 
     @contextmanager
     def _on_its_way(self, session: UUID) -> Iterator[None]:
@@ -163,15 +189,14 @@ class Door:
             receipt = await self._inbox.accept(envelope, here, patience=PATIENCE_SECONDS)
         if receipt.muted:
             return receipt
-        lane = (here.id, envelope.address.channel)
-        speaker = (envelope.sender.rights.value, envelope.origin.value)
+        voice = Voice(envelope.sender.rights.value, envelope.address)
         if not receipt.duplicate:
-            self._lanes.arrived(*lane, *speaker)
+            self._lanes.arrived(here.id, voice, envelope.origin.value)
             self._outlets.show(envelope.address, QueueChanged())
         elif await self._inbox.is_waiting(receipt.message_id):
             # It may wait unknown to the lane, if the first offer ended without an answer. One that
             # is being answered must not interrupt itself.
-            self._lanes.repeated(*lane, *speaker)
+            self._lanes.repeated(here.id, voice, envelope.origin.value)
         return receipt
 
     async def _command(self, envelope: Envelope, here: Conversation) -> Receipt:
@@ -185,7 +210,7 @@ class Door:
     async def _answer(self, envelope: Envelope, here: Conversation) -> Receipt:
         """Answer a command: what it changes and what it says are one effect."""
         address = here.address
-        session = await self._opened(here, envelope.sender.id)
+        session = await self._opened(here, envelope.sender.id, envelope.chat_type)
         situation = commands.Situation(
             session=session,
             models=self._models,
@@ -195,8 +220,11 @@ class Door:
             chat_type=envelope.chat_type,
             rights=envelope.sender.rights,
             spent=await self._spent(here.tenant),
+            powers=self._powers,
+            memories=await self._remembered(envelope),
         )
         answer = commands.answer(storable(envelope.text), situation)
+        await self._act(envelope, answer)
         message_id = uuid4()
         line, first = await self._sessions.answer_command(
             session.id, envelope, message_id, answer.change, answer.text
@@ -204,6 +232,9 @@ class Door:
         if first != message_id:
             return Receipt(first, duplicate=True)
         self._carry_out(here, answer.change)
+        if isinstance(answer.change, Reset) and answer.change.asks:
+            voice = Voice(envelope.sender.rights.value, address)
+            self._lanes.arrived(here.id, voice, envelope.origin.value)
         self._outlets.deliver(Delivery(line.message_id, address, line))
         return Receipt(message_id, duplicate=False)
 
@@ -215,17 +246,33 @@ class Door:
                 self._outlets.show(here.address, QueueChanged())
             case ChooseQueue(choice):
                 self._lanes.choice_changed(here.id, here.address.channel, choice)
-            case ChooseModel() | Speak() | None:
+            case ChooseModel() | Speak() | Compact() | ChooseTimeZone() | None:
                 pass  # whoever needs it reads it
+
+    async def _remembered(self, envelope: Envelope) -> Sequence[Item] | None:
+        """What `/memory` may be about; nothing else is told of it."""
+        asked = commands.asks_memory(storable(envelope.text))
+        memories = self._outlets.memories
+        return None if memories is None or asked is None else await memories.known(envelope, asked)
+
+    async def _act(self, envelope: Envelope, answer: commands.Answer) -> None:
+        """Change memory, once for each command: what a person said since must not be undone."""
+        memories = self._outlets.memories
+        if answer.act is None or memories is None:
+            return
+        if await self._inbox.known(envelope, patience=PATIENCE_SECONDS) is None:
+            await memories.carry_out(envelope, answer.act)
 
     async def _spent(self, tenant: str) -> tuple[int, int] | None:
         spending = self._limits.spending
         return None if spending is None else (await spending.today(tenant, AGENT), spending.cap)
 
-    async def _opened(self, here: Conversation, opened_by: str) -> Session:
+    async def _opened(
+        self, here: Conversation, opened_by: str, chat_type: ChatType | None
+    ) -> Session:
         found = await self._sessions.session(here.id)
         if found is None:
-            await self._sessions.open(here, opened_by=opened_by)
+            await self._sessions.open(here, opened_by=opened_by, chat_type=chat_type)
             found = await self._sessions.session(here.id)
         if found is None:
             raise Unavailable("the conversation could not be opened; try again")
@@ -241,15 +288,17 @@ class Door:
         if not text.strip() or len(text) > LONGEST_TEXT:
             raise Refused(f"A message has 1 to {LONGEST_TEXT:,} characters.", code="INVALID_FIELD")
         _check_names(address, tenant)
-        session = await self._opened(Conversation.at(address, tenant), _NOBODY)
-        self._check_speech(address, session)
-        line = await self._sessions.post(session.id, storable(text), patience=PATIENCE_SECONDS)
+        here = self._conversations.at(address, tenant)
+        listener = self._conversations.listener(address)
+        chat_type = listener.chat_type if listener is not None else None
+        self._check_speech(here, await self._opened(here, _NOBODY, chat_type))
+        line = await self._sessions.post(here, storable(text), patience=PATIENCE_SECONDS)
         self._outlets.deliver(Delivery(line.message_id, address, line))
         return line.message_id
 
-    def _check_speech(self, address: Address, session: Session) -> None:
+    def _check_speech(self, here: Conversation, session: Session) -> None:
         """Refuse to speak first where the assistant may not speak."""
-        place = Place(address.channel, session.chat_type, session.key)
+        place = Place(here.address.channel, session.chat_type, here.keys)
         if reason := self._limits.speech.denies(place):
             raise Refused(
                 f"The assistant may not speak there: queue.send_policy has {reason}. "
@@ -267,16 +316,16 @@ class Door:
         self, address: Address, *, before: int | None = None, after: int = 0, limit: int = 100
     ) -> Sequence[Line]:
         """The newest `limit` lines with `after < seq < before`, oldest first."""
-        session = session_id(address, DEFAULT_TENANT)
+        session = self.conversation(address)
         return await self._sessions.lines(session, before=before, after=after, limit=limit)
 
     async def waiting(self, address: Address) -> Sequence[Waiting]:
         """Accepted messages that no turn has taken up yet, in order."""
-        return await self._sessions.pending(session_id(address, DEFAULT_TENANT))
+        return await self._sessions.pending(self.conversation(address))
 
     async def withdraw(self, address: Address, message_id: UUID) -> bool:
         """Take a waiting message back. False when a turn has it already or nobody knows it."""
-        session = session_id(address, DEFAULT_TENANT)
+        session = self.conversation(address)
         withdrawn = await self._inbox.withdraw(session, message_id)
         if withdrawn is None:
             return False
@@ -287,7 +336,11 @@ class Door:
 
     def draft(self, address: Address) -> Draft | None:
         """The turn that runs for this address in this process, if any."""
-        return self._lanes.draft(session_id(address, DEFAULT_TENANT))
+        return self._lanes.draft(self.conversation(address), address)
+
+    def conversation(self, address: Address) -> UUID:
+        """The id of the conversation that goes on at this address."""
+        return self._conversations.at(address, DEFAULT_TENANT).id
 
 
 def _check(envelope: Envelope) -> None:
@@ -300,7 +353,7 @@ def _check(envelope: Envelope) -> None:
             "taken. Send it in parts.",
             code="INVALID_FIELD",
         )
-    if commands.is_command(envelope.text) and len(envelope.text) > commands.LONGEST:
+    if commands.is_too_long(envelope.text):
         raise Refused(
             f"A command has at most {commands.LONGEST:,} characters. To send this to the "
             "assistant, begin it with something else than `/`.",

@@ -44,6 +44,8 @@ class Tool:
     _function: Callable[..., Awaitable[str]]
     #: The parameter that takes the `Asker`, if there is one. The model never sees it.
     _asker: str | None = None
+    #: It brings in what others wrote: its results are fenced.
+    outside: bool = False
 
     async def run(self, arguments: str, asker: Asker) -> str:
         """Call it for `asker` with the JSON text of its arguments. Raises `ArgumentsInvalid` before
@@ -56,10 +58,11 @@ class Tool:
         return await self._function(**msgspec.structs.asdict(given), **whom)
 
 
-def tool(risk: Risk) -> Callable[[Callable[..., Awaitable[str]]], Tool]:
+def tool(risk: Risk, *, outside: bool = False) -> Callable[[Callable[..., Awaitable[str]]], Tool]:
     """Make a tool of an async function: its name, its docstring and its signature are what the
     model sees. Parameters are plain types with annotations; unknown ones are refused. One that is
-    annotated as `Asker` is told for whom the tool runs; no argument of the model's gets there."""
+    annotated as `Asker` is told for whom the tool runs; no argument of the model's gets there.
+    What a tool brings in from `outside`, a page or a mail, is shown to the model as data."""
 
     def decorate(function: Callable[..., Awaitable[str]]) -> Tool:
         hints = get_type_hints(function)
@@ -86,7 +89,7 @@ def tool(risk: Risk) -> Callable[[Callable[..., Awaitable[str]]], Tool]:
                 "additionalProperties": False,
             },
         )
-        return Tool(spec, risk, arguments, function, asker)
+        return Tool(spec, risk, arguments, function, asker, outside)
 
     return decorate
 
@@ -102,17 +105,23 @@ class Toolbox:
         return self._tools.get(name)
 
 
-def open_toolbox(settings: ToolsSettings) -> Toolbox:
-    """The allowed tools. Raises `CannotStart` for a name that nothing provides."""
+def open_toolbox(settings: ToolsSettings, more: Iterable[Tool] = ()) -> Toolbox:
+    """The allowed tools, and `more` that another setting turned on. Raises `CannotStart` for a name
+    that nothing provides."""
     from opencraw.tools.builtin import BUILTIN
+    from opencraw.tools.memory import NAMES
 
-    known = {tool.spec.name: tool for tool in BUILTIN}
+    on = {tool.spec.name: tool for tool in more}
+    known = {tool.spec.name: tool for tool in BUILTIN} | on
     plugins = {point.name: point for point in entry_points(group="opencraw.tools")}
     for name in [*settings.allow, *settings.deny]:
+        if name in NAMES and name in settings.deny:
+            continue  # whether memory is on or not
         if name not in known and name not in plugins:
             raise CannotStart(
                 f"[tools] names {name!r}, but no installed tool has that name. Remove it, or"
                 f" install what provides it. Known: {', '.join(sorted({*known, *plugins}))}."
             )
-    wanted = [name for name in settings.allow if name not in settings.deny]
+    allowed = dict.fromkeys([*settings.allow, *on])
+    wanted = [name for name in allowed if name not in settings.deny]
     return Toolbox(known[name] if name in known else plugins[name].load() for name in wanted)

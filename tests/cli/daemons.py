@@ -22,6 +22,8 @@ class Standin:
     answers: dict[str, tuple[int, Any]]
     url: str = ""
     asked: list[tuple[str, str, str | None, Any]] = field(default_factory=list)
+    #: Answers have no end.
+    breaks_off: bool = False
 
 
 @contextmanager
@@ -31,6 +33,9 @@ def answering(folder: Path, answers: dict[str, tuple[int, Any]]) -> Iterator[Sta
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
+            self._answer(None)
+
+        def do_DELETE(self) -> None:
             self._answer(None)
 
         def do_POST(self) -> None:
@@ -44,6 +49,9 @@ def answering(folder: Path, answers: dict[str, tuple[int, Any]]) -> Iterator[Sta
             status, said = standin.answers.get(self.path, (404, None))
             text = said if isinstance(said, str) else json.dumps(said)
             self.send_response(status)
+            if standin.breaks_off:
+                self.send_header("Transfer-Encoding", "chunked")
+                text = f"{len(text):x}\r\n{text}\r\n"
             self.end_headers()
             self.wfile.write(text.encode())
 

@@ -47,7 +47,7 @@ main()
     assert not DAEMON & set(done.stderr.split())
 
 
-@pytest.mark.parametrize("name", ["status", "sessions", "send"])
+@pytest.mark.parametrize("name", ["status", "sessions", "send", "memory"])
 def test_a_command_that_asks_the_daemon_reads_no_settings(tmp_path: Path, name: str) -> None:
     program = (
         f"import sys, opencraw.cli.{name}\n"

@@ -13,6 +13,7 @@ import pytest
 from click.testing import CliRunner
 
 from opencraw.cli import root
+from opencraw.context.workspace import NAMES, Workspace
 from opencraw.store.placement import data_dir_mode
 
 MODES = {"config.toml": 0o600, "data": data_dir_mode()}
@@ -48,8 +49,39 @@ def test_init_for_programs(tmp_path: Path) -> None:
     assert first == {
         "config": {"path": "config.toml", "written": True},
         "data_dir": {"path": str(tmp_path / "data"), "made": True},
+        "workspace": {"path": str(tmp_path / "data" / "workspace"), "written": list(NAMES)},
     }
     assert (again["config"]["written"], again["data_dir"]["made"]) == (False, False)
+    assert again["workspace"]["written"] == []
+
+
+def test_init_writes_a_workspace_that_says_nothing_yet(tmp_path: Path) -> None:
+    folder = tmp_path / "data" / "workspace"
+    folder.mkdir(parents=True)
+    (folder / "SOUL.md").write_text("I am a poet.")
+
+    assert "Wrote 6 files into " in CliRunner().invoke(root, ["init"]).output
+
+    assert {path.name for path in folder.iterdir()} == set(NAMES)
+    assert stat.S_IMODE((folder / "USER.md").stat().st_mode) == 0o600
+    assert list(Workspace(folder).files()) == ["SOUL.md"], "comments and headings are no prompt"
+    assert (folder / "SOUL.md").read_text() == "I am a poet."
+
+
+def test_init_finds_the_workspace_that_the_configuration_names(tmp_path: Path) -> None:
+    (tmp_path / "config.toml").write_text('[general]\nworkspace = "../mine"\n')
+    CliRunner().invoke(root, ["init"])
+    assert (tmp_path / "mine" / "USER.md").exists()
+    CliRunner().invoke(root, ["init"], env={"OPENCRAW_GENERAL__WORKSPACE": str(tmp_path / "ours")})
+    assert (tmp_path / "ours" / "USER.md").exists()
+
+
+def test_init_tells_in_words_that_a_workspace_cannot_be_written(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "workspace").write_text("")
+    result = CliRunner().invoke(root, ["init"])
+    assert result.exit_code == 1
+    assert "Traceback" not in result.output
 
 
 def test_init_makes_the_folder_of_the_configuration(tmp_path: Path) -> None:

@@ -6,18 +6,23 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from uuid import UUID, uuid4
 
 import aiohttp
 from aiohttp import web
 
 from channels.webchat.channel import WebChat
+from opencraw.console import Console
 from opencraw.contract import Route
 from opencraw.control.api import Api
 from opencraw.control.connections import Connections
+from opencraw.control.memory import MemoryApi
 from opencraw.control.server import HttpServer
+from opencraw.control.sessions import ChosenModel, Fork, SessionsApi
 from opencraw.control.settings import RuntimeSettings, SecuritySettings
-from opencraw.errors import NotFound
+from opencraw.errors import NotFound, Refused
+from opencraw.memory.memory import Memory
 
 TOKEN = "the-access-token-of-these-tests-0123456789a"
 BEARER = {"Authorization": f"Bearer {TOKEN}"}
@@ -48,9 +53,6 @@ class Dictated:
     async def status(self) -> Mapping[str, object]:
         return {"version": "0.1.0", "model": "demo/demo", "channels": []}
 
-    async def sessions(self, limit: int) -> Sequence[Mapping[str, object]]:
-        return [{"id": str(number)} for number in range(min(limit, 3))]
-
     async def messages(self, limit: int) -> Sequence[Mapping[str, object]]:
         return [{"message_id": str(number)} for number in range(min(limit, 30))]
 
@@ -64,6 +66,35 @@ class Dictated:
             raise NotFound("There is no channel called nowhere.")
         self.sent.append((channel, recipient, message))
         return uuid4()
+
+
+class Conversations:
+    """Three that nobody may change, as the daemon of a test tells of them."""
+
+    async def sessions(self, limit: int) -> Sequence[Mapping[str, object]]:
+        return [{"id": str(number)} for number in range(min(limit, 3))]
+
+    async def session(
+        self, session: UUID, *, before: int | None, limit: int, whole: bool
+    ) -> Mapping[str, object]:
+        return {"id": str(session), "asked": [before, limit, whole]}
+
+    async def search(
+        self, text: str, *, session: UUID | None, before: datetime | None, limit: int
+    ) -> Sequence[Mapping[str, object]]:
+        return [{"q": text, "limit": limit}]
+
+    async def take_in(self, document: object, *, more: bool) -> Mapping[str, object]:
+        return {"imported": more}
+
+    async def choose_model(self, session: UUID, chosen: ChosenModel) -> Mapping[str, object]:
+        raise NotFound("There is no such conversation.")
+
+    async def fork(self, session: UUID, fork: Fork) -> Mapping[str, object]:
+        raise Refused("There is one already.", code="CONFLICT_ERROR")
+
+    async def delete(self, session: UUID) -> None:
+        raise Refused("An answer is being written.", code="CONFLICT_ERROR")
 
 
 async def echo(request: web.Request) -> web.StreamResponse:
@@ -103,10 +134,15 @@ class Served:
     def authority(self) -> str:
         return f"127.0.0.1:{self.server.port}"
 
+    @property
+    def url(self) -> str:
+        return self.server.base_url
 
-def every_route(facts: Dictated) -> list[Route]:
+
+def every_route(facts: Dictated, memory: Memory | None = None) -> list[Route]:
     """All routes that a daemon with its built-in channel mounts, and a few for tests."""
-    return [*Api(facts).routes(), *WebChat().routes(), *PROBES]
+    own = (Api(facts), SessionsApi(Conversations()), MemoryApi(memory), Console(), WebChat())
+    return [*(route for each in own for route in each.routes()), *PROBES]
 
 
 @asynccontextmanager
@@ -115,14 +151,15 @@ async def serving(
     runtime: RuntimeSettings | None = None,
     routes: Sequence[Route] = (),
     connections: Connections | None = None,
+    memory: Memory | None = None,
 ) -> AsyncIterator[Served]:
-    """Serve every route, and more where a test brings some."""
+    """Serve every route, and more where a test brings some. Without a memory, memory is off."""
     facts = Dictated()
     server = HttpServer(
         runtime or RuntimeSettings(),
         security or SecuritySettings(),
         port=0,
-        routes=[*every_route(facts), *routes],
+        routes=[*every_route(facts, memory), *routes],
         token=TOKEN,
         connections=connections,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator
 
 import aiohttp
@@ -16,17 +17,21 @@ ROUTES = every_route(Dictated())
 NAMES = [f"{route.method} {route.path}" for route in ROUTES]
 PLAIN_AND_UPGRADE: list[dict[str, str]] = [{}, UPGRADE]
 KEYS = {scope: f"key-with-the-scope-{scope}-0123456789" for scope in sorted(SUPPORTED_SCOPES)}
+_READS_SESSIONS = {"sessions:read", "sessions:write", "control:read", "control:write", "*"}
+_CHANGES_SESSIONS = {"sessions:write", "control:write", "*"}
+_READS_MEMORY = {"memory:read", "memory:write", "control:read", "control:write", "*"}
+_CHANGES_MEMORY = {"memory:write", "control:write", "*"}
 #: Who gets in where, written by hand. Whoever adds a route says here whom it lets in.
 EXPECTED = {
     "GET /api/v1/os/health": {"control:read", "control:write", "*"},
     "GET /api/v1/os/status": {"control:read", "control:write", "*"},
-    "GET /api/v1/os/sessions": {
-        "sessions:read",
-        "sessions:write",
-        "control:read",
-        "control:write",
-        "*",
-    },
+    "GET /api/v1/os/sessions": _READS_SESSIONS,
+    "POST /api/v1/os/sessions": _CHANGES_SESSIONS,
+    "GET /api/v1/os/sessions/search": _READS_SESSIONS,
+    "GET /api/v1/os/sessions/{id}": _READS_SESSIONS,
+    "DELETE /api/v1/os/sessions/{id}": _CHANGES_SESSIONS,
+    "POST /api/v1/os/sessions/{id}/model": _CHANGES_SESSIONS,
+    "POST /api/v1/os/sessions/{id}/fork": _CHANGES_SESSIONS,
     "GET /api/v1/os/messages": {
         "messages:read",
         "messages:write",
@@ -42,6 +47,15 @@ EXPECTED = {
         "*",
     },
     "POST /api/v1/os/messages/send": {"messages:write", "control:write", "*"},
+    "POST /api/v1/os/memory/search": _READS_MEMORY,
+    "POST /api/v1/os/memory/summarize": _READS_MEMORY,
+    "GET /api/v1/os/memory/scopes": _READS_MEMORY,
+    "GET /api/v1/os/memory/items": _READS_MEMORY,
+    "GET /api/v1/os/memory/export": _READS_MEMORY,
+    "POST /api/v1/os/memory/items": _CHANGES_MEMORY,
+    "PATCH /api/v1/os/memory/items/{id}": _CHANGES_MEMORY,
+    "DELETE /api/v1/os/memory/items/{id}": _CHANGES_MEMORY,
+    "POST /api/v1/os/memory/forget": _CHANGES_MEMORY,
     "GET /ws": {"chat:write", "control:write", "*"},
     "GET /probe/echo": {"chat:write", "control:write", "*"},
     "GET /probe/fail": {"control:write", "*"},
@@ -59,7 +73,7 @@ async def ask(
     served: Served, route: Route, headers: dict[str, str]
 ) -> tuple[aiohttp.ClientResponse, str]:
     """Send a request; return the answer and, where it is a failure, its code."""
-    path = route.path.replace("{name}", "index.html")
+    path = re.sub(r"{\w+}", "index.html", route.path)
     body: dict[str, str] | None = {} if route.method == "POST" else None
     async with served.client.request(route.method, path, headers=headers, json=body) as response:
         code = ""
@@ -130,7 +144,7 @@ async def test_a_foreign_page_reaches_nothing(
 
 @pytest.mark.parametrize("route", ROUTES, ids=NAMES)
 async def test_a_token_in_the_address_is_refused(served: Served, route: Route) -> None:
-    path = route.path.replace("{name}", "index.html")
+    path = re.sub(r"{\w+}", "index.html", route.path)
     async with served.client.request(route.method, f"{path}?token=abc", headers=BEARER) as response:
         assert response.status == 401
         assert await code_of(response) == "invalid_bearer_token"

@@ -1,0 +1,26 @@
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from opencraw.memory.memory import Memory
+from opencraw.store.database import Database
+
+
+@pytest.fixture
+def database_url(swept_database_url: str) -> str:
+    """Nothing here changes the schema."""
+    return swept_database_url
+
+
+@pytest.fixture
+async def database(database_url: str) -> AsyncIterator[Database]:
+    async with await Database.open(database_url) as opened:
+        yield opened
+
+
+@pytest.fixture
+def memory(database: Database) -> Memory:
+    """Memory without vectors."""
+    return Memory(database)
