@@ -5,6 +5,7 @@ on record before the next one is taken: the model's step before its tools run, a
 its effect, its result before the model reads it.
 
 Steering is a question the loop asks: before each tool call starts, and before each model call.
+Hooks are asked after it, before a call begins, so what they deny was never announced.
 """
 
 from __future__ import annotations
@@ -17,9 +18,11 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from opencraw import crashpoints
+from opencraw.context.blocks import OpenCall, shorten
 from opencraw.context.notes import note
-from opencraw.context.window import OpenCall, shorten
 from opencraw.errors import FailureKind, ModelFailure
+from opencraw.fence import fence
+from opencraw.hooks import Denied, Hooks
 from opencraw.model import (
     AssistantMessage,
     Message,
@@ -31,8 +34,10 @@ from opencraw.model import (
     ThinkingDelta,
     ToolCall,
     ToolMessage,
+    ToolSpec,
     UserMessage,
 )
+from opencraw.runtime.checks import Checks
 from opencraw.runtime.purse import Purse, paid
 from opencraw.runtime.retries import pause_before_retry
 from opencraw.sessions.asker import Asker
@@ -93,6 +98,10 @@ class Brief:
     system: str
     messages: Sequence[Message]
     open_calls: Sequence[OpenCall] = ()
+    #: How often the turn has asked for tools already: a turn that goes on begins no new count.
+    rounds: int = 0
+    #: Part of the marks around what tools bring in from outside.
+    mark: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,10 +116,18 @@ class LoopLimits:
 class Loop:
     """Asks a model, runs its tools, asks again, until it answers without a call."""
 
-    def __init__(self, provider: Provider, toolbox: Toolbox, limits: LoopLimits) -> None:
+    def __init__(
+        self, provider: Provider, toolbox: Toolbox, limits: LoopLimits, hooks: Hooks | None = None
+    ) -> None:
         self._provider = provider
         self._toolbox = toolbox
         self._limits = limits
+        self._checks = Checks(hooks or Hooks())
+
+    @property
+    def specs(self) -> Sequence[ToolSpec]:
+        """The tools that every prompt of a turn offers."""
+        return self._toolbox.specs
 
     async def run(
         self, brief: Brief, ears: Ears, purse: Purse | None = None
@@ -119,9 +136,9 @@ class Loop:
         `purse` nobody counts what the model costs."""
         messages = list(brief.messages)
         calls = brief.open_calls
-        rounds = 0
+        rounds = brief.rounds
         while True:
-            async with aclosing(self._answer(brief.asker, calls, ears, rounds)) as results:
+            async with aclosing(self._answer(brief, calls, ears, rounds)) as results:
                 async for event in results:
                     if isinstance(event, ToolEnds):
                         messages.append(self._as_shown(event.result))
@@ -129,7 +146,7 @@ class Loop:
             messages.extend(await ears.hear())
             reply: ModelReply | None = None
             prompt = Prompt(brief.system, tuple(messages), self._toolbox.specs)
-            async with aclosing(self._ask(prompt, purse)) as steps:
+            async with aclosing(self.ask(prompt, purse)) as steps:
                 async for step in steps:
                     if isinstance(step, StepEnds):
                         reply = step.reply
@@ -149,8 +166,8 @@ class Loop:
         text = shorten(result.text, self._limits.max_tool_chars)
         return ToolMessage(result.call_id, result.name, text, result.failed)
 
-    async def _ask(self, prompt: Prompt, purse: Purse | None) -> AsyncGenerator[RuntimeEvent]:
-        """One step of the model, tried again where that helps."""
+    async def ask(self, prompt: Prompt, purse: Purse | None) -> AsyncGenerator[RuntimeEvent]:
+        """One step of the model, tried again where that helps. Raises `ModelFailure`."""
         clock = asyncio.get_running_loop().time
         began = clock()
         tries = 0
@@ -173,7 +190,7 @@ class Loop:
             await asyncio.sleep(pause)
 
     async def _answer(
-        self, asker: Asker, calls: Sequence[OpenCall], ears: Ears, rounds: int
+        self, brief: Brief, calls: Sequence[OpenCall], ears: Ears, rounds: int
     ) -> AsyncGenerator[RuntimeEvent]:
         """Give every call a result, in order."""
         for open_call in calls:
@@ -188,17 +205,32 @@ class Loop:
             elif await ears.hearing():
                 yield _not_run(call, "tool_skipped")
             else:
-                yield ToolBegins(call)
-                yield ToolEnds(call, await self._run_tool(tool, call, asker))
+                async with aclosing(self._do(tool, call, brief)) as events:
+                    async for event in events:
+                        yield event
 
-    async def _run_tool(self, tool: Tool, call: ToolCall, asker: Asker) -> ToolMessage:
+    async def _do(self, tool: Tool, call: ToolCall, brief: Brief) -> AsyncGenerator[RuntimeEvent]:
+        """Make one call, unless a hook denies it."""
+        allowed = await self._checks.before(tool, call, brief.asker)
+        if isinstance(allowed, Denied):
+            yield _not_run(call, "tool_denied", reason=allowed.reason)
+            return
+        yield ToolBegins(allowed)
+        clock = asyncio.get_running_loop().time
+        began = clock()
+        result = await self._run_tool(tool, allowed, brief)
+        seconds = clock() - began
+        yield ToolEnds(allowed, result)
+        await self._checks.after(allowed, result, brief.asker, seconds)
+
+    async def _run_tool(self, tool: Tool, call: ToolCall, brief: Brief) -> ToolMessage:
         """A tool's failure is a result that the model reads, never an error of the turn."""
         seconds = self._limits.tool_max_runtime_seconds
         limit = asyncio.timeout(seconds)
         failed = True
         try:
             async with limit:
-                text = await tool.run(call.arguments, asker)
+                text = await tool.run(call.arguments, brief.asker)
             failed = False
         except ArgumentsInvalid as error:
             text = note("tool_arguments", problem=error)
@@ -213,8 +245,12 @@ class Loop:
                 if limit.expired()
                 else note("tool_failed", problem=f"{type(error).__name__}: {error}")
             )
-        return ToolMessage(call.id, call.name, storable(text), failed)
+        text = storable(text)
+        if tool.outside:
+            # Also when it failed: an error may say what a server said.
+            text = fence(text, origin=f"tool {call.name}", mark=brief.mark)
+        return ToolMessage(call.id, call.name, text, failed)
 
 
-def _not_run(call: ToolCall, reason: str) -> ToolEnds:
-    return ToolEnds(call, ToolMessage(call.id, call.name, note(reason), failed=True))
+def _not_run(call: ToolCall, name: str, **values: object) -> ToolEnds:
+    return ToolEnds(call, ToolMessage(call.id, call.name, note(name, **values), failed=True))

@@ -6,7 +6,8 @@ import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import aclosing
 
-from opencraw.context.window import OpenCall
+from opencraw.context.blocks import OpenCall
+from opencraw.hooks import Hooks
 from opencraw.model import (
     Message,
     TextDelta,
@@ -24,6 +25,7 @@ from opencraw.runtime.loop import (
     ToolEnds,
 )
 from opencraw.runtime.purse import Purse
+from opencraw.sessions.asker import Asker
 from opencraw.tools.builtin import calculate
 from opencraw.tools.registry import Risk, Tool, Toolbox, tool
 from tests.fixtures.askers import SOMEBODY
@@ -107,7 +109,14 @@ class World:
             """Say too much."""
             return "\x00\ud800" + "a" * 5_000
 
-        return (write, read, broken, impatient, quitter, endless, talkative, calculate)
+        @tool(risk=Risk.READ, outside=True)
+        async def page(text: str, breaks: bool = False) -> str:
+            """Bring in what somebody wrote."""
+            if breaks:
+                raise LookupError(text)
+            return text
+
+        return (write, read, broken, impatient, quitter, endless, talkative, page, calculate)
 
 
 async def play(
@@ -119,12 +128,16 @@ async def play(
     ears: Deaf | None = None,
     limits: LoopLimits = LIMITS,
     purse: Purse | None = None,
+    hooks: Hooks | None = None,
+    asker: Asker = SOMEBODY,
+    mark: str = "",
     at: Callable[[RuntimeEvent], None] = lambda _: None,
 ) -> list[RuntimeEvent]:
     """Run the loop to its end; `at` is called with each event when it is written down."""
-    loop = Loop(script, Toolbox(world.tools()), limits)
+    loop = Loop(script, Toolbox(world.tools()), limits, hooks)
     events = []
-    run = loop.run(Brief(SOMEBODY, "system", history, open_calls), ears or Deaf(), purse)
+    brief = Brief(asker, "system", history, open_calls, mark=mark)
+    run = loop.run(brief, ears or Deaf(), purse)
     async with aclosing(run) as running:
         async for event in running:
             at(event)

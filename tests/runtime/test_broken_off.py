@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from opencraw.context.window import OpenCall
+from opencraw.context.blocks import OpenCall
 from opencraw.model import (
     AssistantMessage,
     Message,
