@@ -1,8 +1,9 @@
 -- name: begin_attempt
 -- Group commit. The attempt is on record before the send: whoever finds the row later knows that
 -- one copy more may exist. `attempt` is the one that begins; `unknown` of those before it may have
--- arrived. No delivery overtakes an older one of its session, whichever node has that. The answer
--- tells whether the attempt began and, for the rules about speaking, where.
+-- arrived. No delivery overtakes an older one of its session to the same address, whichever node has
+-- that; where a conversation goes on at several, one that cannot be reached holds up no other. The
+-- answer tells whether the attempt began and, for the rules about speaking, where.
 WITH given AS (
     SELECT *
       FROM unnest($1::uuid[], $2::uuid[], $3::integer[], $4::integer[]) WITH ORDINALITY
@@ -18,15 +19,39 @@ WITH given AS (
             OR (outbox.attempts = given.attempt AND outbox.owner = given.owner))
        AND NOT EXISTS (SELECT FROM outbox AS older
                         WHERE older.session_id = outbox.session_id AND older.id < outbox.id
-                          AND older.state IN ('pending', 'sending'))
+                          AND older.state IN ('pending', 'sending')
+                          AND older.channel = outbox.channel AND older.account = outbox.account
+                          AND older.chat = outbox.chat AND older.thread = outbox.thread)
     RETURNING given.ord
 )
-SELECT given.ord, begun.ord IS NOT NULL AS begun, outbox.channel, session.chat_type,
+SELECT given.ord, begun.ord IS NOT NULL AS begun, session.chat_type, session.tenant,
        session.key AS session_key
   FROM given
   JOIN outbox USING (delivery_id)
   JOIN session ON session.id = outbox.session_id
   LEFT JOIN begun ON begun.ord = given.ord;
+
+-- name: put_in_place
+-- Group commit. What hooks made of a delivery that was never attempted: another text, or with a
+-- `failure` a dead letter. Of two nodes that had it looked at the first is right, and the answer is
+-- what the delivery says from now on. `before` is the text that was looked at.
+WITH given AS (
+    SELECT *
+      FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[]) WITH ORDINALITY
+        AS row(delivery_id, before, text, failure, ord)
+), put AS (
+    UPDATE outbox
+       SET text = given.text, failure = given.failure,
+           state = CASE WHEN given.failure IS NULL THEN 'pending' ELSE 'dead' END
+      FROM given
+     WHERE outbox.delivery_id = given.delivery_id
+       AND outbox.state = 'pending' AND outbox.attempts = 0 AND outbox.text = given.before
+    RETURNING given.ord, outbox.text, outbox.state
+)
+SELECT given.ord, coalesce(put.text, outbox.text) AS text, coalesce(put.state, outbox.state) AS state
+  FROM given
+  JOIN outbox USING (delivery_id)
+  LEFT JOIN put ON put.ord = given.ord;
 
 -- name: end_attempt
 -- Group commit. `state` is sent, pending (again after `pause` seconds) or dead (with a failure). An
@@ -67,6 +92,8 @@ SELECT outbox.delivery_id, outbox.channel, outbox.account, outbox.chat, outbox.t
    AND NOT EXISTS (SELECT FROM outbox AS older
                      JOIN node AS other ON other.id = older.owner AND other.lease_until >= now()
                     WHERE older.session_id = outbox.session_id AND older.id < outbox.id
-                      AND older.state IN ('pending', 'sending') AND older.owner <> $1)
+                      AND older.state IN ('pending', 'sending') AND older.owner <> $1
+                      AND older.channel = outbox.channel AND older.account = outbox.account
+                      AND older.chat = outbox.chat AND older.thread = outbox.thread)
  ORDER BY outbox.id
  LIMIT $4;

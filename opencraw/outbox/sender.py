@@ -15,7 +15,9 @@ import msgspec
 from opencraw import crashpoints
 from opencraw.contract import Address, Channel, Delivery, Line
 from opencraw.errors import DeliveryFailure, MaybeSent, Unavailable
+from opencraw.hooks import Denied, Hooks, Point
 from opencraw.outbox.attempts import Again, after_failure, may_repeat
+from opencraw.sessions.keys import session_key
 from opencraw.sessions.send_policy import Place, SendPolicy
 from opencraw.store.database import Database, Record
 from opencraw.store.queries import load
@@ -51,11 +53,13 @@ class Outbox:
         node: UUID,
         channels: Mapping[str, Channel],
         speech: SendPolicy | None = None,
+        hooks: Hooks | None = None,
     ) -> None:
         self._database = database
         self._node = node
         self._channels = channels
         self._speech = speech or SendPolicy()
+        self._hooks = hooks or Hooks()
         self._held: set[UUID] = set()
         self._idle = asyncio.Event()
         self._look_soon = asyncio.Event()
@@ -131,6 +135,8 @@ class Outbox:
             await self._end(outgoing, "dead", failure=reason)
             return
         await asyncio.sleep(outgoing.pause)
+        if await self._is_held_back(outgoing):
+            return
         while place := await self._begin(outgoing):
             # Whatever made this delivery, and whenever: here is where the assistant would speak.
             if denied := self._speech.denies(place):
@@ -171,9 +177,33 @@ class Outbox:
             return MaybeSent(f"{type(error).__name__}: {error}")
         return None
 
+    async def _is_held_back(self, outgoing: _Outgoing) -> bool:
+        """Have hooks look at what was never attempted. What they put in its place is on record
+        before it is sent, so a second copy says the same."""
+        if outgoing.attempts or not self._hooks.at(Point.MESSAGE_SENDING):
+            return False
+        delivery = outgoing.delivery
+        before = delivery.line.text
+        verdict = await self._hooks.ask(Point.MESSAGE_SENDING, _facts(delivery))
+        failure = None
+        if isinstance(verdict, Denied):
+            failure = f"a hook held it back: {verdict.reason}"
+            text = f"*(Held back: {verdict.reason})*"
+            log.error("delivery %s is dead: %s", delivery.delivery_id, failure)
+        else:
+            text = storable(str(verdict.changes.get("text", before)))
+        if text == before:
+            return False
+        row = (delivery.delivery_id, before, text, failure)
+        record = await self._database.commit(SQL.put_in_place, row)
+        if record is not None:
+            line = msgspec.structs.replace(delivery.line, text=record["text"])
+            outgoing.delivery = msgspec.structs.replace(delivery, line=line)
+        return record is None or record["state"] == "dead"
+
     async def _begin(self, outgoing: _Outgoing) -> Place | None:
-        """Put the next attempt on record; None when it, or an older one of its session, is
-        in other hands."""
+        """Put the next attempt on record; None when it, or an older one of its conversation at
+        this address, is in other hands."""
         outgoing.attempts += 1
         row = (
             outgoing.delivery.delivery_id, self._node, outgoing.attempts, outgoing.unknown
@@ -181,7 +211,9 @@ class Outbox:
         record = await self._database.commit(SQL.begin_attempt, row)
         if record is None or not record["begun"]:
             return None
-        return Place(record["channel"], record["chat_type"], record["session_key"])
+        address = outgoing.delivery.address
+        keys = (record["session_key"], session_key(address, record["tenant"]))
+        return Place(address.channel, record["chat_type"], keys)
 
     async def _end(
         self, outgoing: _Outgoing, state: str, *, pause: float = 0.0, failure: str | None = None
@@ -198,6 +230,23 @@ class Outbox:
             failure and storable(failure),
         )
         await self._database.commit(SQL.end_attempt, row)
+
+
+def _facts(delivery: Delivery) -> Mapping[str, object]:
+    address, line = delivery.address, delivery.line
+    return {
+        "delivery_id": delivery.delivery_id,
+        "turn_id": line.turn_id,
+        "channel_id": address.channel,
+        "account": address.account,
+        "chat": address.chat,
+        "thread": address.thread,
+        "kind": line.kind,
+        "tools": list(line.tools),
+        "interrupted": line.interrupted,
+        "size": len(line.text),
+        "text": line.text,
+    }
 
 
 def _outgoing(record: Record) -> _Outgoing:

@@ -7,12 +7,15 @@ from dataclasses import dataclass
 from typing import Literal
 from uuid import UUID, uuid4
 
-from opencraw.contract import Address, Envelope, Line, Receipt
+from msgspec.structs import astuple
+
+from opencraw.contract import Address, Delivery, Envelope, Line, Receipt
 from opencraw.errors import Unavailable
 from opencraw.queue.modes import Arrival, Overflow
 from opencraw.queue.pools import Pool
 from opencraw.sessions.choice import QueueChoice
 from opencraw.sessions.keys import AGENT, Conversation
+from opencraw.sessions.voice import Voice
 from opencraw.store.database import Database, Record
 from opencraw.store.queries import load
 from opencraw.store.text import storable
@@ -36,6 +39,7 @@ class Message:
     beginning: str
     #: Of the whole text, in characters.
     size: int
+    address: Address
     sender_id: str
     rights: str
     correlation_id: UUID
@@ -44,9 +48,23 @@ class Message:
     age: float
 
     @property
+    def voice(self) -> Voice:
+        """With what it may share a turn."""
+        return Voice(self.rights, self.address)
+
+    @property
     def arrival(self) -> Arrival:
         """What deciding about it takes."""
-        return Arrival(self.id, self.rights, self.age, self.sender_id, self.size)
+        return Arrival(self.id, self.voice, self.age, self.sender_id, self.size)
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """A message's whole text and whose it is, under a name of his own choice."""
+
+    text: str
+    speaker: str
+    rights: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +75,8 @@ class Lane:
     """
 
     session_id: UUID
-    address: Address
+    #: Whose rules it follows: that of the oldest message.
+    channel: str
     tenant: str
     #: Who listens there; None is not known.
     chat_type: str | None
@@ -174,7 +193,7 @@ class Inbox:
         return [
             Lane(
                 session_id=session,
-                address=address_of(rows[0]),
+                channel=rows[0]["channel"] or rows[0]["lane_channel"],
                 tenant=rows[0]["tenant"],
                 chat_type=rows[0]["chat_type"],
                 choice=QueueChoice.of(rows[0]),
@@ -185,38 +204,39 @@ class Inbox:
             for session, rows in grouped.items()
         ]
 
-    async def texts(self, ids: Sequence[int]) -> Sequence[str]:
+    async def texts(self, ids: Sequence[int]) -> Sequence[Said]:
         """What these messages say, whole, in the order of their acceptance."""
-        return [record["text"] for record in await self._database.fetch(SQL.texts, list(ids))]
+        return [Said(**record) for record in await self._database.fetch(SQL.texts, list(ids))]
 
     async def overflowed(
-        self, session: UUID, rights: str | None, limit: int
+        self, session: UUID, voice: Voice | None, limit: int
     ) -> tuple[int, Sequence[Message]]:
-        """How many messages of senders with these rights (None: those of the newest) gave up their
-        places, and the newest `limit` of them, oldest first."""
-        records = await self._database.fetch(SQL.overflowed, session, rights, limit, BEGINNING)
+        """How many messages of this voice (None: that of the newest) gave up their places, and the
+        newest `limit` of them, oldest first."""
+        spoken = (None,) * 5 if voice is None else (voice.rights, *astuple(voice.address))
+        records = await self._database.fetch(SQL.overflowed, session, limit, BEGINNING, *spoken)
         count = records[0]["count"] if records else 0
         return count, [_message(record) for record in reversed(records)]
 
     async def give_up_places(
-        self, session: UUID, overflow: Overflow, notice: str
-    ) -> tuple[int, Line | None]:
-        """Have messages of a full lane give up their places; people are told with `notice`, unless
-        it is empty. Returns how many did, and the notice to deliver."""
+        self, session: UUID, overflow: Overflow, address: Address, notice: str
+    ) -> tuple[int, Delivery | None]:
+        """Have messages of a full lane, all from `address`, give up their places; people there are
+        told with `notice`, unless they have been. Returns how many did, and what to deliver."""
         delivery_id = uuid4()
         ids = ",".join(map(str, overflow.ids))
-        row = (session, ids, overflow.summarized, delivery_id, notice)
+        row = (session, ids, overflow.summarized, delivery_id, notice, *astuple(address))
         record = await self._database.commit(SQL.give_up_places, row)
         if record is None:
             return 0, None
-        if not notice or record["seq"] is None:
+        if record["seq"] is None:
             return record["moved"], None
         line = Line(record["seq"], "notice", notice, record["created_at"], delivery_id)
-        return record["moved"], line
+        return record["moved"], Delivery(delivery_id, address, line)
 
 
 def address_of(record: Record) -> Address:
-    """Where the session of this row is."""
+    """Where what this row tells of was said."""
     return Address(record["channel"], record["account"], record["chat"], record["thread"])
 
 
@@ -226,6 +246,7 @@ def _message(record: Record) -> Message:
         message_id=record["message_id"],
         beginning=record["beginning"],
         size=record["size"],
+        address=address_of(record),
         sender_id=record["sender_id"],
         rights=record["rights"],
         correlation_id=record["correlation_id"],

@@ -36,10 +36,11 @@ WITH given AS (
                            WHERE (known).id IS NOT NULL
                              AND chat_type IS DISTINCT FROM (known).chat_type))
 ), stored AS (
-    INSERT INTO inbox (message_id, session_id, channel, account, dedupe_key, sender_id, sender_name,
-                       rights, text, correlation_id, origin, trigger_type, state, outcome)
-    SELECT message_id, session_id, channel, account, dedupe_key, sender_id, sender_name,
-           rights, text, correlation_id, origin, trigger_type,
+    INSERT INTO inbox (message_id, session_id, channel, account, chat, thread, dedupe_key, sender_id,
+                       sender_name, rights, text, correlation_id, origin, trigger_type, state,
+                       outcome)
+    SELECT message_id, session_id, channel, account, chat, thread, dedupe_key, sender_id,
+           sender_name, rights, text, correlation_id, origin, trigger_type,
            CASE WHEN muted OR NOT (known).sends THEN 'done' ELSE 'waiting' END,
            CASE WHEN muted OR NOT (known).sends THEN 'muted' END
       FROM given
@@ -86,12 +87,11 @@ SELECT lane.*, session.channel, session.mode, session.debounce_ms, session.debou
 -- name: waiting
 -- A lane whose messages all gave up their places is one row without a message. Texts may be very
 -- long; deciding about them takes their size, and telling of them their beginning.
-SELECT session.id AS session_id, session.channel, session.account, session.chat, session.thread,
-       session.tenant, session.chat_type,
+SELECT session.id AS session_id, session.channel AS lane_channel, session.tenant, session.chat_type,
        session.mode, session.debounce_ms, session.debounce_window, session.cap,
        session.drop, session.model, full_lane.overflowed,
        inbox.id, inbox.message_id, left(inbox.text, $2) AS beginning, length(inbox.text) AS size,
-       inbox.sender_id, inbox.rights, inbox.correlation_id, inbox.origin, inbox.trigger_type,
+       inbox.channel, inbox.account, inbox.chat, inbox.thread, inbox.sender_id, inbox.rights, inbox.correlation_id, inbox.origin, inbox.trigger_type,
        extract(epoch FROM clock_timestamp() - inbox.accepted_at)::float8 AS age
   FROM session
  CROSS JOIN LATERAL (SELECT count(*) AS overflowed
@@ -103,32 +103,42 @@ SELECT session.id AS session_id, session.channel, session.account, session.chat,
  ORDER BY session.id, inbox.id;
 
 -- name: texts
-SELECT text FROM inbox WHERE id = ANY($1::bigint[]) ORDER BY id;
+SELECT text, sender_name AS speaker, rights FROM inbox WHERE id = ANY($1::bigint[]) ORDER BY id;
 
 -- name: overflowed
--- What one may ask, another may not: only messages of equal rights share a summary.
-SELECT id, message_id, left(text, $4) AS beginning, length(text) AS size, sender_id, rights,
-       correlation_id, origin, trigger_type,
+-- Only messages that could share a turn share a summary: those of one voice.
+WITH voice AS (
+    SELECT $4::text AS rights, $5::text AS channel, $6::text AS account, $7::text AS chat,
+           $8::text AS thread
+     WHERE $4::text IS NOT NULL
+     UNION ALL
+    (SELECT rights, channel, account, chat, thread
+       FROM inbox
+      WHERE $4::text IS NULL AND session_id = $1 AND state = 'overflowed'
+      ORDER BY id DESC
+      LIMIT 1)
+)
+SELECT id, message_id, left(text, $3) AS beginning, length(text) AS size, channel, account, chat,
+       thread, sender_id, rights, correlation_id, origin, trigger_type,
        extract(epoch FROM clock_timestamp() - accepted_at)::float8 AS age,
        count(*) OVER () AS count
   FROM inbox
+  JOIN voice USING (rights, channel, account, chat, thread)
  WHERE session_id = $1 AND state = 'overflowed'
-   AND rights = coalesce($2, (SELECT newest.rights
-                                FROM inbox AS newest
-                               WHERE newest.session_id = $1 AND newest.state = 'overflowed'
-                               ORDER BY newest.id DESC
-                               LIMIT 1))
  ORDER BY id DESC
- LIMIT $3;
+ LIMIT $2;
 
 -- name: give_up_places
--- Group commit. Messages of a full lane give up their places: `summarized` ones are read as a
--- summary by the lane's next turn, others are dropped. What people are told about it (unless
--- `notice` is empty) is part of the same effect.
+-- Group commit. Messages of one address in a full lane give up their places: `summarized` ones are
+-- read as a summary by a later turn, others are dropped. What people there are told about it is part
+-- of the same effect; those who wait for a summary have been told already, and will be told more.
 WITH given AS (
     SELECT *
-      FROM unnest($1::uuid[], $2::text[], $3::boolean[], $4::uuid[], $5::text[]) WITH ORDINALITY
-        AS row(session_id, ids, summarized, delivery_id, notice, ord)
+      FROM unnest($1::uuid[], $2::text[], $3::boolean[], $4::uuid[], $5::text[], $6::text[],
+                  $7::text[], $8::text[], $9::text[])
+           WITH ORDINALITY
+        AS row(session_id, ids, summarized, delivery_id, notice, channel, account, chat, thread,
+               ord)
 ), moved AS (
     UPDATE inbox
        SET state = CASE WHEN summarized THEN 'overflowed' ELSE 'done' END,
@@ -141,14 +151,18 @@ WITH given AS (
     SELECT *, row_number() OVER (PARTITION BY session_id ORDER BY ord) AS nth,
            count(*) OVER (PARTITION BY session_id) AS total
       FROM given
-     WHERE notice <> '' AND ord IN (SELECT ord FROM moved)
+     WHERE ord IN (SELECT ord FROM moved)
+       AND NOT (summarized AND EXISTS (
+               SELECT FROM inbox
+                WHERE inbox.session_id = given.session_id AND inbox.state = 'overflowed'
+                  AND inbox.channel = given.channel AND inbox.account = given.account
+                  AND inbox.chat = given.chat AND inbox.thread = given.thread))
 ), numbered AS (
     UPDATE session
        SET last_seq = session.last_seq + told.total
       FROM told
      WHERE session.id = told.session_id AND told.nth = 1
-    RETURNING session.id AS session_id, session.last_seq - told.total AS base, session.channel,
-              session.account, session.chat, session.thread
+    RETURNING session.id AS session_id, session.last_seq - told.total AS base
 ), written AS (
     INSERT INTO entry (session_id, seq, kind, text, message_id)
     SELECT session_id, base + nth, 'notice', notice, delivery_id

@@ -12,6 +12,7 @@ from enum import Enum
 
 from opencraw.contract import Rights
 from opencraw.queue.rules import LaneRules
+from opencraw.sessions.voice import Voice
 from opencraw.settings import Mode
 
 #: A text that a platform cut may go on for so long after each of its parts.
@@ -23,11 +24,10 @@ MOST_WINDOWS = 10
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """A message that waits. `age` is in seconds, `size` in characters; messages of different
-    `rights` never share a turn."""
+    """A message that waits. `age` is in seconds, `size` in characters."""
 
     id: int
-    rights: str
+    voice: Voice
     age: float
     sender: str = ""
     size: int = 0
@@ -61,7 +61,7 @@ def next_turn(rules: LaneRules, arrivals: tuple[Arrival, ...]) -> Start | Wait |
     open_for = _window_open_for(rules, arrivals)
     if open_for > 0:
         return Wait(open_for)
-    said = _joined(_of_equal_rights(arrivals), rules.splits_at)
+    said = _joined(_of_one_voice(arrivals), rules.splits_at)
     takes = said[0] if rules.mode == "followup" else said[-1]
     unfinished_for = _paste_open_for(rules, arrivals, takes)
     if unfinished_for > 0:
@@ -96,12 +96,12 @@ def meets_running_turn(mode: Mode) -> Meeting:
     return Meeting.INTERRUPT if mode == "interrupt" else Meeting.WAIT
 
 
-def heard(mode: Mode, rights: str, arrivals: tuple[Arrival, ...]) -> tuple[int, ...]:
-    """The waiting messages that a turn started with `rights` takes up at a boundary, in order."""
+def heard(mode: Mode, voice: Voice, arrivals: tuple[Arrival, ...]) -> tuple[int, ...]:
+    """The waiting messages that a turn of this `voice` takes up at a boundary, in order."""
     if meets_running_turn(mode) is not Meeting.STEER or not arrivals:
         return ()
-    burst = _of_equal_rights(arrivals)
-    return tuple(arrival.id for arrival in burst) if burst[0].rights == rights else ()
+    burst = _of_one_voice(arrivals)
+    return tuple(arrival.id for arrival in burst) if burst[0].voice == voice else ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +119,7 @@ def overflow(rules: LaneRules, arrivals: tuple[Arrival, ...]) -> Overflow | None
     if over <= 0 or rules.drop == "block":
         return None
     by_age = arrivals[::-1] if rules.drop == "newest" else arrivals
-    leaving = sorted(by_age, key=lambda arrival: arrival.rights == Rights.OWNER)[:over]
+    leaving = sorted(by_age, key=lambda arrival: arrival.voice.rights == Rights.OWNER)[:over]
     return Overflow(tuple(sorted(each.id for each in leaving)), rules.drop == "summarize")
 
 
@@ -174,10 +174,10 @@ def _joined(
     return tuple(map(tuple, said))
 
 
-def _of_equal_rights(arrivals: tuple[Arrival, ...]) -> tuple[Arrival, ...]:
-    """The leading messages that may share a turn: what one may ask, another may not."""
-    first = arrivals[0].rights
+def _of_one_voice(arrivals: tuple[Arrival, ...]) -> tuple[Arrival, ...]:
+    """The leading messages that may share a turn."""
+    first = arrivals[0].voice
     for position, arrival in enumerate(arrivals):
-        if arrival.rights != first:
+        if arrival.voice != first:
             return arrivals[:position]
     return arrivals

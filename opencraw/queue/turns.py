@@ -1,4 +1,4 @@
-"""Every effect of a turn on the database: start, take over, advance, settle.
+"""Every effect of a turn on the database: start, take over, advance, move marks, settle.
 
 A turn's effects are fenced and numbered. `Turn` carries owner, attempt and the number of its last
 write; the database takes write n only after write n - 1 and only from the current owner and
@@ -15,6 +15,7 @@ from typing import Literal
 from uuid import UUID, uuid5
 
 import msgspec
+from msgspec.structs import astuple
 
 from opencraw.contract import DEFAULT_TENANT, Address, Delivery, Line, Origin
 from opencraw.errors import Fenced
@@ -25,6 +26,7 @@ from opencraw.queue.modes import Start
 from opencraw.queue.pools import Pool
 from opencraw.sessions.asker import Asker
 from opencraw.sessions.keys import reply_id
+from opencraw.sessions.voice import Voice
 from opencraw.store.database import Database, Record
 from opencraw.store.queries import load
 from opencraw.store.text import storable
@@ -38,6 +40,7 @@ class Turn:
 
     id: UUID
     session_id: UUID
+    #: Where it was asked, and is answered.
     address: Address
     owner: UUID
     model: str
@@ -62,6 +65,11 @@ class Turn:
     pending: asyncio.Future[Record | None] | None = field(default=None, repr=False)
 
     @property
+    def voice(self) -> Voice:
+        """What it may hear."""
+        return Voice(self.rights, self.address)
+
+    @property
     def asker(self) -> Asker:
         """For whom it works."""
         return Asker(
@@ -79,7 +87,7 @@ class Turn:
 class TranscriptLine(msgspec.Struct, frozen=True, omit_defaults=True):
     """A line that a turn adds to the transcript."""
 
-    kind: Literal["assistant", "tool_started", "tool_result", "notice"]
+    kind: Literal["assistant", "tool_started", "tool_result", "notice", "recalled"]
     text: str = ""
     tool_calls: tuple[ToolCall, ...] = ()
     thinking: tuple[Thinking, ...] = ()
@@ -87,6 +95,8 @@ class TranscriptLine(msgspec.Struct, frozen=True, omit_defaults=True):
     tool_name: str | None = None
     failed: bool = False
     interrupted: bool = False
+    #: Of recalled memories: which.
+    items: tuple[UUID, ...] = ()
 
     @classmethod
     def of(cls, message: AssistantMessage, *, interrupted: bool = False) -> TranscriptLine:
@@ -97,6 +107,18 @@ class TranscriptLine(msgspec.Struct, frozen=True, omit_defaults=True):
             thinking=message.thinking,
             interrupted=interrupted,
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Marks:
+    """Where the marks of a conversation move to. They never move back; 0 leaves one alone."""
+
+    pruned_seq: int = 0
+    begin_seq: int = 0
+    #: Sums up what lies up to `begin_seq`; empty when that is left out.
+    checkpoint: str = ""
+    #: The order of a person that this carries out.
+    wanted: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +177,7 @@ def _storable(line: TranscriptLine) -> TranscriptLine:
         tool_name=line.tool_name and storable(line.tool_name),
         failed=line.failed,
         interrupted=line.interrupted,
+        items=line.items,
     )
 
 
@@ -191,6 +214,7 @@ class Turns:
             summary.newest.id if summary else 0,
             summary_id,
             turn.asked_by,
+            *astuple(turn.address),
         )
         record = await self._database.commit(SQL.start_turn, row)
         if record is None:
@@ -268,6 +292,24 @@ class Turns:
         )
         heard: list[int] = record["heard"]
         return heard
+
+    async def move(self, turn: Turn, marks: Marks, usage: Usage = Usage()) -> None:
+        """Change what prompts show of the conversation. `usage` is what that took. Raises
+        `Fenced`."""
+        usage = usage.bounded()
+        await self._write(
+            turn,
+            SQL.move_marks,
+            (
+                marks.pruned_seq,
+                marks.begin_seq,
+                storable(marks.checkpoint),
+                None if marks.wanted is None else storable(marks.wanted),
+                usage.prompt_tokens,
+                usage.completion_tokens,
+                usage.cached_tokens,
+            ),
+        )
 
     async def settle(self, turn: Turn, settlement: Settlement) -> Delivery | None:
         """End the turn; returns what has to be delivered. Raises `Fenced`."""

@@ -1,18 +1,18 @@
 -- name: start_turn
 -- Group commit. A turn begins if all its messages still wait and its lane is free; otherwise it
 -- does not exist. `takes` and `supersedes` are comma-separated inbox ids. Of a full lane it also
--- takes the `summarized` messages of its rights, up to `overflow_end`, that gave up their places;
+-- takes the `summarized` messages of its voice, up to `overflow_end`, that gave up their places;
 -- `summary` is what it reads instead, and what people are told.
 WITH given AS (
     SELECT *
       FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::uuid[], $7::text[],
                   $8::text[], $9::text[], $10::text[], $11::integer[], $12::integer[],
                   $13::integer[], $14::text[], $15::text[], $16::integer[], $17::bigint[],
-                  $18::uuid[], $19::text[])
+                  $18::uuid[], $19::text[], $20::text[], $21::text[], $22::text[], $23::text[])
            WITH ORDINALITY
         AS row(turn_id, session_id, owner, takes, supersedes, correlation_id, origin, trigger_type,
                rights, model, collected, debounced, dropped, pool, summary, summarized,
-               overflow_end, summary_id, asked_by, ord)
+               overflow_end, summary_id, asked_by, channel, account, chat, thread, ord)
 ), wanted AS (
     SELECT turn_id, id, 'asked' AS disposition
       FROM given, unnest(string_to_array(takes, ',')::bigint[]) AS id
@@ -20,16 +20,16 @@ WITH given AS (
     SELECT turn_id, id, 'superseded'
       FROM given, unnest(string_to_array(supersedes, ',')::bigint[]) AS id
 ), locked AS (
-    SELECT inbox.id, inbox.text, inbox.message_id, wanted.turn_id, wanted.disposition
+    SELECT inbox.id, inbox.text, inbox.message_id, inbox.origin, wanted.turn_id, wanted.disposition
       FROM inbox
       JOIN wanted ON wanted.id = inbox.id
      WHERE inbox.state = 'waiting'
      ORDER BY inbox.id
        FOR UPDATE OF inbox
 ), replaced AS (
-    SELECT inbox.id, given.turn_id
+    SELECT inbox.id, inbox.origin, given.turn_id
       FROM inbox
-      JOIN given ON given.session_id = inbox.session_id AND given.rights = inbox.rights
+      JOIN given USING (session_id, rights, channel, account, chat, thread)
      WHERE inbox.state = 'overflowed' AND inbox.id <= given.overflow_end
      ORDER BY inbox.id
        FOR UPDATE OF inbox
@@ -44,15 +44,15 @@ WITH given AS (
                                 WHERE replaced.turn_id = given.turn_id)
 ), begun AS (
     INSERT INTO turn (id, session_id, state, owner, correlation_id, origin, trigger_type, rights,
-                      asked_by, model, pool, queue_collected_messages, queue_debounced_messages,
-                      queue_dropped_messages)
+                      asked_by, channel, account, chat, thread, model, pool,
+                      queue_collected_messages, queue_debounced_messages, queue_dropped_messages)
     SELECT turn_id, session_id, 'running', owner, correlation_id, origin, trigger_type, rights,
-           asked_by, model, pool, collected, debounced, dropped
+           asked_by, channel, account, chat, thread, model, pool, collected, debounced, dropped
       FROM given
       JOIN whole USING (turn_id)
      ORDER BY session_id
         ON CONFLICT DO NOTHING
-    RETURNING id AS turn_id, session_id
+    RETURNING id AS turn_id, session_id, channel, account, chat, thread
 ), summed_up AS (
     UPDATE inbox
        SET state = 'taken', turn_id = begun.turn_id
@@ -75,6 +75,13 @@ WITH given AS (
       FROM given
       JOIN begun USING (turn_id)
      WHERE given.summary <> ''
+), people AS (
+    SELECT DISTINCT begun.session_id
+      FROM begun
+      JOIN (SELECT turn_id, origin FROM locked
+             UNION ALL
+            SELECT turn_id, origin FROM replaced) AS heard USING (turn_id)
+     WHERE heard.origin IN ('channel', 'api', 'operator')
 ), lines AS (
     SELECT said.*, row_number() OVER (PARTITION BY session_id ORDER BY id) AS place,
            count(*) OVER (PARTITION BY session_id) AS total,
@@ -84,11 +91,13 @@ WITH given AS (
 ), numbered AS (
     UPDATE session
        SET last_seq = last_seq + lines.total, messages = messages + lines.by_people,
-           last_active_at = greatest(last_active_at, now())
+           last_active_at = greatest(last_active_at, now()),
+           last_said_at = CASE WHEN session.id IN (SELECT session_id FROM people)
+                               THEN greatest(last_said_at, now()) ELSE last_said_at END,
+           archived_at = NULL
       FROM lines
      WHERE session.id = lines.session_id AND lines.place = 1
-    RETURNING session.id AS session_id, session.last_seq - lines.total AS base, session.channel,
-              session.account, session.chat, session.thread
+    RETURNING session.id AS session_id, session.last_seq - lines.total AS base
 ), written AS (
     INSERT INTO entry (session_id, seq, turn_id, kind, text, message_id, disposition)
     SELECT session_id, base + place, turn_id, 'user', text, message_id, disposition
@@ -101,6 +110,7 @@ WITH given AS (
            text, 'pending'
       FROM lines
       JOIN numbered USING (session_id)
+      JOIN begun USING (session_id, turn_id)
      WHERE disposition = 'summarized'
     RETURNING delivery_id, seq, created_at
 )
@@ -120,7 +130,7 @@ SELECT turn.id, turn.session_id, turn.owner, turn.attempt, turn.writes, turn.mod
        turn.correlation_id, turn.stop_requested, turn.rights, turn.pool, turn.deaths,
        turn.asked_by, turn.origin, session.chat_type, session.tenant,
        turn.owner = $1 OR node.left_at IS NULL AS died,
-       session.channel, session.account, session.chat, session.thread
+       turn.channel, turn.account, turn.chat, turn.thread
   FROM turn
   JOIN session ON session.id = turn.session_id
   LEFT JOIN node ON node.id = turn.owner
@@ -177,7 +187,7 @@ WITH given AS (
       FROM given
      WHERE turn.id = given.turn_id AND turn.owner = given.owner AND turn.attempt = given.attempt
        AND turn.state = 'running' AND turn.writes = given.write - 1
-    RETURNING turn.id AS turn_id, turn.session_id, given.entries, given.hears
+    RETURNING turn.id AS turn_id, turn.session_id, turn.stop_requested, given.entries, given.hears
 ), heard AS (
     UPDATE inbox
        SET state = 'taken', turn_id = fenced.turn_id, outcome = 'injected'
@@ -185,19 +195,21 @@ WITH given AS (
      WHERE inbox.id = ANY(string_to_array(fenced.hears, ',')::bigint[])
        AND inbox.session_id = fenced.session_id
        AND inbox.state = 'waiting'
-    RETURNING inbox.id, inbox.turn_id, inbox.session_id, inbox.text, inbox.message_id
+       -- What is said after `/stop` or `/new` is not for the turn that they end.
+       AND NOT fenced.stop_requested
+    RETURNING inbox.id, inbox.turn_id, inbox.session_id, inbox.text, inbox.message_id, inbox.origin
 ), lines AS (
     SELECT fenced.session_id, fenced.turn_id, line.kind, coalesce(line.text, '') AS text, NULL::uuid AS message_id,
            NULL AS disposition, line.tool_calls, line.thinking, line.call_id, line.tool_name,
-           coalesce(line.failed, false) AS failed, line.place AS place
+           coalesce(line.failed, false) AS failed, line.items, line.place AS place
       FROM fenced,
            LATERAL ROWS FROM (jsonb_to_recordset(fenced.entries::jsonb)
                AS (kind text, text text, tool_calls jsonb, thinking jsonb, call_id text,
-                   tool_name text, failed boolean)) WITH ORDINALITY
-                AS line(kind, text, tool_calls, thinking, call_id, tool_name, failed, place)
+                   tool_name text, failed boolean, items uuid[])) WITH ORDINALITY
+                AS line(kind, text, tool_calls, thinking, call_id, tool_name, failed, items, place)
      UNION ALL
     SELECT session_id, turn_id, 'user', text, message_id, 'injected', NULL, NULL, NULL, NULL,
-           false, 1000000 + row_number() OVER (ORDER BY id)
+           false, NULL, 1000000 + row_number() OVER (ORDER BY id)
       FROM heard
 ), placed AS (
     SELECT *, row_number() OVER (PARTITION BY session_id ORDER BY place) AS nth,
@@ -207,15 +219,18 @@ WITH given AS (
 ), numbered AS (
     UPDATE session
        SET last_seq = last_seq + placed.total, messages = messages + placed.said,
-           last_active_at = greatest(last_active_at, now())
+           last_active_at = greatest(last_active_at, now()),
+           last_said_at = CASE WHEN session.id IN (SELECT session_id FROM heard
+                                                    WHERE origin IN ('channel', 'api', 'operator'))
+                               THEN greatest(last_said_at, now()) ELSE last_said_at END
       FROM placed
      WHERE session.id = placed.session_id AND placed.nth = 1
     RETURNING session.id AS session_id, session.last_seq - placed.total AS base
 ), written AS (
     INSERT INTO entry (session_id, seq, turn_id, kind, text, message_id, disposition, tool_calls,
-                       thinking, call_id, tool_name, failed)
+                       thinking, call_id, tool_name, failed, items)
     SELECT session_id, base + nth, turn_id, kind, text, message_id, disposition, tool_calls,
-           thinking, call_id, tool_name, failed
+           thinking, call_id, tool_name, failed, items
       FROM placed
       JOIN numbered USING (session_id)
 )
@@ -225,6 +240,54 @@ SELECT given.ord,
              SELECT inbox.id FROM inbox
               WHERE inbox.turn_id = given.turn_id
                 AND inbox.id = ANY(string_to_array(given.hears, ',')::bigint[])) AS heard
+  FROM given
+  JOIN turn ON turn.id = given.turn_id
+ WHERE EXISTS (SELECT FROM fenced WHERE fenced.turn_id = given.turn_id)
+    OR (turn.owner = given.owner AND turn.attempt = given.attempt AND turn.writes >= given.write);
+
+-- name: move_marks
+-- Group commit. What prompts show of a turn's conversation changes: its marks move, forward only, and
+-- with a `summary` comes the checkpoint that stands for what lies up to `begin_seq`. All of that is
+-- one effect. Of a conversation that was begun anew meanwhile nothing is summed up any more.
+-- `wanted` is the order that this carries out; one that came later stays.
+WITH given AS (
+    SELECT *
+      FROM unnest($1::uuid[], $2::uuid[], $3::integer[], $4::integer[], $5::bigint[], $6::bigint[],
+                  $7::text[], $8::text[], $9::bigint[], $10::bigint[], $11::bigint[])
+           WITH ORDINALITY
+        AS row(turn_id, owner, attempt, write, pruned_seq, begin_seq, summary, wanted,
+               prompt_tokens, completion_tokens, cached_tokens, ord)
+), fenced AS (
+    UPDATE turn
+       SET writes = given.write,
+           prompt_tokens = turn.prompt_tokens + given.prompt_tokens,
+           completion_tokens = turn.completion_tokens + given.completion_tokens,
+           cached_tokens = turn.cached_tokens + given.cached_tokens
+      FROM given
+     WHERE turn.id = given.turn_id AND turn.owner = given.owner AND turn.attempt = given.attempt
+       AND turn.state = 'running' AND turn.writes = given.write - 1
+    RETURNING turn.id AS turn_id, turn.session_id, given.pruned_seq, given.begin_seq,
+              given.summary, given.wanted, (given.summary <> '')::integer AS checkpoints
+), moved AS (
+    UPDATE session
+       SET pruned_seq = greatest(session.pruned_seq, fenced.pruned_seq),
+           begin_seq = greatest(session.begin_seq, fenced.begin_seq),
+           last_seq = session.last_seq + fenced.checkpoints,
+           checkpoint_seq = CASE fenced.checkpoints WHEN 1 THEN session.last_seq + 1
+                                                    ELSE session.checkpoint_seq END,
+           compaction_wanted = nullif(session.compaction_wanted, fenced.wanted)
+      FROM fenced
+     WHERE session.id = fenced.session_id
+       AND (fenced.begin_seq = 0 OR fenced.begin_seq > session.reset_seq)
+    RETURNING session.id AS session_id, session.last_seq
+), written AS (
+    INSERT INTO entry (session_id, seq, turn_id, kind, text, covers)
+    SELECT session_id, last_seq, turn_id, 'checkpoint', summary, begin_seq
+      FROM fenced
+      JOIN moved USING (session_id)
+     WHERE checkpoints = 1
+)
+SELECT given.ord
   FROM given
   JOIN turn ON turn.id = given.turn_id
  WHERE EXISTS (SELECT FROM fenced WHERE fenced.turn_id = given.turn_id)
@@ -251,8 +314,9 @@ WITH given AS (
       FROM given
      WHERE turn.id = given.turn_id AND turn.owner = given.owner AND turn.attempt = given.attempt
        AND turn.state = 'running' AND turn.writes = given.write - 1
-    RETURNING turn.id AS turn_id, turn.session_id, turn.prompt_tokens, turn.completion_tokens,
-              turn.cached_tokens, given.entries, given.outcome, given.delivery_id,
+    RETURNING turn.id AS turn_id, turn.session_id, turn.channel, turn.account, turn.chat,
+              turn.thread, turn.prompt_tokens, turn.completion_tokens, turn.cached_tokens,
+              given.entries, given.outcome, given.delivery_id,
               given.reply_kind, given.reply, given.tools, given.state
 ), answered AS (
     UPDATE inbox
@@ -279,7 +343,7 @@ WITH given AS (
       LEFT JOIN lines ON lines.session_id = fenced.session_id AND lines.place = 1
      WHERE session.id = fenced.session_id
     RETURNING session.id AS session_id, session.last_seq - coalesce(lines.total, 0) AS base,
-              session.last_seq, session.channel, session.account, session.chat, session.thread
+              session.last_seq
 ), written AS (
     INSERT INTO entry (session_id, seq, turn_id, kind, text, message_id, tool_calls, thinking,
                        call_id, tool_name, failed, interrupted)
@@ -292,7 +356,7 @@ WITH given AS (
     INSERT INTO outbox (delivery_id, session_id, turn_id, seq, channel, account, chat, thread, kind,
                         text, tools, interrupted, state)
     SELECT fenced.delivery_id, fenced.session_id, fenced.turn_id, numbered.last_seq,
-           numbered.channel, numbered.account, numbered.chat, numbered.thread, fenced.reply_kind,
+           fenced.channel, fenced.account, fenced.chat, fenced.thread, fenced.reply_kind,
            fenced.reply, ARRAY(SELECT jsonb_array_elements_text(fenced.tools::jsonb)), fenced.state = 'interrupted', 'pending'
       FROM fenced
       JOIN numbered USING (session_id)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -31,3 +32,20 @@ class Asker:
     def alone(self) -> bool:
         """Nobody else listens. Where that is not known, somebody does."""
         return self.chat_type == ChatType.DIRECT
+
+    @property
+    def facts(self) -> Mapping[str, object]:
+        """The same, as hooks are told."""
+        return {
+            "tenant": self.tenant,
+            "session_id": self.session_id,
+            "turn_id": self.turn_id,
+            "channel_id": self.address.channel,
+            "account": self.address.account,
+            "chat": self.address.chat,
+            "thread": self.address.thread,
+            "chat_type": self.chat_type,
+            "sender_id": self.sender_id,
+            "rights": self.rights,
+            "origin": self.origin,
+        }

@@ -9,7 +9,10 @@ from opencraw.sessions.choice import QueueChoice
 
 @dataclass(frozen=True, slots=True)
 class Reset:
-    """The conversation begins anew. What ran or waited in it has ended."""
+    """The conversation begins anew. What ran or waited in it has ended; what it `asks` is said
+    first in the new one."""
+
+    asks: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,4 +41,18 @@ class Speak:
     sends: bool | None
 
 
-Change = Reset | Stop | ChooseQueue | ChooseModel | Speak
+@dataclass(frozen=True, slots=True)
+class Compact:
+    """What was said up to now is summed up before the next answer, with an eye to `focus`."""
+
+    focus: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ChooseTimeZone:
+    """Its days end by this clock from now on; None follows the configuration."""
+
+    name: str | None
+
+
+Change = Reset | Stop | ChooseQueue | ChooseModel | Speak | Compact | ChooseTimeZone

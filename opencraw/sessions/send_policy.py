@@ -23,7 +23,8 @@ class SendRule(Section):
     """Who listens there."""
 
     session: str | None = None
-    """How the conversation's key begins: tenant/agent/channel/account/chat/thread."""
+    """How the conversation's key, or that of the address, begins:
+    tenant/agent/channel/account/chat/thread."""
 
     @property
     def words(self) -> str:
@@ -40,7 +41,9 @@ class Place:
     channel: str
     #: None is not known: nobody has written there yet.
     chat_type: str | None
-    session_key: str
+    #: Of the conversation, and of the address: where several share a conversation, a rule about one
+    #: of them still holds.
+    keys: tuple[str, ...]
 
 
 class SendPolicy:
@@ -79,5 +82,5 @@ def _matches(rule: SendRule, place: Place) -> bool:
     return (
         rule.channel in (None, place.channel)
         and rule.chat_type in (None, place.chat_type)
-        and place.session_key.startswith(rule.session or "")
+        and any(key.startswith(rule.session or "") for key in place.keys)
     )

@@ -1,29 +1,56 @@
 -- name: transcript
--- What prompts show of a conversation, with its newest lines after $2, newest first. Of a text longer
--- than $4 characters only so much of its beginning and its end is read: no window shows more. A
--- conversation without such lines is one row without a `seq`.
-SELECT entry.seq, entry.kind, left(entry.text, $4) AS text,
-       CASE WHEN length(entry.text) > $4 THEN right(entry.text, $4) ELSE '' END AS tail,
-       length(entry.text) AS size, entry.turn_id, entry.disposition, entry.tool_calls::text AS tool_calls,
-       entry.thinking::text AS thinking, entry.call_id, entry.tool_name, entry.failed,
-       entry.interrupted, entry.covers, entry.items,
-       session.reset_seq, session.begin_seq, session.checkpoint_seq, session.pruned_seq,
-       session.flushed_seq, session.compaction_wanted, session.fence
-  FROM session
-  LEFT JOIN entry ON entry.session_id = session.id
-                 AND entry.seq > greatest($2, session.reset_seq, session.begin_seq)
-                 AND entry.kind <> 'notice'
- WHERE session.id = $1
- ORDER BY entry.seq DESC
- LIMIT $3;
+-- What prompts show of a conversation, with its newest lines after $2, newest first, and the entry
+-- that sums up what came before unless that was read already. Of a text longer than $4 characters
+-- only so much of its beginning and its end is read: no window shows more. A conversation without
+-- such lines is one row without a `seq`. A line that stands for several has no speaker, and the
+-- rights of the turn that took it up.
+WITH here AS (
+    SELECT id, greatest(reset_seq, begin_seq) AS begin_seq, begin_seq > reset_seq AS left_out,
+           CASE WHEN checkpoint_seq > reset_seq THEN checkpoint_seq ELSE 0 END AS checkpoint_seq,
+           pruned_seq, flushed_seq, compaction_wanted, fence, chat_type
+      FROM session
+     WHERE id = $1
+), shown AS (
+    (SELECT entry.*
+       FROM entry
+      WHERE entry.session_id = $1 AND entry.seq > greatest($2, (SELECT begin_seq FROM here))
+        AND entry.kind <> 'notice'
+      ORDER BY entry.seq DESC
+      LIMIT $3)
+     UNION ALL
+    SELECT entry.*
+      FROM entry, here
+     WHERE entry.session_id = $1 AND entry.seq = here.checkpoint_seq
+       AND here.checkpoint_seq > $2 AND here.checkpoint_seq <= here.begin_seq
+)
+SELECT shown.seq, shown.kind, left(shown.text, $4) AS text,
+       CASE WHEN length(shown.text) > $4 THEN right(shown.text, $4) ELSE '' END AS tail,
+       length(shown.text) AS size, shown.turn_id, shown.created_at AS at, shown.disposition,
+       shown.tool_calls::text AS tool_calls, shown.thinking::text AS thinking, shown.call_id,
+       shown.tool_name, shown.failed, shown.interrupted, shown.covers, shown.items,
+       coalesce(nullif(inbox.sender_name, ''), inbox.sender_id, '') AS speaker,
+       CASE shown.disposition
+           WHEN 'summarized' THEN (SELECT turn.rights FROM turn WHERE turn.id = shown.turn_id)
+           ELSE coalesce(inbox.rights, '') END AS rights,
+       here.begin_seq, here.left_out, here.checkpoint_seq, here.pruned_seq, here.flushed_seq,
+       here.compaction_wanted, here.fence, here.chat_type
+  FROM here
+  LEFT JOIN shown ON true
+  -- The limit keeps the planner from reading the whole table once instead of one row for each line.
+  LEFT JOIN LATERAL (SELECT sender_name, sender_id, rights FROM inbox
+                      WHERE inbox.message_id = shown.message_id AND shown.kind = 'user'
+                      LIMIT 1) AS inbox ON true
+ ORDER BY shown.seq DESC;
 
 -- name: lines
 -- A conversation as people see it: what they said, and what was delivered to them. Newest first.
 (SELECT entry.seq, 'said' AS kind, entry.text, entry.created_at AS at, entry.message_id,
-        entry.turn_id, '{}'::text[] AS tools, false AS interrupted, inbox.dedupe_key
+        entry.turn_id, '{}'::text[] AS tools, false AS interrupted,
+        coalesce(inbox.dedupe_key, '') AS dedupe_key
    FROM entry
-   JOIN inbox ON inbox.message_id = entry.message_id
+   LEFT JOIN inbox ON inbox.message_id = entry.message_id
   WHERE entry.session_id = $1 AND entry.kind = 'user' AND entry.seq > $2 AND entry.seq < $3
+    AND entry.disposition <> 'summarized'
   ORDER BY entry.seq DESC
   LIMIT $4)
 UNION ALL
@@ -51,7 +78,7 @@ ORDER BY id;
 -- name: session
 SELECT session.id, session.key, session.created_at, session.last_active_at, session.mode,
        session.debounce_ms, session.debounce_window, session.cap, session.drop,
-       session.chat_type, session.sends, session.model, session.prompt_tokens,
+       session.chat_type, session.sends, session.model, session.time_zone, session.prompt_tokens,
        session.completion_tokens, session.cached_tokens,
        (SELECT count(*) FROM inbox
          WHERE inbox.session_id = session.id
@@ -64,7 +91,7 @@ SELECT session.id, session.key, session.created_at, session.last_active_at, sess
 -- name: sessions
 SELECT session.id, session.channel, session.account, session.chat, session.thread,
        session.created_at, session.last_active_at, session.mode, session.model,
-       session.prompt_tokens, session.completion_tokens, session.cached_tokens, session.messages,
+       session.model_pinning, session.prompt_tokens, session.completion_tokens, session.cached_tokens, session.messages,
        session.opened_by,
        (SELECT count(*) FROM inbox
          WHERE inbox.session_id = session.id
@@ -72,6 +99,7 @@ SELECT session.id, session.channel, session.account, session.chat, session.threa
        EXISTS (SELECT FROM turn
                 WHERE turn.session_id = session.id AND turn.state = 'running') AS running
   FROM session
+ WHERE session.archived_at IS NULL AND (session.last_seq > session.removed_seq OR session.last_seq = 0)
  ORDER BY session.last_active_at DESC
  LIMIT $1;
 
@@ -80,14 +108,16 @@ SELECT session.id, session.channel, session.account, session.chat, session.threa
 WITH given AS (
     SELECT *
       FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[],
-                  $8::text[], $9::text[])
+                  $8::text[], $9::text[], $10::text[])
            WITH ORDINALITY
         AS row(session_id, session_key, tenant, agent, channel, account, chat, thread, opened_by,
-               ord)
+               chat_type, ord)
 ), opened AS (
-    INSERT INTO session (id, key, tenant, agent, channel, account, chat, thread, opened_by)
+    INSERT INTO session (id, key, tenant, agent, channel, account, chat, thread, opened_by,
+                         chat_type)
     SELECT DISTINCT ON (session_id)
-           session_id, session_key, tenant, agent, channel, account, chat, thread, opened_by
+           session_id, session_key, tenant, agent, channel, account, chat, thread, opened_by,
+           chat_type
       FROM given
      ORDER BY session_id, ord
         ON CONFLICT DO NOTHING
@@ -98,23 +128,30 @@ SELECT ord FROM given;
 -- Group commit, of one command per session at a time. A command is one effect: that it came in
 -- (once, however often it is repeated), what it changes, and what is answered. `stop` also takes
 -- back what waits and asks the running turn to end; the request outlives the process that should
--- hear it.
+-- hear it. What a `reset` asks is the message that came in, and waits.
 WITH given AS (
     SELECT *
       FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[],
-                  $8::text[], $9::uuid[], $10::text[], $11::text[], $12::text[], $13::text[],
-                  $14::text[], $15::integer[], $16::text[], $17::integer[], $18::text[],
-                  $19::text[], $20::boolean[], $21::text[], $22::uuid[])
+                  $8::text[], $9::text[], $10::text[], $11::uuid[], $12::text[], $13::text[],
+                  $14::text[], $15::text[], $16::text[], $17::integer[], $18::text[],
+                  $19::integer[], $20::text[], $21::text[], $22::boolean[], $23::text[], $24::text[],
+                  $25::text[], $26::text[], $27::uuid[])
            WITH ORDINALITY
-        AS row(message_id, session_id, channel, account, sender_id, sender_name, rights, text,
-               correlation_id, origin, dedupe_key, chat_type, change, mode, debounce_ms,
-               debounce_window, cap, drop, model, sends, reply, delivery_id, ord)
+        AS row(message_id, session_id, channel, account, chat, thread, sender_id, sender_name,
+               rights, text, correlation_id, origin, dedupe_key, chat_type, change, mode,
+               debounce_ms, debounce_window, cap, drop, model, sends, focus, time_zone, asks, reply,
+               delivery_id, ord)
 ), fresh AS (
-    INSERT INTO inbox (message_id, session_id, channel, account, dedupe_key, sender_id, sender_name,
-                       rights, text, correlation_id, origin, trigger_type, state, outcome)
-    SELECT message_id, session_id, channel, account, dedupe_key, sender_id, sender_name,
-           rights, text, correlation_id, origin, 'command', 'done', 'command'
+    INSERT INTO inbox (message_id, session_id, channel, account, chat, thread, dedupe_key, sender_id,
+                       sender_name, rights, text, correlation_id, origin, trigger_type, state,
+                       outcome)
+    SELECT message_id, session_id, given.channel, given.account, given.chat, given.thread,
+           dedupe_key, sender_id, sender_name, rights, coalesce(asks, text), correlation_id, origin,
+           CASE WHEN asks IS NULL THEN 'command' ELSE 'message' END,
+           CASE WHEN asks IS NULL OR NOT session.sends THEN 'done' ELSE 'waiting' END,
+           CASE WHEN asks IS NULL THEN 'command' WHEN NOT session.sends THEN 'muted' END
       FROM given
+      JOIN session ON session.id = given.session_id
      ORDER BY ord
         ON CONFLICT (channel, account, dedupe_key) DO NOTHING
     RETURNING message_id, session_id
@@ -148,13 +185,22 @@ WITH given AS (
            drop = CASE doing.change WHEN 'queue' THEN doing.drop ELSE session.drop END,
            sends = CASE doing.change WHEN 'send' THEN doing.sends ELSE session.sends END,
            model = CASE doing.change WHEN 'model' THEN doing.model ELSE session.model END,
+           model_pinning = CASE WHEN doing.change = 'model' AND doing.model IS NULL THEN 'prefer'
+                                ELSE session.model_pinning END,
+           time_zone = CASE doing.change WHEN 'timezone' THEN doing.time_zone
+                                         ELSE session.time_zone END,
+           begun_at = CASE doing.change WHEN 'reset' THEN now() ELSE session.begun_at END,
+           archived_at = NULL,
+           compaction_wanted = CASE doing.change WHEN 'compact' THEN doing.focus
+                                                 WHEN 'reset' THEN NULL
+                                                 ELSE session.compaction_wanted END,
            prompt_tokens = CASE doing.change WHEN 'reset' THEN 0 ELSE session.prompt_tokens END,
            completion_tokens = CASE doing.change WHEN 'reset' THEN 0
                                                  ELSE session.completion_tokens END,
            cached_tokens = CASE doing.change WHEN 'reset' THEN 0 ELSE session.cached_tokens END
       FROM doing
      WHERE session.id = doing.session_id
-    RETURNING session.id AS session_id, session.last_seq, session.chat, session.thread
+    RETURNING session.id AS session_id, session.last_seq
 ), written AS (
     INSERT INTO entry (session_id, seq, kind, text, message_id)
     SELECT session_id, last_seq, 'notice', reply, delivery_id
@@ -163,8 +209,8 @@ WITH given AS (
 ), posted AS (
     INSERT INTO outbox (delivery_id, session_id, seq, channel, account, chat, thread, kind, text,
                         state)
-    SELECT delivery_id, session_id, last_seq, channel, account, changed.chat, changed.thread,
-           'notice', reply, 'pending'
+    SELECT delivery_id, session_id, last_seq, channel, account, chat, thread, 'notice', reply,
+           'pending'
       FROM doing
       JOIN changed USING (session_id)
     RETURNING delivery_id, seq, created_at
@@ -179,9 +225,23 @@ SELECT given.ord, coalesce(posted.seq, outbox.seq) AS seq,
   LEFT JOIN inbox AS known ON known.channel = given.channel AND known.account = given.account
                           AND known.dedupe_key = given.dedupe_key;
 
+-- name: choose_model
+-- Group commit.
+WITH given AS (
+    SELECT *
+      FROM unnest($1::uuid[], $2::text[], $3::text[]) WITH ORDINALITY
+        AS row(session_id, model, pinning, ord)
+)
+UPDATE session
+   SET model = given.model, model_pinning = given.pinning
+  FROM given
+ WHERE session.id = given.session_id
+RETURNING given.ord;
+
 -- name: stop_what_began
 -- Group commit. When a turn begins on another node in the very moment of a stop, neither statement
--- sees the other's effect. A running turn that is about nothing newer than the stop ends with it.
+-- sees the other's effect. A running turn that is about nothing newer than the stop ends with it; one
+-- about what was said behind `/new` is newer.
 WITH given AS (
     SELECT *
       FROM unnest($1::uuid[], $2::uuid[]) WITH ORDINALITY AS row(session_id, message_id, ord)
@@ -192,7 +252,7 @@ UPDATE turn
   JOIN inbox AS stop USING (message_id)
  WHERE turn.session_id = given.session_id AND turn.state = 'running'
    AND NOT EXISTS (SELECT FROM inbox AS asked
-                    WHERE asked.turn_id = turn.id AND asked.id > stop.id)
+                    WHERE asked.turn_id = turn.id AND asked.id >= stop.id)
 RETURNING given.ord;
 
 -- name: post
@@ -200,8 +260,10 @@ RETURNING given.ord;
 -- transcript and a delivery. The same delivery id is the same word.
 WITH given AS (
     SELECT *
-      FROM unnest($1::uuid[], $2::uuid[], $3::text[]) WITH ORDINALITY
-        AS row(delivery_id, session_id, text, ord)
+      FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::text[],
+                  $7::text[])
+           WITH ORDINALITY
+        AS row(delivery_id, session_id, text, channel, account, chat, thread, ord)
 ), fresh AS (
     SELECT * FROM given
      WHERE NOT EXISTS (SELECT FROM outbox WHERE outbox.delivery_id = given.delivery_id)
@@ -211,11 +273,10 @@ WITH given AS (
       FROM fresh
 ), numbered AS (
     UPDATE session
-       SET last_seq = session.last_seq + placed.total
+       SET last_seq = session.last_seq + placed.total, archived_at = NULL
       FROM placed
      WHERE session.id = placed.session_id AND placed.nth = 1
-    RETURNING session.id AS session_id, session.last_seq - placed.total AS base, session.channel,
-              session.account, session.chat, session.thread
+    RETURNING session.id AS session_id, session.last_seq - placed.total AS base
 ), written AS (
     INSERT INTO entry (session_id, seq, kind, text, message_id)
     SELECT session_id, base + nth, 'notice', text, delivery_id

@@ -9,11 +9,21 @@ from typing import Literal
 from uuid import UUID, uuid4
 
 import msgspec
+from msgspec.structs import astuple
 
-from opencraw.contract import Envelope, Line, Waiting
+from opencraw.contract import ChatType, Envelope, Line, Waiting
 from opencraw.errors import Unavailable
 from opencraw.model import Thinking, ToolCall
-from opencraw.sessions.change import Change, ChooseModel, ChooseQueue, Reset, Speak, Stop
+from opencraw.sessions.change import (
+    Change,
+    ChooseModel,
+    ChooseQueue,
+    ChooseTimeZone,
+    Compact,
+    Reset,
+    Speak,
+    Stop,
+)
 from opencraw.sessions.choice import QueueChoice
 from opencraw.sessions.keys import AGENT, Conversation, reply_id
 from opencraw.store.database import Database, Record
@@ -24,6 +34,10 @@ SQL = load("opencraw.sessions", "sessions.sql")
 
 #: So many of the messages that gave up their places are shown.
 MOST_OVERFLOWED = 100
+#: Beyond every line.
+NO_END = 2**62
+#: What some change sets, in the order in which `answer_command` takes it.
+_SETS = ("model", "sends", "focus", "time_zone", "asks")
 _tool_calls = msgspec.json.Decoder(tuple[ToolCall, ...])
 _thinking = msgspec.json.Decoder(tuple[Thinking, ...])
 
@@ -49,6 +63,12 @@ class Entry(msgspec.Struct, frozen=True):
     covers: int | None = None
     #: Of recalled memories: which.
     items: tuple[UUID, ...] = ()
+    #: Of what somebody said: who, under a name of his own choice, and with which rights. Both are
+    #: empty where that is not known.
+    speaker: str = ""
+    rights: str = ""
+    #: When it was written down.
+    at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +77,8 @@ class View:
 
     #: Prompts begin after this entry.
     begin_seq: int = 0
+    #: Something came before it and is not shown, other than by a person's wish to begin anew.
+    left_out: bool = False
     #: The entry that sums up what came before; 0 is none.
     checkpoint_seq: int = 0
     #: Up to this entry results of tools are shown short, and recalled memories not at all.
@@ -67,11 +89,14 @@ class View:
     compaction_wanted: str | None = None
     #: Part of the marks around what others wrote.
     fence: str = ""
+    #: Who listens there; None is not known.
+    chat_type: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Transcript:
-    """A conversation read back for a model: its entries in view, oldest first."""
+    """A conversation read back for a model: its entries in view, oldest first. The entry that sums
+    up what came before is among them, wherever prompts begin."""
 
     view: View
     entries: Sequence[Entry]
@@ -96,6 +121,8 @@ class Session:
     cached_tokens: int
     waiting: int
     running: bool
+    #: None follows the configuration.
+    time_zone: str | None = None
 
 
 class _Remembered:
@@ -151,9 +178,8 @@ class Sessions:
         if not records:
             return Transcript(View(), ())
         view = _view(records[0])
-        fresh = [_entry(record) for record in reversed(records) if record["seq"] is not None]
-        seen = [entry for entry in known if entry.seq > view.begin_seq]
-        entries = [*seen, *fresh][-limit:]
+        fresh = [entry_of(record) for record in reversed(records) if record["seq"] is not None]
+        entries = _in_view([*known, *fresh], view, limit)
         self._read.put(session, entries)
         return Transcript(view, entries)
 
@@ -161,7 +187,7 @@ class Sessions:
         self, session: UUID, *, before: int | None, after: int, limit: int
     ) -> Sequence[Line]:
         """What people saw: the newest `limit` lines with `after < seq < before`, oldest first."""
-        end = before if before is not None else 2**62
+        end = before if before is not None else NO_END
         records = await self._database.fetch(SQL.lines, session, after, end, limit)
         return [Line(**{**record, "tools": tuple(record["tools"])}) for record in reversed(records)]
 
@@ -188,11 +214,13 @@ class Sessions:
         """The conversations that were active last, newest first."""
         return await self._database.fetch(SQL.sessions, limit)
 
-    async def open(self, here: Conversation, *, opened_by: str) -> None:
-        """Make the session unless it is there. Who listens there is told by the first message."""
-        address = here.address
-        row = (here.id, here.key, here.tenant, AGENT, address.channel, address.account,
-               address.chat, address.thread, opened_by)  # fmt: skip
+    async def open(
+        self, here: Conversation, *, opened_by: str, chat_type: ChatType | None = None
+    ) -> None:
+        """Make the session unless it is there. Where nobody knows who listens, None, the first
+        message will tell."""
+        row = (here.id, here.key, here.tenant, AGENT, *astuple(here.address), opened_by,
+               chat_type)  # fmt: skip
         await self._database.commit(SQL.open_session, row)
 
     async def answer_command(
@@ -216,6 +244,8 @@ class Sessions:
                 session,
                 envelope.address.channel,
                 envelope.address.account,
+                envelope.address.chat,
+                envelope.address.thread,
                 envelope.sender.id,
                 storable(envelope.sender.name),
                 envelope.sender.rights.value,
@@ -235,10 +265,18 @@ class Sessions:
             await self._database.commit(SQL.stop_what_began, (session, record["message_id"]))
         return _notice(record, delivery_id, reply), record["message_id"]
 
-    async def post(self, session: UUID, text: str, *, patience: float) -> Line:
+    def forget(self, session: UUID) -> None:
+        """Remember no more of what was read of a conversation: it was removed."""
+        self._read.take(session)
+
+    async def choose_model(self, session: UUID, label: str | None, pinning: str) -> None:
+        """Have this model answer from the next turn on; None is the default one."""
+        await self._database.commit(SQL.choose_model, (session, label, pinning))
+
+    async def post(self, here: Conversation, text: str, *, patience: float) -> Line:
         """Add a notice and its delivery. The session must be there."""
         delivery_id = uuid4()
-        row = (delivery_id, session, text)
+        row = (delivery_id, here.id, text, *astuple(here.address))
         try:
             record = await self._database.commit(SQL.post, row, patience=patience)
         except Unavailable as error:
@@ -253,20 +291,25 @@ class Sessions:
 
 def _columns(change: Change | None) -> tuple[object, ...]:
     """A change as `answer_command` reads it: what it is, then all that some change sets."""
-    nothing = QueueChoice().columns
+    kind, queue, sets = "", QueueChoice(), dict[str, object]()
     match change:
         case None:
-            return ("", *nothing, None, None)
-        case Reset():
-            return ("reset", *nothing, None, None)
+            pass
+        case Reset(asks):
+            kind, sets = "reset", {"asks": storable(asks) or None}
         case Stop():
-            return ("stop", *nothing, None, None)
+            kind = "stop"
         case ChooseQueue(choice):
-            return ("queue", *choice.columns, None, None)
+            kind, queue = "queue", choice
         case ChooseModel(label):
-            return ("model", *nothing, label, None)
+            kind, sets = "model", {"model": label}
         case Speak(sends):
-            return ("send", *nothing, None, sends)
+            kind, sets = "send", {"sends": sends}
+        case Compact(focus):
+            kind, sets = "compact", {"focus": focus}
+        case ChooseTimeZone(name):
+            kind, sets = "timezone", {"time_zone": name}
+    return (kind, *queue.columns, *(sets.get(column) for column in _SETS))
 
 
 def _notice(record: Record, delivery_id: UUID, text: str) -> Line:
@@ -274,17 +317,13 @@ def _notice(record: Record, delivery_id: UUID, text: str) -> Line:
 
 
 def _view(record: Record) -> View:
-    return View(
-        begin_seq=max(record["begin_seq"], record["reset_seq"]),
-        # What was summed up before the conversation began anew is none of its business.
-        checkpoint_seq=(
-            record["checkpoint_seq"] if record["checkpoint_seq"] > record["reset_seq"] else 0
-        ),
-        pruned_seq=record["pruned_seq"],
-        flushed_seq=record["flushed_seq"],
-        compaction_wanted=record["compaction_wanted"],
-        fence=record["fence"],
-    )
+    return View(**{field.name: record[field.name] for field in fields(View)})
+
+
+def _in_view(entries: Sequence[Entry], view: View, limit: int) -> list[Entry]:
+    """The newest `limit` entries in view, and what sums up the beginning if that lies before it."""
+    earlier = [each for each in entries if each.seq == view.checkpoint_seq <= view.begin_seq]
+    return [*earlier, *[each for each in entries if each.seq > view.begin_seq][-limit:]]
 
 
 def _session(record: Record) -> Session:
@@ -292,7 +331,8 @@ def _session(record: Record) -> Session:
     return Session(**own, choice=QueueChoice.of(record))
 
 
-def _entry(record: Record) -> Entry:
+def entry_of(record: Record) -> Entry:
+    """A line as `transcript` and its like return it."""
     calls, thinking = record["tool_calls"], record["thinking"]
     return Entry(
         seq=record["seq"],
@@ -310,4 +350,7 @@ def _entry(record: Record) -> Entry:
         interrupted=record["interrupted"],
         covers=record["covers"],
         items=tuple(record["items"] or ()),
+        speaker=record["speaker"],
+        rights=record["rights"],
+        at=record["at"],
     )

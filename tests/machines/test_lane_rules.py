@@ -10,6 +10,7 @@ from typing import get_args
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from opencraw.contract import Address
 from opencraw.queue.modes import (
     MOST_WINDOWS,
     PASTE_SECONDS,
@@ -21,13 +22,23 @@ from opencraw.queue.modes import (
     overflow,
 )
 from opencraw.queue.rules import LaneRules
+from opencraw.sessions.voice import Voice
 from opencraw.settings import DebounceWindow, Drop, Mode
 
 #: Platforms cut at thousands of characters; here a text is cut or it is not.
 CUT = 10
 
-#: Whoever writes does so with the same rights every time.
-RIGHTS = {"ann": "owner", "bob": "owner", "gus": "guest"}
+HERE, ELSEWHERE = Address("test", "account", "here"), Address("test", "account", "elsewhere")
+
+#: Whoever writes does so with the same voice every time.
+VOICES = {
+    "ann": Voice("owner", HERE),
+    "bob": Voice("owner", HERE),
+    "eve": Voice("owner", ELSEWHERE),
+    "gus": Voice("guest", HERE),
+}
+
+voices = st.sampled_from(sorted(set(VOICES.values()), key=repr))
 
 all_rules = st.builds(
     LaneRules,
@@ -49,13 +60,13 @@ gaps = st.one_of(
 @st.composite
 def lanes(draw: st.DrawFn, least: int = 0) -> tuple[Arrival, ...]:
     """Messages that wait, oldest first. The clock may have gone back since they came."""
-    said = st.tuples(st.sampled_from(sorted(RIGHTS)), st.sampled_from([1, CUT]), gaps)
+    said = st.tuples(st.sampled_from(sorted(VOICES)), st.sampled_from([1, CUT]), gaps)
     written = draw(st.lists(said, min_size=least, max_size=12))
     age = draw(st.one_of(gaps, st.floats(-5.0, 0.0)))
     first = draw(st.integers(1, 2**60))
     arrivals: list[Arrival] = []
     for place, (sender, size, gap) in enumerate(reversed(written)):
-        arrivals.append(Arrival(first - 2 * place, RIGHTS[sender], age, sender, size))
+        arrivals.append(Arrival(first - 2 * place, VOICES[sender], age, sender, size))
         age += gap
     return tuple(reversed(arrivals))
 
@@ -99,14 +110,14 @@ def pastes(rules: LaneRules, arrivals: Sequence[Arrival]) -> list[set[int]]:
 
 
 @given(all_rules, lanes(least=1))
-def test_every_lane_goes_on_in_time_and_takes_the_oldest_of_one_kind_of_sender(
+def test_every_lane_goes_on_in_time_and_takes_the_oldest_of_one_voice(
     rules: LaneRules, arrivals: tuple[Arrival, ...]
 ) -> None:
     start = in_time(rules, arrivals)
     gone = start.supersedes + start.takes
     assert start.takes, "a turn answers somebody"
     assert gone == tuple(each.id for each in arrivals[: len(gone)]), "in order, from the oldest"
-    assert len({each.rights for each in arrivals[: len(gone)]}) == 1
+    assert len({each.voice for each in arrivals[: len(gone)]}) == 1
     assert start.dropped == len(start.supersedes)
     if rules.mode in ("collect", "followup"):
         assert not start.supersedes
@@ -134,25 +145,25 @@ def test_a_turn_takes_as_much_as_its_mode_says(
 ) -> None:
     rules = replace(rules, splits_at=None)
     start = in_time(rules, arrivals)
-    kind = [each.rights == arrivals[0].rights for each in arrivals]
+    kind = [each.voice == arrivals[0].voice for each in arrivals]
     burst = kind.index(False) if False in kind else len(kind)
     assert len(start.takes) == (burst if rules.mode == "collect" else 1)
     assert len(start.takes) + len(start.supersedes) == (1 if rules.mode == "followup" else burst)
     assert start.collected == (burst if rules.mode == "collect" and burst > 1 else 0)
 
 
-@given(all_rules, st.sampled_from(["owner", "guest"]), lanes())
-def test_a_turn_hears_only_those_of_its_own_rights_and_overtakes_nobody(
-    rules: LaneRules, rights: str, arrivals: tuple[Arrival, ...]
+@given(all_rules, voices, lanes())
+def test_a_turn_hears_only_its_own_voice_and_overtakes_nobody(
+    rules: LaneRules, voice: Voice, arrivals: tuple[Arrival, ...]
 ) -> None:
-    taken = heard(rules.mode, rights, arrivals)
+    taken = heard(rules.mode, voice, arrivals)
     assert taken == tuple(each.id for each in arrivals[: len(taken)])
-    assert all(each.rights == rights for each in arrivals[: len(taken)])
+    assert all(each.voice == voice for each in arrivals[: len(taken)])
     rest = arrivals[len(taken) :]
     if rules.mode != "steer":
         assert not taken
     elif rest:
-        assert rest[0].rights != rights, "whoever may be heard is heard"
+        assert rest[0].voice != voice, "whoever may be heard is heard"
 
 
 @given(all_rules, lanes())
@@ -167,10 +178,10 @@ def test_a_full_lane_keeps_exactly_as_many_as_may_wait(
     ids = [each.id for each in arrivals]
     staying = [each for each in ids if each not in leaving.ids]
     assert len(staying) == rules.cap
-    owners = [each.id for each in arrivals if each.rights == "owner"]
+    owners = [each.id for each in arrivals if each.voice.rights == "owner"]
     assert len(set(owners) & set(staying)) == min(len(owners), rules.cap), "guests give way"
     for kind in ("owner", "guest"):
-        alike = [each.id for each in arrivals if each.rights == kind]
+        alike = [each.id for each in arrivals if each.voice.rights == kind]
         kept = [each for each in alike if each in staying]
         first_or_last = (
             alike[: len(kept)] if rules.drop == "newest" else alike[len(alike) - len(kept) :]
@@ -182,9 +193,9 @@ def test_a_full_lane_keeps_exactly_as_many_as_may_wait(
     assert overflow(rules, rest) is None, "it is full no more"
 
 
-@given(all_rules, st.sampled_from(["owner", "guest"]), lanes(), st.integers(-1000, 1000))
+@given(all_rules, voices, lanes(), st.integers(-1000, 1000))
 def test_nothing_depends_on_the_ids_themselves(
-    rules: LaneRules, rights: str, arrivals: tuple[Arrival, ...], by: int
+    rules: LaneRules, voice: Voice, arrivals: tuple[Arrival, ...], by: int
 ) -> None:
     moved = tuple(replace(each, id=each.id + by) for each in arrivals)
 
@@ -195,7 +206,7 @@ def test_nothing_depends_on_the_ids_themselves(
     if isinstance(turn, Start):
         turn = replace(turn, takes=back(turn.takes), supersedes=back(turn.supersedes))
     assert turn == next_turn(rules, arrivals)
-    assert back(heard(rules.mode, rights, moved)) == heard(rules.mode, rights, arrivals)
+    assert back(heard(rules.mode, voice, moved)) == heard(rules.mode, voice, arrivals)
     leaving = overflow(rules, moved)
     if leaving is not None:
         leaving = replace(leaving, ids=back(leaving.ids))
@@ -210,5 +221,5 @@ def test_whoever_never_stops_is_answered_too(rules: LaneRules, gap: float, size:
     arrivals: tuple[Arrival, ...] = ()
     while not isinstance(next_turn(rules, arrivals), Start):
         assert not arrivals or arrivals[0].age <= longest, "nobody is answered"
-        next_one = Arrival(len(arrivals) + 1, "owner", 0.0, "ann", size)
+        next_one = Arrival(len(arrivals) + 1, VOICES["ann"], 0.0, "ann", size)
         arrivals = (*older(arrivals, gap), next_one)

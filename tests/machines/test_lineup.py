@@ -15,6 +15,7 @@ from opencraw.queue.pools import Pool
 from opencraw.queue.rules import LaneRules
 from opencraw.worker.lanes import Aside, Claiming, Idle, InLine, Lane, Lineup, Working
 from opencraw.worker.running import Running
+from tests.fixtures.core import voice
 
 BUDGETS = {Pool.INTERACTIVE: 2, Pool.BACKGROUND: 1}
 RULES = LaneRules("steer")
@@ -62,7 +63,7 @@ class LineupMachine(RuleBasedStateMachine):
         lane, known = self._made(session)
         lane.wants = known.wants = pool
         if isinstance(lane.state, Claiming):
-            lane.state.spoken.append("owner")
+            lane.state.spoken.append(voice())
             known.spoken += 1
             return
         lane.counts(lane.waiting + 1)

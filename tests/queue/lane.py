@@ -9,7 +9,7 @@ from opencraw.contract import Receipt, Rights
 from opencraw.model import ToolCall, Usage
 from opencraw.queue.inbox import Inbox, Lane, Message
 from opencraw.queue.modes import Start
-from opencraw.queue.turns import Settlement, TranscriptLine, Turn, Turns
+from opencraw.queue.turns import Marks, Settlement, TranscriptLine, Turn, Turns
 from opencraw.store.database import Database, Record
 from tests.fixtures.core import MODEL, accept, address, envelope, session_of
 
@@ -58,9 +58,12 @@ async def start(turns: Turns, turn: Turn, lane: Lane, decision: Start) -> bool:
 
 
 async def write(turns: Turns, turn: Turn, verb: str) -> object:
-    """Advance the turn by a step, or settle it."""
+    """Advance the turn by a step, move its conversation's marks, or settle it."""
     if verb == "settle":
         return await turns.settle(turn, DONE)
+    if verb == "move":
+        await turns.move(turn, Marks(1, 1, "a summary"), Usage(9, 8, 7))
+        return None
     waiting = await Inbox(turns._database).waiting([turn.session_id])
     hears = ids(waiting[0].messages) if waiting else (2,)
     return await turns.advance(turn, [STEP], usage=Usage(9, 8, 7), hears=hears)

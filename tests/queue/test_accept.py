@@ -14,7 +14,7 @@ from opencraw.queue.modes import Overflow
 from opencraw.sessions.keys import Conversation, session_id, session_key
 from opencraw.store.database import Database
 from tests.faults.proxy import PostgresProxy
-from tests.fixtures.core import accept, envelope, session_of
+from tests.fixtures.core import accept, address, envelope, session_of
 from tests.queue.lane import count, ids, lane_of, say
 
 
@@ -108,7 +108,7 @@ async def test_taking_a_message_back_tells_from_where(
     receipts = await say(inbox, "one", "two", "three")
     lane = await lane_of(inbox)
     leaving = Overflow(ids(lane.messages)[:1], summarized=True)
-    await inbox.give_up_places(session_of(), leaving, "")
+    await inbox.give_up_places(session_of(), leaving, address(), "full")
     overflowed, waits, last = (receipt.message_id for receipt in receipts)
     assert await inbox.withdraw(session_of(), overflowed) == "overflowed"
     assert await inbox.withdraw(session_of(), waits) == "waiting"
@@ -126,7 +126,8 @@ async def test_deciding_about_long_texts_does_not_take_reading_them(inbox: Inbox
     ]  # fmt: skip
     assert [each.size for each in lane.arrivals] == [100_000, 10]
     [late, early] = ids(lane.messages)[::-1]
-    assert await inbox.texts([late, early]) == ["x" * 100_000, "ü" * 10]
+    said = await inbox.texts([late, early])
+    assert [each.text for each in said] == ["x" * 100_000, "ü" * 10]
     assert await inbox.texts([]) == []
 
 
@@ -164,7 +165,8 @@ async def test_odd_texts_are_kept_as_far_as_postgres_can(
 ) -> None:
     await say(inbox, text, "and one more")
     lane = await lane_of(inbox)
-    assert await inbox.texts(ids(lane.messages)) == [stored, "and one more"]
+    said = await inbox.texts(ids(lane.messages))
+    assert [each.text for each in said] == [stored, "and one more"]
     assert (lane.messages[0].beginning, lane.messages[0].size) == (stored[:160], len(stored))
 
 

@@ -142,8 +142,9 @@ async def test_the_database_itself_refuses_a_second_running_turn(
     with pytest.raises(asyncpg.UniqueViolationError, match="one_running_turn_per_lane"):
         await execute(
             "INSERT INTO turn (id, session_id, state, owner, correlation_id, origin, trigger_type,"
-            " rights, model) SELECT gen_random_uuid(), session_id, 'running', owner,"
-            " correlation_id, origin, trigger_type, rights, model FROM turn"
+            " rights, model, channel, account, chat, thread)"
+            " SELECT gen_random_uuid(), session_id, 'running', owner, correlation_id, origin,"
+            "        trigger_type, rights, model, channel, account, chat, thread FROM turn"
         )
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from opencraw.errors import Fenced
 from opencraw.queue.nodes import Node
-from opencraw.queue.turns import Turns
+from opencraw.queue.turns import Marks, Turns
 from opencraw.store.database import Database
 from tests.queue.lane import (
     DONE,
@@ -27,7 +27,7 @@ from tests.queue.lane import (
 @pytest.mark.parametrize(
     "stranger", [{"owner": uuid4()}, {"attempt": 2}, {"attempt": 0}, {"writes": 5}, {"id": uuid4()}]
 )
-@pytest.mark.parametrize("verb", ["advance", "settle"])
+@pytest.mark.parametrize("verb", ["advance", "move", "settle"])
 async def test_only_the_owner_of_an_attempt_writes_and_only_in_order(
     database: Database, turns: Turns, stranger: dict[str, object], verb: str
 ) -> None:
@@ -41,7 +41,7 @@ async def test_only_the_owner_of_an_attempt_writes_and_only_in_order(
     assert await turns.settle(turn, DONE)
 
 
-@pytest.mark.parametrize("verb", ["advance", "settle"])
+@pytest.mark.parametrize("verb", ["advance", "move", "settle"])
 async def test_a_turn_that_ended_takes_no_more_writes(
     database: Database, turns: Turns, verb: str
 ) -> None:
@@ -64,6 +64,8 @@ async def test_a_taken_over_turn_fences_its_former_owner(database: Database, tur
     assert (theirs.owner, theirs.attempt) == (other.node, 2)
     with pytest.raises(Fenced):
         await turns.advance(turn, [RESULT])
+    with pytest.raises(Fenced):
+        await turns.move(turn, Marks(begin_seq=1, checkpoint="a summary"))
     with pytest.raises(Fenced):
         await turns.settle(turn, DONE)
     await other.settle(theirs, DONE)

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from opencraw.contract import Address
 from opencraw.queue.modes import (
     MOST_WINDOWS,
     PASTE_SECONDS,
@@ -20,18 +21,24 @@ from opencraw.queue.modes import (
     overflow,
 )
 from opencraw.queue.rules import LaneRules
+from opencraw.sessions.voice import Voice
 from opencraw.settings import DebounceWindow, Drop, Mode
 
 MODES: tuple[Mode, ...] = get_args(Mode)
 SPLITS_AT = 4096
 
 
-def lane(rights: str, *, ages: tuple[float, ...] | None = None) -> tuple[Arrival, ...]:
-    """A lane in which one message waits per letter: o is the owner's, g a guest's."""
-    names = {"o": "owner", "g": "guest"}
+HERE, ELSEWHERE = Address("test", "account", "here"), Address("test", "account", "elsewhere")
+OWNER = Voice("owner", HERE)
+VOICES = {"o": OWNER, "g": Voice("guest", HERE), "e": Voice("owner", ELSEWHERE)}
+
+
+def lane(voices: str, *, ages: tuple[float, ...] | None = None) -> tuple[Arrival, ...]:
+    """A lane in which one message waits per letter: o is the owner's, g a guest's, and e the
+    owner's from another address."""
     return tuple(
-        Arrival(number, names[letter], ages[number - 1] if ages else 10.0)
-        for number, letter in enumerate(rights, 1)
+        Arrival(number, VOICES[letter], ages[number - 1] if ages else 10.0)
+        for number, letter in enumerate(voices, 1)
     )
 
 
@@ -46,12 +53,18 @@ def lane(rights: str, *, ages: tuple[float, ...] | None = None) -> tuple[Arrival
         ("steer", "ooo", Start(takes=(3,), supersedes=(1, 2))),
         ("interrupt", "o", Start(takes=(1,))),
         ("interrupt", "ooo", Start(takes=(3,), supersedes=(1, 2))),
-        # What one may ask, another may not: the leading messages of equal rights are a turn.
+        # What one may ask, another may not, and an answer goes where it was asked for: the leading
+        # messages of one voice are a turn.
         ("collect", "oogo", Start(takes=(1, 2), collected=2)),
         ("collect", "goo", Start(takes=(1,))),
         ("followup", "ogo", Start(takes=(1,))),
         ("steer", "oogo", Start(takes=(2,), supersedes=(1,))),
         ("interrupt", "ggo", Start(takes=(2,), supersedes=(1,))),
+        ("collect", "ooeo", Start(takes=(1, 2), collected=2)),
+        ("collect", "eeg", Start(takes=(1, 2), collected=2)),
+        ("followup", "eoo", Start(takes=(1,))),
+        ("steer", "ooe", Start(takes=(2,), supersedes=(1,))),
+        ("interrupt", "eoe", Start(takes=(1,))),
     ],
 )
 def test_what_an_idle_lane_does_next(mode: Mode, waiting: str, decision: Start) -> None:
@@ -62,7 +75,7 @@ def test_what_an_idle_lane_does_next(mode: Mode, waiting: str, decision: Start) 
 @pytest.mark.parametrize("mode", MODES)
 def test_an_empty_lane_has_nothing_to_do(mode: Mode) -> None:
     assert next_turn(LaneRules(mode, debounce_ms=1000), ()) is None
-    assert heard(mode, "owner", ()) == ()
+    assert heard(mode, OWNER, ()) == ()
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -112,7 +125,7 @@ def test_whoever_never_stops_is_answered_too(mode: Mode) -> None:
 def parts(*said: tuple[str, float, int]) -> tuple[Arrival, ...]:
     """A lane of messages: who wrote, how long ago, and how much."""
     return tuple(
-        Arrival(number, "owner", age, sender, size)
+        Arrival(number, OWNER, age, sender, size)
         for number, (sender, age, size) in enumerate(said, 1)
     )
 
@@ -230,28 +243,30 @@ def test_what_a_message_does_to_a_running_turn(mode: Mode, meeting: Meeting) -> 
 
 
 @pytest.mark.parametrize(
-    ("mode", "rights", "waiting", "ids"),
+    ("mode", "voice", "waiting", "ids"),
     [
-        ("steer", "owner", "ooo", (1, 2, 3)),
-        ("steer", "owner", "oog", (1, 2)),
-        ("steer", "owner", "goo", ()),
-        ("steer", "guest", "goo", (1,)),
-        ("steer", "guest", "o", ()),
-        ("followup", "owner", "o", ()),
-        ("collect", "owner", "o", ()),
-        ("interrupt", "owner", "o", ()),
+        ("steer", "o", "ooo", (1, 2, 3)),
+        ("steer", "o", "oog", (1, 2)),
+        ("steer", "o", "goo", ()),
+        ("steer", "o", "oeo", (1,)),
+        ("steer", "e", "oee", ()),
+        ("steer", "g", "goo", (1,)),
+        ("steer", "g", "o", ()),
+        ("followup", "o", "o", ()),
+        ("collect", "o", "o", ()),
+        ("interrupt", "o", "o", ()),
     ],
 )
 def test_what_a_running_turn_hears(
-    mode: Mode, rights: str, waiting: str, ids: tuple[int, ...]
+    mode: Mode, voice: str, waiting: str, ids: tuple[int, ...]
 ) -> None:
-    assert heard(mode, rights, lane(waiting)) == ids
+    assert heard(mode, VOICES[voice], lane(waiting)) == ids
 
 
 #: What happens to a lane: a message comes in, time passes, the turn reaches a boundary, it ends.
 happenings = st.lists(
     st.one_of(
-        st.sampled_from(["owner", "guest"]),
+        st.sampled_from(sorted(VOICES)),
         st.floats(min_value=0.0, max_value=2.0),
         st.sampled_from(["boundary", "end"]),
     ),
@@ -277,7 +292,7 @@ class Played:
             self.running = None
         elif happening == "boundary":
             if self.running is not None:
-                self._take(heard(self.rules.mode, self.running, self._arrivals()))
+                self._take(heard(self.rules.mode, VOICES[self.running], self._arrivals()))
         else:
             self.accepted += 1
             self.waiting[self.accepted] = (happening, self.now)
@@ -287,8 +302,8 @@ class Played:
     def _arrivals(self) -> tuple[Arrival, ...]:
         return tuple(
             # Every third message is as long as a platform lets it be.
-            Arrival(id_, rights, self.now - at, rights, SPLITS_AT if id_ % 3 == 0 else 1)
-            for id_, (rights, at) in self.waiting.items()
+            Arrival(id_, VOICES[voice], self.now - at, voice, SPLITS_AT if id_ % 3 == 0 else 1)
+            for id_, (voice, at) in self.waiting.items()
         )
 
     def _dispatch(self) -> None:
@@ -301,8 +316,8 @@ class Played:
 
     def _take(self, ids: tuple[int, ...]) -> None:
         for id_ in sorted(ids):
-            rights, _ = self.waiting.pop(id_)
-            assert rights == self.running, "a turn acts for one kind of sender only"
+            voice, _ = self.waiting.pop(id_)
+            assert voice == self.running, "a turn hears one voice only"
             self.taken.append(id_)
 
 

@@ -11,7 +11,7 @@ from opencraw.queue.modes import Overflow, Start
 from opencraw.queue.turns import Started, Summary, Turn, Turns
 from opencraw.store.database import Database
 from tests.faults.proxy import PostgresProxy
-from tests.fixtures.core import accept, envelope, is_whole, session_of
+from tests.fixtures.core import accept, address, envelope, is_whole, session_of, voice
 from tests.queue.lane import DONE, count, ids, lane_of, lines, one, say, states, turn_for
 
 
@@ -20,7 +20,7 @@ async def give_up(inbox: Inbox, *positions: int, chat: str = "a", notice: str = 
     lane = await lane_of(inbox, chat)
     leaving = tuple(ids(lane.messages)[position] for position in positions)
     moved, _ = await inbox.give_up_places(
-        session_of(chat), Overflow(leaving, summarized=True), notice
+        session_of(chat), Overflow(leaving, summarized=True), address(chat), notice
     )
     return moved
 
@@ -60,11 +60,11 @@ async def test_giving_up_a_place_survives_a_lost_answer(
     lane = await lane_of(inbox)
     leaving = Overflow(ids(lane.messages)[:2], summarized=True)
     proxy.cut_at_next_answer = True
-    moved, line = await inbox.give_up_places(session_of(), leaving, "full")
+    moved, told = await inbox.give_up_places(session_of(), leaving, address(), "full")
     assert proxy.cuts == 1
     assert moved == 2
-    assert line is not None
-    assert (line.seq, line.text) == (1, "full")
+    assert told is not None
+    assert (told.address, told.line.seq, told.line.text) == (address(), 1, "full")
     assert await count(database, "outbox") == 1
 
 
@@ -81,7 +81,9 @@ async def test_many_lanes_and_one_lane_twice_give_up_places_in_one_flush(
     ]
     moved = await asyncio.gather(
         *(
-            inbox.give_up_places(session_of(chat), Overflow((id_,), summarized=True), notice)
+            inbox.give_up_places(
+                session_of(chat), Overflow((id_,), summarized=False), address(chat), notice
+            )
             for chat, id_, notice in jobs
         )
     )
@@ -103,7 +105,7 @@ async def test_nobody_is_told_of_places_that_were_given_up_already(
     lane = await lane_of(inbox)
     assert await inbox.withdraw(session_of(), receipt.message_id)
     leaving = Overflow(ids(lane.messages)[:1], summarized=False)
-    assert await inbox.give_up_places(session_of(), leaving, "dropped") == (0, None)
+    assert await inbox.give_up_places(session_of(), leaving, address(), "dropped") == (0, None)
     assert await count(database, "outbox") == await count(database, "entry") == 0
 
 
@@ -184,7 +186,7 @@ async def test_only_messages_of_equal_rights_share_a_summary(
     await give_up(inbox, 0, 1, 2)
     guests = await summary_of(inbox)
     assert (guests.count, guests.newest.beginning) == (2, "too")
-    number, [mine] = await inbox.overflowed(session_of(), Rights.OWNER, 8)
+    number, [mine] = await inbox.overflowed(session_of(), voice(), 8)
     assert (number, mine.beginning) == (1, "mine")
     turn = turn_for(turns)
     turn.rights = Rights.GUEST

@@ -86,7 +86,7 @@ async def test_odd_words_of_a_model_do_not_stop_its_turn(
     assert row["text"] == shown
 
 
-@pytest.mark.parametrize("verb", ["advance", "settle"])
+@pytest.mark.parametrize("verb", ["advance", "move", "settle"])
 async def test_a_write_that_is_repeated_is_written_once(
     database: Database, inbox: Inbox, turns: Turns, verb: str
 ) -> None:

@@ -7,7 +7,7 @@ from opencraw.queue.modes import Overflow
 from opencraw.sessions import transcript
 from opencraw.sessions.transcript import Sessions
 from opencraw.store.database import Database
-from tests.fixtures.core import accept, envelope, session_of
+from tests.fixtures.core import accept, address, envelope, session_of
 
 
 async def overflowing(database: Database, *texts: str) -> None:
@@ -17,7 +17,8 @@ async def overflowing(database: Database, *texts: str) -> None:
         await accept(inbox, envelope(text))
     [lane] = await inbox.waiting([session_of()])
     ids = tuple(message.id for message in lane.messages[:-1])
-    await inbox.give_up_places(session_of(), Overflow(ids, summarized=True), "")
+    leaving = Overflow(ids, summarized=True)
+    await inbox.give_up_places(session_of(), leaving, address(), "full")
 
 
 async def test_what_gave_up_its_place_is_told_from_what_waits(database: Database) -> None:

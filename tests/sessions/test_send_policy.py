@@ -5,8 +5,8 @@ from pydantic import ValidationError
 
 from opencraw.sessions.send_policy import Place, SendPolicy, SendRule
 
-GROUP = Place("telegram", "group", "default/main/telegram/bot/-100/")
-DIRECT = Place("webchat", "direct", "default/main/webchat/local/main/")
+GROUP = Place("telegram", "group", ("default/main/telegram/bot/-100/",))
+DIRECT = Place("webchat", "direct", ("default/main/webchat/local/main/",))
 
 
 def rule(action: str, **where: str) -> SendRule:
@@ -39,6 +39,17 @@ def test_a_rule_holds_where_everything_is_so_that_it_names(
     assert (policy.denies(GROUP) is not None) is denied
 
 
+@pytest.mark.parametrize("session", ["default/main/owners", "default/main/telegram/bot/7/"])
+def test_a_rule_names_a_shared_conversation_or_one_of_its_addresses(session: str) -> None:
+    keys = ("default/main/owners", "default/main/telegram/bot/7/")
+    place = Place("telegram", "direct", keys)
+    assert SendPolicy([rule("deny", session=session)]).denies(place) is not None
+    assert SendPolicy([rule("allow", session=session)]).denies(place) is None
+    elsewhere = Place("webchat", "direct", (keys[0], "default/main/webchat/local/main/"))
+    denied = SendPolicy([rule("deny", session=session)]).denies(elsewhere) is not None
+    assert denied is (session in elsewhere.keys)
+
+
 def test_without_rules_everything_is_allowed() -> None:
     assert SendPolicy().denies(GROUP) is None
     assert not SendPolicy().denies_anything
@@ -59,7 +70,7 @@ def test_where_some_rules_allow_only_that_is_allowed() -> None:
     assert policy.denies(DIRECT) == "no rule that allows it"
 
 
-UNKNOWN = Place("webchat", None, "default/main/webchat/local/main/")
+UNKNOWN = Place("webchat", None, ("default/main/webchat/local/main/",))
 
 
 @pytest.mark.parametrize(
