@@ -11,7 +11,7 @@ import tomli
 from rich.console import Console
 from rich.table import Table
 
-from bench import lanes, measures
+from bench import lanes, measures, remembering
 from bench.figures import Figures
 
 MEASURES = {
@@ -23,6 +23,7 @@ MEASURES = {
     "flood": lanes.flood,
     "lanes": lanes.lanes,
     "takeover": lanes.takeover,
+    "facts": remembering.facts_kept,
 }
 
 

@@ -15,7 +15,6 @@ import aiohttp
 from bench.client import Client, Timing
 from bench.figures import Figures, percentile, postgres_of
 from bench.processes import Daemon, model_server, printed, spawn
-from opencraw.context.assembly import MOST_ENTRIES
 from opencraw.contract import Address, Envelope, Rights, Sender
 from opencraw.queue.inbox import Inbox
 from opencraw.sessions.keys import Conversation
@@ -83,6 +82,14 @@ async def _model_alone(model: str, requests: int, exchanges: int = 0) -> list[fl
                         break
                 await response.read()
     return times
+
+
+async def _shown(model: str) -> int:
+    """How many exchanges the model was shown of a long conversation, about: they come and go."""
+    async with aiohttp.ClientSession() as http, http.get(f"{model}/_control") as response:
+        requests = (await response.json())["requests"]
+    sizes = [len(each["messages"]) // 2 for each in requests if len(each["messages"]) > _WARM_UP]
+    return round(statistics.median(sizes))
 
 
 @asynccontextmanager
@@ -172,7 +179,8 @@ async def history(folder: Path) -> Figures:
             last += await _talk(url, token, "long", 1)
         await process.stop()
         reading_one = statistics.median(await _model_alone(model, 50))
-        reading_all = statistics.median(await _model_alone(model, 50, MOST_ENTRIES // 2))
+        shown = await _shown(model)
+        reading_all = statistics.median(await _model_alone(model, 50, shown))
     turn_1 = statistics.median(each.answer for each in first)
     turn_1000 = statistics.median(each.answer for each in last)
     return {
@@ -180,6 +188,7 @@ async def history(folder: Path) -> Figures:
         "turn 1 (ms)": turn_1 * 1e3,
         "turn 1,000 (ms)": turn_1000 * 1e3,
         "of that, the model's own reading of the long prompt (ms)": reading_all * 1e3,
+        "exchanges in the long prompt": shown,
     }
 
 

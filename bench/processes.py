@@ -25,6 +25,7 @@ model = "fake"
 base_url = "{model}/v1"
 [context]
 max_prompt_tokens = 8000
+{context}
 [queue]
 mode = "{mode}"
 # Deliberate waiting is not overhead.
@@ -112,11 +113,20 @@ class Daemon:
     """A data directory and the daemon on it."""
 
     def __init__(
-        self, folder: Path, model: str, *, mode: str = "steer", database: str | None = None
+        self,
+        folder: Path,
+        model: str,
+        *,
+        mode: str = "steer",
+        database: str | None = None,
+        remembers: bool = False,
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
-        config = CONFIG.format(model=model, mode=mode)
+        compacts = "compaction_enabled = true" if remembers else ""
+        config = CONFIG.format(model=model, mode=mode, context=compacts)
+        if remembers:
+            config += "[memory]\nenabled = true\n"
         if database is not None:
             config += f'[database]\nurl = "{database}"\n'
         (folder / "config.toml").write_text(config)

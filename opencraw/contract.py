@@ -69,6 +69,14 @@ class ChatType(StrEnum):
     CHANNEL = "channel"
 
 
+class Listener(msgspec.Struct, frozen=True):
+    """Who is at an address, as far as its channel can tell."""
+
+    chat_type: ChatType
+    #: Who writes there, if that is always the same person.
+    sender: Sender | None = None
+
+
 class Trigger(StrEnum):
     """What made an envelope."""
 
@@ -180,6 +188,11 @@ class Gateway(Protocol):
         """The turn that runs for this address in this process, if any."""
         ...
 
+    def conversation(self, address: Address) -> UUID:
+        """The id of the conversation that goes on at this address. Several addresses may share one,
+        and another one may go on here after a restart: the lines of each have their own numbers."""
+        ...
+
     @property
     def model(self) -> str:
         """The configured model as `provider/model`."""
@@ -220,6 +233,24 @@ class Reaches(Protocol):
 
     def address(self, recipient: str) -> Address:
         """Where `recipient` is reached. Raises `Refused` for somebody who cannot exist."""
+        ...
+
+
+@runtime_checkable
+class Opens(Protocol):
+    """A channel on which a conversation is begun by naming it."""
+
+    def named(self, chat: str) -> Address:
+        """Where the conversation called `chat` is. Raises `Refused` for what is no name."""
+        ...
+
+
+@runtime_checkable
+class Knows(Protocol):
+    """A channel that can tell who is at an address before anybody has written there."""
+
+    def listener(self, address: Address) -> Listener | None:
+        """Who is at `address`; None is not known. The same that envelopes from there will say."""
         ...
 
 

@@ -10,10 +10,10 @@ from collections.abc import Iterator, Sequence
 from aiohttp import web
 
 from channels.webchat import assets
-from channels.webchat.connection import Connection
+from channels.webchat.connection import OWNER, Connection
 from channels.webchat.conversation import Conversation
 from channels.webchat.rendering import Renderer
-from opencraw.contract import Address, Delivery, Gateway, Route
+from opencraw.contract import Address, ChatType, Delivery, Gateway, Listener, Route
 from opencraw.errors import NotFound, NotSent, Refused, Unavailable
 from opencraw.events import Event
 
@@ -116,6 +116,14 @@ class WebChat:
     def address(self, recipient: str) -> Address:
         """The chat called `recipient`."""
         return Address(channel="webchat", account="local", chat=_chat(recipient))
+
+    def named(self, chat: str) -> Address:
+        """The chat of this name: it is there as soon as somebody opens it."""
+        return self.address(chat)
+
+    def listener(self, address: Address) -> Listener:
+        """The owner, in every chat."""
+        return Listener(ChatType.DIRECT, OWNER)
 
     def routes(self) -> Sequence[Route]:
         """The page, its files, and the socket."""

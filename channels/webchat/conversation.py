@@ -67,7 +67,7 @@ class Conversation:
 
     def __init__(self, address: Address, gateway: Gateway, html: Html) -> None:
         self.address = address
-        self.resume_token = resume_token(address.chat)
+        self.resume_token = resume_token(address.chat, gateway.conversation(address))
         #: Sockets that are open or opening; the last one to leave turns off the light.
         self.users = 0
         self.following: asyncio.Task[None]
@@ -303,13 +303,14 @@ class Conversation:
         )
 
 
-def resume_token(chat: str) -> str:
-    """Name a chat in a form that survives restarts.
+def resume_token(chat: str, conversation: UUID) -> str:
+    """Name a chat, and the conversation that goes on in it, in a form that survives restarts.
 
     It carries no authority, every connection has shown its credential: it only keeps a client from
-    resuming one chat with the position it had in another.
+    resuming one conversation with the position it had in another.
     """
-    return blake2b(chat.encode(), key=b"opencraw webchat resume", digest_size=16).hexdigest()
+    named = conversation.bytes + chat.encode()
+    return blake2b(named, key=b"opencraw webchat resume", digest_size=16).hexdigest()
 
 
 def _html_time() -> float:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from opencraw.config.channels import installed
-from opencraw.contract import Address, Channel, ChannelKind, Gateway, Streams
+from opencraw.contract import Address, Channel, ChannelKind, Gateway, Knows, Listener, Streams
 from opencraw.errors import Unavailable
 from opencraw.events import Event
 from opencraw.queue.nodes import Node
@@ -53,6 +53,9 @@ class ChannelHost:
         self._streaming = {
             name: channel for name, channel in self.channels.items() if isinstance(channel, Streams)
         }
+        self._knowing = {
+            name: channel for name, channel in self.channels.items() if isinstance(channel, Knows)
+        }
         #: Each keeps our claim to receive for one channel.
         self._claims: set[asyncio.Future[None]] = set()
 
@@ -71,6 +74,11 @@ class ChannelHost:
     def streams(self, name: str) -> bool:
         """Whether a channel can show a turn while it runs."""
         return name in self._streaming
+
+    def listener(self, address: Address) -> Listener | None:
+        """Who is at an address, if its channel can tell."""
+        channel = self._knowing.get(address.channel)
+        return channel.listener(address) if channel is not None else None
 
     def show(self, address: Address, event: Event) -> None:
         """Pass an event of a running turn to its channel, if that can show it."""

@@ -7,36 +7,47 @@ import contextlib
 import json
 import logging
 import os
-import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
-from uuid import UUID
 
 import opencraw
 from opencraw.app import notify
 from opencraw.app.channels import ChannelHost
-from opencraw.app.limits import Purses, open_limits, spending_status
+from opencraw.app.facts import DaemonFacts, Parts
+from opencraw.app.limits import Purses, open_limits
+from opencraw.app.memory import open_memory
 from opencraw.app.peers import Peers, SharedLanes
 from opencraw.app.runtimes import Runtimes
+from opencraw.app.sessions import DaemonSessions, Shelf, open_housekeeper
 from opencraw.bus.bus import Bus
 from opencraw.bus.messages import Paced
 from opencraw.config import Configuration
+from opencraw.console import Console
 from opencraw.context.assembly import Assembly
-from opencraw.contract import DEFAULT_TENANT, Reaches, Route, Webhook
+from opencraw.context.system import SystemPrompt
+from opencraw.context.tokens import Tokens
+from opencraw.context.workspace import Workspace
+from opencraw.contract import Route, Webhook
 from opencraw.control.api import Api
-from opencraw.control.readiness import Check, run_checks
+from opencraw.control.memory import MemoryApi
 from opencraw.control.server import HttpServer
+from opencraw.control.sessions import SessionsApi
 from opencraw.control.token import access_token, link
-from opencraw.errors import CannotStart, NotFound, Refused, Unavailable
-from opencraw.explain.answer import as_json
-from opencraw.explain.explainer import AtWork, Explainer, Here
+from opencraw.errors import CannotStart
+from opencraw.gateway.commands import Powers
 from opencraw.gateway.door import Door, Outlets
+from opencraw.gateway.memories import Memories
+from opencraw.hooks import Point
+from opencraw.hooks.opening import open_hooks
 from opencraw.outbox.sender import Outbox
 from opencraw.queue.inbox import Inbox
 from opencraw.queue.nodes import Node, home_of
 from opencraw.queue.rules import ChannelRules, QueueRules
 from opencraw.queue.turns import Turns
+from opencraw.sessions.keys import Conversations
+from opencraw.sessions.lives import Lives
+from opencraw.sessions.reset import ResetRules
 from opencraw.sessions.transcript import Sessions
 from opencraw.settings import HttpChannelSettings
 from opencraw.store.database import Database
@@ -72,7 +83,9 @@ class Daemon:
         self._node = node
         self._bus = bus
         self._sessions = Sessions(database)
-        self._runtimes = Runtimes(configuration)
+        self._hooks = open_hooks(configuration.hooks)
+        self._memory = open_memory(configuration, database)
+        self._runtimes = Runtimes(configuration, self._hooks, self._memory)
         self._host = ChannelHost.open(configuration.channels)
         settings = {name: each.settings for name, each in self._host.hosted.items()}
         rules = QueueRules(
@@ -82,14 +95,21 @@ class Daemon:
                 for name, each in self._host.hosted.items()
             },
         )
+        conversations = Conversations(
+            configuration.sessions.dm_scope, configuration.sessions.links, self._host.listener
+        )
         inbox = Inbox(database)
+        tokens = Tokens()
         self._limits = open_limits(
             configuration,
             database,
+            self._hooks,
             tell_others=lambda sender: self._peers.tell(Paced(sender)),
         )
         bus.on(Paced, lambda hint: self._limits.rates.others_took(hint.sender))
-        self._outbox = Outbox(database, node.id, self._host.channels, self._limits.speech)
+        self._outbox = Outbox(
+            database, node.id, self._host.channels, self._limits.speech, self._hooks
+        )
         self._peers = Peers(node, bus, self._host, self._outbox)
         self._dispatcher = Dispatcher(
             Workshop(
@@ -97,7 +117,13 @@ class Daemon:
                 inbox=inbox,
                 turns=Turns(database, node.id),
                 sessions=self._sessions,
-                assembly=Assembly(configuration.general, configuration.context),
+                assembly=Assembly(
+                    configuration.general,
+                    configuration.context,
+                    system=_system_prompt(configuration, data_dir),
+                    tokens=tokens,
+                    rooms=configuration.llm.rooms,
+                ),
                 runtime=self._runtimes,
                 show=self._peers.show,
                 deliver=self._peers.deliver,
@@ -106,21 +132,15 @@ class Daemon:
                     tool=configuration.context.tool_max_runtime_seconds + TOOL_GRACE_SECONDS,
                 ),
                 purse=Purses(configuration, self._limits.spending),
+                hooks=self._hooks,
+                memory=self._memory,
+                lives=Lives(database, ResetRules(configuration.sessions)),
             ),
             rules,
             default_model=lambda: self._runtimes.models.default,
         )
         self._peers.listen(self._dispatcher)
-        self._explainer = Explainer(
-            database,
-            rules,
-            Here(
-                node=node.id,
-                at_work=self._at_work,
-                turns_running=lambda: self._dispatcher.turns_running,
-                channels=lambda: tuple(self._host.channels),
-            ),
-        )
+        self._housekeeper = open_housekeeper(configuration, database, self._memory)
         self._door = Door(
             inbox,
             self._sessions,
@@ -131,8 +151,40 @@ class Daemon:
                 deliver=self._peers.deliver,
                 show=self._peers.show,
                 channels=lambda: tuple(self._host.channels),
+                conversations=conversations,
+                memories=Memories(self._memory) if self._memory is not None else None,
             ),
             limits=self._limits,
+            powers=Powers(
+                compacts=configuration.context.compaction_enabled,
+                remembers=configuration.memory.enabled,
+            ),
+        )
+        self._facts = DaemonFacts(
+            Parts(
+                database=database,
+                node=node,
+                bus=bus,
+                host=self._host,
+                runtimes=self._runtimes,
+                sessions=self._sessions,
+                rules=rules,
+                dispatcher=self._dispatcher,
+                door=self._door,
+                limits=self._limits,
+                tokens=tokens,
+                memory=self._memory,
+                stopping=lambda: self._stopping,
+            )
+        )
+        self._shelf = DaemonSessions(
+            Shelf(
+                database=database,
+                sessions=self._sessions,
+                host=self._host,
+                conversations=conversations,
+                models=lambda: self._runtimes.models,
+            )
         )
         ports = [each.port for each in settings.values() if isinstance(each, HttpChannelSettings)]
         self.token = access_token(data_dir)
@@ -158,6 +210,8 @@ class Daemon:
             opened.push_async_callback(node.leave)
             daemon = cls(configuration, data_dir, database, node, _bus(configuration, node))
             opened.push_async_callback(daemon._runtimes.close)
+            if daemon._memory is not None:
+                opened.push_async_callback(daemon._memory.close)
             await daemon._http.start()
             opened.push_async_callback(daemon._http.stop)
             yield daemon
@@ -182,12 +236,16 @@ class Daemon:
             tasks.create_task(self._bus.run(), name="bus")
             tasks.create_task(self._host.run(self._door, self._node), name="channels")
             self._work = tasks.create_task(self._do_work(), name="work")
+            tasks.create_task(self._tell(Point.GATEWAY_START), name="hooks")
+            if self._memory is not None:
+                tasks.create_task(self._memory.run(), name="memory")
 
     async def _do_work(self) -> None:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._node.keep_lease(self._lapsed), name="lease")
             tasks.create_task(self._dispatcher.run(), name="dispatcher")
             tasks.create_task(self._outbox.run(), name="outbox")
+            tasks.create_task(self._housekeeper.run(), name="housekeeper")
 
     def _lapsed(self) -> None:
         self._dispatcher.hand_over()
@@ -216,114 +274,36 @@ class Daemon:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_LAST_WORD_SECONDS):
                 await self._bus.drained()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(HAND_OVER_SECONDS):
+                await self._tell(Point.GATEWAY_STOP)
         self._http.close()
 
+    async def _tell(self, point: Point) -> None:
+        """Tell hooks that the daemon is here, or is not any more."""
+        if self._hooks.at(point):
+            facts = {
+                "node_id": self._node.id,
+                "pid": os.getpid(),
+                "version": opencraw.__version__,
+                "url": self._http.base_url,
+            }
+            await self._hooks.tell(point, facts)
+
     def _routes(self) -> Sequence[Route]:
-        routes = list(Api(self).routes())
+        own = (Api(self._facts), SessionsApi(self._shelf), MemoryApi(self._memory), Console())
+        routes = [route for each in own for route in each.routes()]
         for channel in self._host.channels.values():
             if isinstance(channel, Webhook):
                 routes.extend(channel.routes())
         return routes
 
-    # What the control plane may ask (see `opencraw.control.api.Facts`).
 
-    async def checks(self) -> Mapping[str, str | None]:
-        """What has to be well for the daemon to be ready; a text says what is not."""
-        own = {"database": self._database_problem, "daemon": self._daemon_problem}
-        return await run_checks(own | dict(self._channel_checks))
-
-    def remarks(self) -> Mapping[str, str]:
-        """What is not well, and yet no reason to send anybody away."""
-        return {"redis": self._bus.problem} if self._bus.problem is not None else {}
-
-    @property
-    def _channel_checks(self) -> Mapping[str, Check]:
-        return {f"channel {name}": each.problem for name, each in self._host.hosted.items()}
-
-    async def _daemon_problem(self) -> str | None:
-        return "it is stopping" if self._stopping else None
-
-    async def _database_problem(self) -> str | None:
-        try:
-            await self._database.ping()
-        except Unavailable as error:
-            return str(error)
-        return None
-
-    def _redis_status(self) -> Mapping[str, object]:
-        """How Redis is, where there is one."""
-        if not self._bus.reaches_others:
-            return {}
-        return {"redis": {"ok": self._bus.problem is None, "problem": self._bus.problem}}
-
-    async def status(self) -> Mapping[str, object]:
-        """What an operator wants to see first."""
-        checks = await self.checks()
-        return {
-            "version": opencraw.__version__,
-            "pid": os.getpid(),
-            "uptime_seconds": round(self._door.uptime_seconds, 1),
-            "model": self._runtimes.models.default,
-            "demo": self._runtimes.demo,
-            "database": {"ok": checks["database"] is None, "problem": checks["database"]},
-            **self._redis_status(),
-            "node": {"id": str(self._node.id), "others": self._node.others},
-            "channels": [
-                {"name": name, "state": each.state, "detail": each.detail}
-                for name, each in self._host.hosted.items()
-            ],
-            "turns_running": self._dispatcher.turns_running,
-            "waiting": self._dispatcher.messages_waiting,
-            **await spending_status(self._limits.spending),
-        }
-
-    async def sessions(self, limit: int) -> Sequence[Mapping[str, object]]:
-        """The conversations that were active last."""
-        return [
-            {
-                "id": str(record["id"]),
-                "channel_id": record["channel"],
-                "sender_id": record["opened_by"],
-                "chat": record["chat"],
-                "created_at": record["created_at"].isoformat(),
-                "last_active": record["last_active_at"].isoformat(),
-                "messages": record["messages"],
-                "model_override": record["model"],
-                "mode": record["mode"],
-                "prompt_tokens": record["prompt_tokens"],
-                "completion_tokens": record["completion_tokens"],
-                "waiting": record["waiting"],
-                "running": record["running"],
-            }
-            for record in await self._sessions.newest(limit)
-        ]
-
-    async def messages(self, limit: int) -> Sequence[Mapping[str, object]]:
-        """The messages that were accepted last, each with what became of it."""
-        return [as_json(*each) for each in await self._explainer.newest(limit)]
-
-    async def explain(self, name: str) -> Mapping[str, object]:
-        """Why the message of this name was, or was not, answered."""
-        return as_json(*await self._explainer.explain(name))
-
-    def _at_work(self, session: UUID) -> AtWork | None:
-        running = self._dispatcher.running(session)
-        if running is None:
-            return None
-        doing = running.doing
-        return AtWork(running.turn.id, doing.what, time.monotonic() - doing.since)
-
-    async def send(self, channel: str, recipient: str, message: str) -> UUID:
-        """Say something to somebody, outside any turn."""
-        if not recipient.strip():
-            raise Refused("A message needs a recipient.", code="MISSING_FIELD")
-        known = self._host.channels
-        if channel not in known:
-            raise NotFound(f"There is no channel {channel!r} here. Channels: {', '.join(known)}")
-        open_channel = known[channel]
-        if not isinstance(open_channel, Reaches):
-            raise Refused(f"On {channel} nobody can be written to first.", code="INVALID_FIELD")
-        return await self._door.post(open_channel.address(recipient), DEFAULT_TENANT, message)
+def _system_prompt(configuration: Configuration, data_dir: Path) -> SystemPrompt:
+    folder = data_dir / Path(configuration.general.workspace).expanduser()
+    return SystemPrompt(
+        configuration.general, Workspace(folder), memory=configuration.memory.enabled
+    )
 
 
 def _bus(configuration: Configuration, node: Node) -> Bus:

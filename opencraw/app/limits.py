@@ -8,6 +8,7 @@ from opencraw.config import Configuration
 from opencraw.contract import DEFAULT_TENANT
 from opencraw.errors import Unavailable
 from opencraw.gateway.limits import Limits
+from opencraw.hooks import Hooks
 from opencraw.limits.rates import Rates
 from opencraw.limits.spending import Purse, Spending
 from opencraw.limits.tariff import MILLION, Tariff
@@ -22,6 +23,7 @@ _PATIENCE_SECONDS = 2.0
 def open_limits(
     configuration: Configuration,
     database: Database,
+    hooks: Hooks,
     *,
     tell_others: Callable[[str], None] | None = None,
 ) -> Limits:
@@ -32,6 +34,7 @@ def open_limits(
         rates=Rates(given.messages_per_minute, tell_others=tell_others),
         speech=SendPolicy(configuration.queue.send_policy),
         spending=Spending(database, cap) if cap else None,
+        hooks=hooks,
     )
 
 

@@ -19,6 +19,7 @@ from opencraw.events import DraftGrew, Event, LinesAdded, ToolShown, TurnEnded, 
 from opencraw.outbox.sender import Outbox
 from opencraw.queue.nodes import Node
 from opencraw.sessions.choice import QueueChoice
+from opencraw.sessions.voice import Voice
 from opencraw.worker.dispatcher import Dispatcher
 
 _MOST_TURNS = 1_000
@@ -89,7 +90,7 @@ def _look_at(dispatcher: Dispatcher, session: UUID) -> None:
 def _spoken(dispatcher: Dispatcher, hint: Spoken) -> None:
     here = dispatcher.works_on(hint.session)
     if here or (hint.needs_hands and dispatcher.sees_to(hint.session, hint.origin)):
-        dispatcher.arrived(hint.session, hint.channel, hint.rights, hint.origin)
+        dispatcher.arrived(hint.session, hint.voice, hint.origin)
 
 
 class _AskedDrafts:
@@ -128,19 +129,19 @@ class SharedLanes:
     def refuses(self, session: UUID, channel: str, coming: int) -> int | None:
         return self._dispatcher.refuses(session, channel, coming)
 
-    def arrived(self, session: UUID, channel: str, rights: str, origin: str) -> None:
-        self._dispatcher.arrived(session, channel, rights, origin)
-        self._tell_spoken(session, channel, rights, origin)
+    def arrived(self, session: UUID, voice: Voice, origin: str) -> None:
+        self._dispatcher.arrived(session, voice, origin)
+        self._tell_spoken(session, voice, origin)
 
-    def repeated(self, session: UUID, channel: str, rights: str, origin: str) -> None:
-        self._dispatcher.repeated(session, channel, rights, origin)
-        self._tell_spoken(session, channel, rights, origin)
+    def repeated(self, session: UUID, voice: Voice, origin: str) -> None:
+        self._dispatcher.repeated(session, voice, origin)
+        self._tell_spoken(session, voice, origin)
 
-    def _tell_spoken(self, session: UUID, channel: str, rights: str, origin: str) -> None:
+    def _tell_spoken(self, session: UUID, voice: Voice, origin: str) -> None:
         if not self._peers.there:
             return
         needs_hands = not self._dispatcher.sees_to(session, origin)
-        self._peers.tell(Spoken(session, channel, rights, origin, needs_hands))
+        self._peers.tell(Spoken(session, voice, origin, needs_hands))
 
     def withdrawn(self, session: UUID) -> None:
         # Whoever runs this lane finds the message gone when it looks at it.
@@ -154,9 +155,9 @@ class SharedLanes:
         self._dispatcher.stop(session)
         self._peers.tell(Stopped(session))
 
-    def draft(self, session: UUID) -> Draft | None:
+    def draft(self, session: UUID, address: Address) -> Draft | None:
         """The draft of a turn that runs here. One that runs elsewhere comes soon, as events."""
-        draft = self._dispatcher.draft(session)
+        draft = self._dispatcher.draft(session, address)
         if draft is None:
             self._peers.tell(Peek(session))
         return draft

@@ -5,26 +5,34 @@ from __future__ import annotations
 from opencraw.config import Configuration
 from opencraw.errors import FailureKind, ModelFailure
 from opencraw.gateway.models import Models
+from opencraw.hooks import Hooks
+from opencraw.memory.memory import Memory
 from opencraw.model import Provider
 from opencraw.providers import key_variable, open_provider
 from opencraw.providers.settings import Profile
 from opencraw.runtime.loop import Loop, LoopLimits
+from opencraw.tools.memory import memory_tools
 from opencraw.tools.registry import open_toolbox
 
 
 class Runtimes:
     """The built-in loop around each configured model."""
 
-    def __init__(self, configuration: Configuration) -> None:
+    def __init__(
+        self, configuration: Configuration, hooks: Hooks, memory: Memory | None = None
+    ) -> None:
         llm = configuration.llm
         self._profiles = {profile.label: profile for profile in llm.profiles.values()}
         self._keys = configuration.keys
-        self._toolbox = open_toolbox(configuration.tools)
+        self._toolbox = open_toolbox(
+            configuration.tools, memory_tools(memory) if memory is not None else ()
+        )
         self._limits = LoopLimits(
             tool_loops_max=configuration.context.tool_loops_max,
             tool_max_runtime_seconds=configuration.context.tool_max_runtime_seconds,
             max_tool_chars=configuration.context.max_tool_chars,
         )
+        self._hooks = hooks
         self._providers: list[Provider] = []
         self._loops: dict[str, Loop] = {}
         self.models = Models(
@@ -44,7 +52,7 @@ class Runtimes:
                 )
             provider = open_provider(profile, self._key(profile))
             self._providers.append(provider)
-            self._loops[label] = Loop(provider, self._toolbox, self._limits)
+            self._loops[label] = Loop(provider, self._toolbox, self._limits, self._hooks)
         return self._loops[label]
 
     def _key(self, profile: Profile) -> str | None:

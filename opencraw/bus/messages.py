@@ -13,14 +13,14 @@ import msgspec
 
 from opencraw.contract import Address
 from opencraw.events import Event
+from opencraw.sessions.voice import Voice
 
 
 class Spoken(msgspec.Struct, frozen=True, tag=True):
     """A message was committed in this session."""
 
     session: UUID
-    channel: str
-    rights: str
+    voice: Voice
     origin: str
     #: The node that took it cannot begin its turn now: whoever can may do so.
     needs_hands: bool

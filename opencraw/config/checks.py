@@ -7,9 +7,11 @@ from difflib import get_close_matches
 from typing import TypeVar
 
 from opencraw.config.source import Source
+from opencraw.context.settings import ContextSettings
 from opencraw.control.settings import RuntimeSettings, SecuritySettings
 from opencraw.errors import ConfigProblem
 from opencraw.limits.settings import LimitsSettings
+from opencraw.memory.settings import MemorySettings
 from opencraw.providers import needs_key
 from opencraw.providers.settings import KeySettings, LlmSettings, Profile
 from opencraw.queue.settings import QueueSettings
@@ -39,6 +41,7 @@ def check(valid: Valid) -> list[ConfigProblem]:
     """Every broken rule."""
     rules: tuple[Callable[[Valid], Problems], ...] = (
         _active_profile,
+        _compaction,
         _keys_of_vendors,
         _patience,
         _prices_under_a_cap,
@@ -78,6 +81,28 @@ def _patience(valid: Valid) -> Problems:
                 f"{profile.label} may be silent for {profile.idle_timeout_seconds:g} s",
                 f"set it above llm.profiles.{name}.idle_timeout_seconds, or lower that",
             )
+
+
+def _compaction(valid: Valid) -> Problems:
+    """What is summed up goes into memory first; and it has to begin before the window is full."""
+    context, memory = valid.get(ContextSettings), valid.get(MemorySettings)
+    if context is None or not context.compaction_enabled:
+        return
+    if memory is not None and not memory.enabled:
+        yield ConfigProblem(
+            valid.where(("context", "compaction_enabled")),
+            "context.compaction_enabled",
+            "what is summed up would be lost: memory, which keeps it, is off",
+            "set memory.enabled = true, or compaction_enabled = false",
+        )
+    if context.compaction_trigger_tokens > context.max_prompt_tokens:
+        yield ConfigProblem(
+            valid.where(("context", "compaction_trigger_tokens")),
+            "context.compaction_trigger_tokens",
+            f"a conversation would be cut off at {context.max_prompt_tokens} tokens, long before "
+            f"it is summed up at {context.compaction_trigger_tokens}",
+            "set it to at most context.max_prompt_tokens",
+        )
 
 
 def _keys_of_vendors(valid: Valid) -> Problems:

@@ -81,7 +81,15 @@ def _key(key: tuple[str, ...], field: FieldInfo) -> str:
     )
     if value is None or secret:
         return f"{text}# {_assignment(key[-1], field)}\n"
-    return f"{text}{key[-1]} = {tomlkit.item(value).as_string()}\n"
+    return f"{text}{key[-1]} = {_toml(value)}\n"
+
+
+def _toml(value: object) -> str:
+    if not isinstance(value, dict):
+        return tomlkit.item(value).as_string()
+    table = tomlkit.inline_table()
+    table.update(value)
+    return table.as_string()
 
 
 def _assignment(name: str, field: FieldInfo) -> str:

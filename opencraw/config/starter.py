@@ -32,6 +32,13 @@ active_profile = "main"
 [llm.profiles.main]
 provider = "{provider}"
 model = "{model}"
+
+# What people tell it is remembered beyond a conversation, and long conversations are summed up.
+[memory]
+enabled = true
+
+[context]
+compaction_enabled = true
 """
 
 _VENDOR = """\

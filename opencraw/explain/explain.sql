@@ -30,8 +30,8 @@ SELECT message_id FROM inbox ORDER BY id DESC LIMIT $1;
 -- Messages, the newest first, each with the turn that took it up or, while it waits, the one that
 -- runs in its lane.
 SELECT clock_timestamp() AS now,
-       inbox.message_id, inbox.session_id, inbox.channel, inbox.account, session.chat,
-       session.thread, inbox.sender_id, inbox.sender_name, inbox.rights, inbox.origin,
+       inbox.message_id, inbox.session_id, inbox.channel, inbox.account, inbox.chat,
+       inbox.thread, inbox.sender_id, inbox.sender_name, inbox.rights, inbox.origin,
        inbox.trigger_type, inbox.correlation_id, left(inbox.text, 200) AS text,
        inbox.accepted_at, inbox.state, inbox.outcome,
        session.mode, session.debounce_ms, session.debounce_window, session.cap,
@@ -42,7 +42,9 @@ SELECT clock_timestamp() AS now,
                                AND older.state = 'waiting' AND older.id < inbox.id)
        ELSE 0 END AS ahead,
        turn.id AS turn_id, turn.state AS turn_state, turn.model, turn.pool,
-       turn.rights AS turn_rights, turn.attempt, turn.deaths, turn.stop_requested,
+       turn.rights = inbox.rights AND turn.channel = inbox.channel AND turn.account = inbox.account
+           AND turn.chat = inbox.chat AND turn.thread = inbox.thread AS turn_may_hear,
+       turn.attempt, turn.deaths, turn.stop_requested,
        turn.started_at, turn.ended_at, turn.failure, turn.queue_collected_messages,
        turn.queue_debounced_messages, turn.queue_dropped_messages, turn.prompt_tokens,
        turn.completion_tokens, turn.cached_tokens,

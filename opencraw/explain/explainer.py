@@ -161,7 +161,7 @@ class Explainer:
             state=TurnState(record["turn_state"]),
             model=record["model"],
             pool=record["pool"],
-            rights=record["turn_rights"],
+            may_hear=record["turn_may_hear"],
             attempt=record["attempt"],
             deaths=record["deaths"],
             stop_requested=record["stop_requested"],

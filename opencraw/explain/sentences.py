@@ -137,7 +137,7 @@ def _waiting(story: Story) -> _Fate:
         return _Fate("waits", words, "Nothing has to be done: that turn was asked to end.")
     heard = (
         "The turn hears it before its next tool call or its next question to the model. "
-        if story.rules.mode == "steer" and turn.rights == story.message.rights
+        if story.rules.mode == "steer" and turn.may_hear
         else ""
     )
     stop = "`/stop` in its conversation ends the turn and takes back what waits."

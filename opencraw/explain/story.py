@@ -106,7 +106,8 @@ class TurnFacts:
     state: TurnState
     model: str
     pool: str
-    rights: str
+    #: It answers at the message's address, for somebody with the same rights.
+    may_hear: bool
     attempt: int
     deaths: int
     stop_requested: bool

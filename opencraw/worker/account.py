@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from opencraw.context.notes import note
-from opencraw.context.window import Window
 from opencraw.model import AssistantMessage, ModelReply, ToolCall
 from opencraw.queue.failures import Failure
 from opencraw.queue.turns import Settlement, TranscriptLine, Turn
@@ -20,22 +19,28 @@ class Account:
         self.turn = turn
         self.draft = LiveDraft(turn.id, turn.attempt)
         self.open_calls: dict[str, ToolCall] = {}
+        #: How many of its steps asked for tools.
+        self.rounds = 0
         self._tools: list[str] = []
 
-    def recall(self, entries: Sequence[Entry], window: Window) -> None:
+    def recall(self, entries: Sequence[Entry]) -> None:
         """What earlier attempts at this turn brought to an end counts, and the calls that they left
         open are ours to close."""
         for entry in entries:
             if entry.turn_id == self.turn.id and entry.kind == "assistant":
-                self.draft.record(entry.text)
-                self._tools.extend(call.name for call in entry.tool_calls)
-        self.open_calls = {each.call.id: each.call for each in window.open_calls}
+                self._count(entry.text, entry.tool_calls)
+            elif entry.turn_id == self.turn.id and entry.kind == "tool_result":
+                self.open_calls.pop(entry.call_id, None)
 
     def step(self, reply: ModelReply) -> None:
         """A step is complete; its calls are open."""
-        self.draft.record(reply.text)
-        self.open_calls = {call.id: call for call in reply.tool_calls}
-        self._tools.extend(call.name for call in reply.tool_calls)
+        self._count(reply.text, reply.tool_calls)
+
+    def _count(self, text: str, calls: Sequence[ToolCall]) -> None:
+        self.draft.record(text)
+        self.open_calls = {call.id: call for call in calls}
+        self.rounds += bool(calls)
+        self._tools.extend(call.name for call in calls)
 
     def done(self, reply: ModelReply) -> Settlement:
         """The end that the model found."""

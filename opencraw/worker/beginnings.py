@@ -13,6 +13,7 @@ from opencraw.queue.modes import Start, Wait, next_turn
 from opencraw.queue.pools import Pool
 from opencraw.queue.rules import QueueRules
 from opencraw.queue.turns import Turn
+from opencraw.sessions.reset import Kind
 from opencraw.worker.full_lanes import FullLanes
 from opencraw.worker.lanes import Claiming, Lane
 from opencraw.worker.workshop import Workshop
@@ -45,7 +46,7 @@ class Beginnings:
             lane.overflowed = False
             lane.counts(0)
             return None
-        lane.rules = self._rules.of(stored.address.channel, stored.choice)
+        lane.rules = self._rules.of(stored.channel, stored.choice)
         stored = await self._full_lanes.relieved(stored, lane.rules)
         _remember(lane, stored.messages, stored.overflowed)
         if stored.messages and lane.wants is not lane.pool:
@@ -61,16 +62,18 @@ class Beginnings:
     async def _start(self, lane: Lane, stored: StoredLane, start: Start) -> Turn | Wait | None:
         assert isinstance(lane.state, Claiming)
         asked = next((each for each in stored.messages if each.id in start.takes[-1:]), None)
-        rights = asked.rights if asked is not None else None
-        summary = await self._full_lanes.summary(stored, lane.rules, rights)
+        voice = asked.voice if asked is not None else None
+        summary = await self._full_lanes.summary(stored, lane.rules, voice)
         if asked is None:
             if summary is None:
                 return None  # taken back meanwhile
             asked = summary.newest
+        if not await self._ended_in_time(stored, asked):
+            return _LOST_CLAIM
         turn = Turn(
             id=uuid4(),
             session_id=lane.session,
-            address=stored.address,
+            address=asked.address,
             owner=self._workshop.node.id,
             model=stored.model or self._default_model(),
             correlation_id=asked.correlation_id,
@@ -93,6 +96,15 @@ class Beginnings:
             self._workshop.deliver(started.told)
         self._workshop.show(turn.address, QueueChanged())
         return turn
+
+    async def _ended_in_time(self, stored: StoredLane, asked: Message) -> bool:
+        """Whether a conversation that is over has ended: what is asked belongs to the next one."""
+        lives = self._workshop.lives
+        if lives is None:
+            return True
+        kind = Kind(asked.address.channel, stored.chat_type, bool(asked.address.thread))
+        waited = max(each.age for each in (asked, *stored.messages[:1]))
+        return await lives.ended_in_time(stored.session_id, kind, waited)
 
 
 def _remember(lane: Lane, waiting: tuple[Message, ...], overflowed: int) -> None:

@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from uuid import UUID
 
-from opencraw.contract import Draft
+from opencraw.contract import Address, Draft
 from opencraw.errors import Unavailable
 from opencraw.queue import inbox
 from opencraw.queue.modes import Wait
@@ -21,6 +21,7 @@ from opencraw.queue.pools import Pool
 from opencraw.queue.rules import QueueRules
 from opencraw.queue.turns import Turn
 from opencraw.sessions.choice import QueueChoice
+from opencraw.sessions.voice import Voice
 from opencraw.worker.beginnings import Beginnings
 from opencraw.worker.full_lanes import FullLanes
 from opencraw.worker.lanes import Aside, Claiming, Lane, Lineup, Working
@@ -91,9 +92,11 @@ class Dispatcher:
         lane = self._lanes.find(session)
         return lane.running if lane else None
 
-    def draft(self, session: UUID) -> Draft | None:
+    def draft(self, session: UUID, address: Address) -> Draft | None:
+        """What the turn of this session has said so far, if it answers at `address`."""
         running = self.running(session)
-        return running.draft if running is not None else None
+        here = running is not None and running.turn.address == address
+        return running.draft if running is not None and here else None
 
     def works_on(self, session: UUID) -> bool:
         """Whether a turn of this session runs here, or is being claimed."""
@@ -105,30 +108,30 @@ class Dispatcher:
             return False
         return self.works_on(session) or self._lanes.has_room(Pool.of(origin))
 
-    def arrived(self, session: UUID, channel: str, rights: str, origin: str) -> None:
-        """A message was committed in this session, which belongs to `channel`."""
-        lane = self._lane(session, channel)
-        self._spoken_to(lane, rights, origin, lane.waiting + 1)
+    def arrived(self, session: UUID, voice: Voice, origin: str) -> None:
+        """A message of this voice was committed in this session."""
+        lane = self._lane(session, voice.address.channel)
+        self._spoken_to(lane, voice, origin, lane.waiting + 1)
 
-    def repeated(self, session: UUID, channel: str, rights: str, origin: str) -> None:
+    def repeated(self, session: UUID, voice: Voice, origin: str) -> None:
         """A message that waits was offered again. It may be unknown to us."""
-        lane = self._lane(session, channel)
-        self._spoken_to(lane, rights, origin, max(1, lane.waiting))
+        lane = self._lane(session, voice.address.channel)
+        self._spoken_to(lane, voice, origin, max(1, lane.waiting))
 
     def _lane(self, session: UUID, channel: str) -> Lane:
         """The session's lane. One that does something has its rules already."""
         return self._lanes.find(session) or self._lanes.lane(session, self._rules.of(channel))
 
-    def _spoken_to(self, lane: Lane, rights: str, origin: str, waiting: int) -> None:
+    def _spoken_to(self, lane: Lane, voice: Voice, origin: str, waiting: int) -> None:
         pool = Pool.of(origin)
         if pool is Pool.INTERACTIVE or not lane.has_work:
             lane.wants = pool
         if isinstance(lane.state, Claiming):
-            lane.state.spoken.append(rights)
+            lane.state.spoken.append(voice)
             return
         lane.counts(waiting)
         if lane.running is not None:
-            lane.running.spoken_to(rights)
+            lane.running.spoken_to(voice)
             self._relieve(lane)
         elif not isinstance(lane.state, Aside) or self._full_lanes.is_due(lane):
             # Aside nothing else changes: its timer will look at all that came.
@@ -145,7 +148,7 @@ class Dispatcher:
         lane = self._lanes.find(session)
         if lane is None:
             return
-        lane.follow(self._rules.of(channel, choice))
+        self._choose(lane, channel, choice)
         self._look_at(lane)
 
     def stop(self, session: UUID) -> None:
@@ -235,11 +238,18 @@ class Dispatcher:
     def _take_stock(self, lane: Lane, backlog: inbox.Backlog | None) -> None:
         known = lane.waiting
         if backlog is not None:
-            lane.follow(self._rules.of(backlog.channel, backlog.choice))
+            self._choose(lane, backlog.channel, backlog.choice)
         self._lanes.take_stock(lane, backlog)
         if lane.running is not None and lane.waiting > known:
             # Somebody spoke at another node, and word of it did not reach us.
-            lane.running.spoken_to(lane.running.turn.rights)
+            lane.running.spoken_to(lane.running.turn.voice)
+
+    def _choose(self, lane: Lane, channel: str, choice: QueueChoice) -> None:
+        """Have the lane follow this choice. Where a turn runs, its own channel decides the rest."""
+        running = lane.running
+        lane.follow(
+            self._rules.of(channel if running is None else running.turn.address.channel, choice)
+        )
 
     def _look_at(self, lane: Lane) -> None:
         self._lanes.stand_in_line(lane)
@@ -322,9 +332,9 @@ class Dispatcher:
         running = Running(self._workshop, turn, lane.rules.mode, lane.took)
         # What waited already when this turn was decided on may be heard, but interrupts nothing.
         if running.mode == "steer" and lane.waiting:
-            running.spoken_to(turn.rights)
-        for rights in claiming.spoken:
-            running.spoken_to(rights)
+            running.spoken_to(turn.voice)
+        for voice in claiming.spoken:
+            running.spoken_to(voice)
         task = tasks.create_task(self._bring_to_end(lane, running), name=f"turn {turn.id}")
         self._lanes.work(lane, running, task)
 

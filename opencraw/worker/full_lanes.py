@@ -6,9 +6,10 @@ import asyncio
 import logging
 from collections.abc import Sequence
 from dataclasses import replace
+from uuid import UUID
 
 from opencraw.context.notes import note
-from opencraw.contract import Delivery
+from opencraw.contract import Address
 from opencraw.errors import Unavailable
 from opencraw.events import QueueChanged
 from opencraw.queue.inbox import Lane as StoredLane
@@ -16,6 +17,7 @@ from opencraw.queue.inbox import Message
 from opencraw.queue.modes import Overflow, overflow
 from opencraw.queue.rules import LaneRules, QueueRules
 from opencraw.queue.turns import Summary
+from opencraw.sessions.voice import Voice
 from opencraw.worker.lanes import Lane
 from opencraw.worker.workshop import Workshop
 
@@ -55,7 +57,7 @@ class FullLanes:
     async def _relieve(self, lane: Lane) -> None:
         try:
             for stored in await self._workshop.inbox.waiting([lane.session]):
-                lane.rules = self._rules.of(stored.address.channel, stored.choice)
+                lane.rules = self._rules.of(stored.channel, stored.choice)
                 rest = await self.relieved(stored, lane.rules)
                 lane.overflowed = rest.overflowed > 0
                 lane.took(len(stored.messages) - len(rest.messages))
@@ -73,27 +75,46 @@ class FullLanes:
         if leaving is None:
             return stored
         ids = frozenset(leaving.ids)
-        gone = [message for message in stored.messages if message.id in ids]
-        notice = self._notice(stored, rules, leaving, gone)
-        moved, line = await self._workshop.inbox.give_up_places(stored.session_id, leaving, notice)
-        if line is not None:
-            self._workshop.deliver(Delivery(line.message_id, stored.address, line))
-        self._workshop.show(stored.address, QueueChanged())
+        gone: dict[Address, list[Message]] = {}
+        for message in stored.messages:
+            if message.id in ids:
+                gone.setdefault(message.address, []).append(message)
+        moved = 0
+        for address, messages in gone.items():
+            leaving = Overflow(tuple(each.id for each in messages), leaving.summarized)
+            moved += await self._let_go(stored.session_id, rules, leaving, address, messages)
         return replace(
             stored,
             overflowed=stored.overflowed + (moved if leaving.summarized else 0),
             messages=tuple(each for each in stored.messages if each.id not in ids),
         )
 
+    async def _let_go(
+        self,
+        session: UUID,
+        rules: LaneRules,
+        leaving: Overflow,
+        address: Address,
+        gone: Sequence[Message],
+    ) -> int:
+        """Have messages of one address give up their places; returns how many did."""
+        notice = self._notice(rules, leaving, gone)
+        inbox = self._workshop.inbox
+        moved, delivery = await inbox.give_up_places(session, leaving, address, notice)
+        if delivery is not None:
+            self._workshop.deliver(delivery)
+        self._workshop.show(address, QueueChanged())
+        return moved
+
     async def summary(
-        self, stored: StoredLane, rules: LaneRules, rights: str | None
+        self, stored: StoredLane, rules: LaneRules, voice: Voice | None
     ) -> Summary | None:
-        """What a turn with these rights (None: those of the newest) reads of those who gave up
-        their places, if somebody did."""
+        """What a turn of this voice (None: that of the newest) reads of those who gave up their
+        places, if somebody did."""
         if not stored.overflowed:
             return None
         count, newest = await self._workshop.inbox.overflowed(
-            stored.session_id, rights, self._most_quotes
+            stored.session_id, voice, self._most_quotes
         )
         if not newest:
             return None
@@ -101,13 +122,7 @@ class FullLanes:
         text = note("overflow_summary", messages=_messages(count), cap=rules.cap, quotes=quotes)
         return Summary(text, count, newest[-1])
 
-    def _notice(
-        self,
-        stored: StoredLane,
-        rules: LaneRules,
-        leaving: Overflow,
-        gone: Sequence[Message],
-    ) -> str:
+    def _notice(self, rules: LaneRules, leaving: Overflow, gone: Sequence[Message]) -> str:
         if not leaving.summarized:
             said = _quotes(gone[-self._most_quotes :], len(gone))
             return (
@@ -115,8 +130,6 @@ class FullLanes:
                 f"{said}\n\nSay again what still matters. `/queue drop:summarize` keeps a summary "
                 "instead, `/stop` takes back all that wait."
             )
-        if stored.overflowed:
-            return ""  # they have been told, and will be told how many it were
         return (
             f"More than {rules.cap} messages wait here. The oldest will be answered together, from "
             "a summary. `/stop` takes back all that wait."

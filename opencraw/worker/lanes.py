@@ -21,6 +21,7 @@ from uuid import UUID
 from opencraw.queue.inbox import Backlog
 from opencraw.queue.pools import Pool
 from opencraw.queue.rules import LaneRules
+from opencraw.sessions.voice import Voice
 from opencraw.worker.running import Running
 
 
@@ -47,8 +48,8 @@ class Claiming:
 
     #: The turn that is being started or taken over, once it has an id.
     turn: UUID | None = None
-    #: The rights of those who wrote, one per message.
-    spoken: list[str] = field(default_factory=list)
+    #: Who wrote, one voice per message.
+    spoken: list[Voice] = field(default_factory=list)
     stopped: bool = False
 
 
@@ -116,7 +117,7 @@ class Lane:
         if self.running is not None and self.running.mode != rules.mode:
             self.running.mode = rules.mode
             if self.waiting:
-                self.running.spoken_to(self.running.turn.rights)
+                self.running.spoken_to(self.running.turn.voice)
 
     def took(self, count: int) -> None:
         """So many messages wait no more."""

@@ -13,31 +13,26 @@ from opencraw.context.assembly import MOST_ENTRIES
 from opencraw.context.window import Window
 from opencraw.contract import Draft
 from opencraw.errors import Fenced, ModelFailure, Unavailable
-from opencraw.events import (
-    Event,
-    QueueChanged,
-    ToolShown,
-    ToolState,
-    TurnEnded,
-    TurnStarted,
-)
+from opencraw.events import QueueChanged, TurnEnded, TurnStarted
 from opencraw.model import (
-    AssistantMessage,
     ModelReply,
     StillWorking,
     TextDelta,
     ThinkingDelta,
-    ToolCall,
-    Usage,
     UserMessage,
 )
 from opencraw.queue.failures import Failure, Fault
 from opencraw.queue.inbox import Lane, Message
 from opencraw.queue.modes import Meeting, heard, meets_running_turn
-from opencraw.queue.turns import Settlement, TranscriptLine, Turn
-from opencraw.runtime.loop import Brief, RuntimeEvent, StepBegins, StepEnds, ToolBegins, ToolEnds
+from opencraw.queue.turns import Settlement, Turn
+from opencraw.runtime.loop import Brief, StepEnds
+from opencraw.sessions.transcript import Transcript
+from opencraw.sessions.voice import Voice
 from opencraw.settings import Mode
-from opencraw.worker.account import Account
+from opencraw.worker.fitting import Fitting
+from opencraw.worker.onlookers import tell_ended, tell_started
+from opencraw.worker.recalling import brought_up
+from opencraw.worker.steps import Steps
 from opencraw.worker.workshop import Doing, Workshop
 
 log = logging.getLogger(__name__)
@@ -48,7 +43,6 @@ MOST_DEATHS = 8
 #: What was cancelled and goes on all the same is left to itself after so long.
 CANCEL_SECONDS = 5.0
 _LOOK_AGAIN_SECONDS = 1.0
-_SUMMARY = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,20 +68,28 @@ class Running:
         self._workshop = workshop
         #: Is told how many waiting messages this turn took up on its way.
         self._took = took
-        self._account = Account(turn)
+        self._steps = Steps(workshop, turn)
+        self._account = self._steps.account
         self._spoken_to = False
         self._contradicted = asyncio.Event()
         #: Why the turn ends before its work is done.
         self._ending: Stopped | Stuck | None = Stopped() if turn.stop_requested else None
-        self._recalled = False
+        #: What its model is shown, once that is known.
+        self._fitting: Fitting | None = None
+        #: What earlier attempts did is known.
+        self._was_read = False
         self._work: asyncio.Task[Settlement] | None = None
         #: The work takes no notice of its end and goes on by itself.
         self._left_behind = False
-        self.doing = Doing("reading the conversation")
+
+    @property
+    def doing(self) -> Doing:
+        """What it is at."""
+        return self._steps.doing
 
     @property
     def draft(self) -> Draft:
-        return Draft(self.turn.id, self.turn.attempt, self._account.draft.text)
+        return Draft(self.turn.id, self.turn.attempt, self._steps.shown_text)
 
     def stop(self) -> None:
         """End the turn now: what it has said is kept and flagged, open calls are closed."""
@@ -111,12 +113,12 @@ class Running:
         if self._work is not None:
             self._work.cancel()
 
-    def spoken_to(self, rights: str) -> None:
-        """A message of somebody with these rights reached the lane."""
+    def spoken_to(self, voice: Voice) -> None:
+        """A message of this voice reached the lane."""
         match meets_running_turn(self.mode):
             case Meeting.STEER:
                 self._spoken_to = True
-            case Meeting.INTERRUPT if rights == self.turn.rights:
+            case Meeting.INTERRUPT if voice == self.turn.voice:
                 self._contradicted.set()
             case _:
                 pass
@@ -138,21 +140,25 @@ class Running:
         if not audible:
             return ()
         wanted = [each.id for each in audible]
-        taken = await self._advance((), hears=wanted)
+        taken = await self._steps.advance((), hears=wanted)
         self._took(len(taken))
-        self._show(QueueChanged())
-        return [UserMessage(text) for text in await self._workshop.inbox.texts(taken)]
+        self._steps.show(QueueChanged())
+        said = await self._workshop.inbox.texts(taken)
+        assert self._fitting is not None, "a turn is given ears when it is shown something"
+        return [self._fitting.hears(each) for each in said]
 
     async def _audible(self) -> Sequence[Message]:
         lane = await self._lane()
         if lane is None:
             return ()
-        wanted = heard(self.mode, self.turn.rights, lane.arrivals)
+        wanted = heard(self.mode, self.turn.voice, lane.arrivals)
         return [each for each in lane.messages if each.id in wanted]
 
     async def run(self) -> None:
         """Bring the turn to its end. Cancelling hands it over: it goes on elsewhere or later."""
-        self._show(TurnStarted(self.turn.id, self.turn.attempt))
+        clock = asyncio.get_running_loop().time
+        began = clock()
+        self._steps.show(TurnStarted(self.turn.id, self.turn.attempt))
         self._work = asyncio.ensure_future(self._work_it())
         watch = asyncio.ensure_future(self._watch())
         try:
@@ -164,7 +170,7 @@ class Running:
             delivery = await self._workshop.turns.settle(self.turn, settlement)
         except Fenced as lost:
             log.warning("%s", lost)
-            self._show(TurnEnded(self.turn.id, self.turn.attempt, "failed"))
+            self._steps.show(TurnEnded(self.turn.id, self.turn.attempt, "failed"))
             return
         finally:
             watch.cancel()
@@ -173,9 +179,11 @@ class Running:
                 await asyncio.wait([self._work, watch], timeout=CANCEL_SECONDS)
                 self._leave_behind(self._work)
         crashpoints.reach("commit_before_deliver")
-        self._show(TurnEnded(self.turn.id, self.turn.attempt, settlement.state))
+        self._steps.show(TurnEnded(self.turn.id, self.turn.attempt, settlement.state))
         if delivery is not None:
             self._workshop.deliver(delivery)
+        spent = self._steps.spent + settlement.usage
+        await tell_ended(self._workshop.hooks, self.turn, settlement, spent, clock() - began)
 
     async def _watch(self) -> None:
         """End the turn once a message that interrupts it really waits. Word of a message may come
@@ -248,135 +256,81 @@ class Running:
                 Failure(Fault.DEATHS),
                 f"my process broke off {self.turn.deaths} times while I worked on it",
             )
-        window = await self._recall()
+        await tell_started(self._workshop.hooks, self.turn)
+        transcript = await self._read()
         if self.turn.attempt > 1 and await self._is_overtaken():
             return await self._cut_short()
-        runtime = self._workshop.runtime(self.turn.model)
-        system = self._workshop.assembly.system
+        if line := await brought_up(self._workshop, self.turn, transcript):
+            await self._steps.advance([line])
+            transcript = await self._read()
+        self._fitting = fitting = Fitting(self._workshop, self.turn, self._steps)
+        while True:
+            window = await fitting.window(transcript, self._read)
+            last = await self._play(window, fitting, transcript.view.fence)
+            if last is not None:
+                return self._account.done(last)
+            transcript = await self._read()
+
+    async def _play(self, window: Window, fitting: Fitting, mark: str) -> ModelReply | None:
+        """Let the turn go on from what this window shows. Returns its last step, or None when the
+        conversation has to be looked at anew, because it has outgrown its window."""
         last: ModelReply | None = None
-        purse = self._workshop.purse(self.turn)
-        brief = Brief(self.turn.asker, system, window.messages, window.open_calls)
-        run = runtime.run(brief, self, purse)
-        async with aclosing(run) as events:
-            async for event in events:
-                self._end_if_asked_to()
-                if isinstance(event, TextDelta):
-                    self._waits_for_model()
-                    self._show(self._account.draft.grow(event.text))
-                    crashpoints.reach("mid_stream")
-                elif isinstance(event, ThinkingDelta | StillWorking):
-                    self._waits_for_model()
-                elif isinstance(event, StepEnds) and not event.reply.tool_calls:
-                    last = event.reply
-                else:
-                    await self._write_down(event)
+        brief = Brief(
+            self.turn.asker, fitting.system, window.messages, window.open_calls,
+            self._account.rounds, mark,
+        )  # fmt: skip
+        try:
+            async with aclosing(fitting.runtime.run(brief, self, fitting.purse)) as events:
+                async for event in events:
+                    self._steps.end_if_asked_to()
+                    if isinstance(event, TextDelta):
+                        self._steps.waits_for_model()
+                        self._steps.grow(event.text)
+                        crashpoints.reach("mid_stream")
+                    elif isinstance(event, ThinkingDelta | StillWorking):
+                        self._steps.waits_for_model()
+                    elif isinstance(event, StepEnds) and not event.reply.tool_calls:
+                        last = event.reply
+                    else:
+                        await self._steps.write_down(event)
+                    if fitting.is_outgrown_by(event):
+                        return None
+        except ModelFailure as failure:
+            fitting.try_smaller(failure)
+            return None
         assert last is not None, "a runtime ended without a last step"
-        return self._account.done(last)
+        return last
 
     async def _cut_short(self) -> Settlement:
         """The turn ends because a person said so."""
-        if not self._recalled:
-            await self._recall()
-        self._show_cancelled()
+        if not self._was_read:
+            await self._read()
+        self._steps.show_cancelled()
         return self._account.cut_short()
 
     def _failed(self, failure: Failure, cause: str) -> Settlement:
-        self._show_cancelled()
+        self._steps.show_cancelled()
         return self._account.failed(failure, cause)
 
-    def _show_cancelled(self) -> None:
-        for call in self._account.open_calls.values():
-            self._show_tool(call, "cancelled", "")
-
-    def _end_if_asked_to(self) -> None:
-        """End at last, if a tool or a model swallowed the word that the turn is to end."""
-        if self._work is not None and self._work.cancelling():
-            raise asyncio.CancelledError
-
-    async def _recall(self) -> Window:
+    async def _read(self) -> Transcript:
         """Read the conversation. What earlier attempts at this turn brought to an end counts, and
         the calls that they left open are ours to close."""
         assembly = self._workshop.assembly
         transcript = await self._workshop.sessions.transcript(
             self.turn.session_id, longest=assembly.longest_text, limit=MOST_ENTRIES
         )
-        window = assembly.window(transcript)
-        self._account.recall(transcript.entries, window)
-        self._recalled = True
-        return window
-
-    async def _write_down(self, event: RuntimeEvent) -> None:
-        """Put a step on record. Only then is the next one taken."""
-        match event:
-            case StepBegins():
-                await self._step_begins()
-            case StepEnds(reply):
-                await self._step_ends(reply)
-            case ToolBegins(call):
-                await self._tool_begins(call)
-            case ToolEnds():
-                await self._tool_ends(event)
+        if not self._was_read:
+            self._account.recall(transcript.entries)
+            self._was_read = True
+        return transcript
 
     async def _is_overtaken(self) -> bool:
         """Whether a message waits that interrupts this turn."""
         if meets_running_turn(self.mode) is not Meeting.INTERRUPT:
             return False
         lane = await self._lane()
-        return lane is not None and any(each.rights == self.turn.rights for each in lane.messages)
+        return lane is not None and any(each.voice == self.turn.voice for each in lane.messages)
 
     async def _lane(self) -> Lane | None:
         lanes = await self._workshop.inbox.waiting([self.turn.session_id])
         return lanes[0] if lanes else None
-
-    def _waits_for_model(self) -> None:
-        now = asyncio.get_running_loop().time()
-        self.doing = Doing("waiting for the model", now + self._workshop.patience.model)
-
-    async def _step_begins(self) -> None:
-        if not self._workshop.node.holds_lease:
-            # Somebody else may be at work on this turn: the fence tells.
-            await self._advance(())
-        self._account.draft.begin_step()
-        self._waits_for_model()
-
-    async def _advance(
-        self, lines: Sequence[TranscriptLine], usage: Usage = Usage(), hears: Sequence[int] = ()
-    ) -> Sequence[int]:
-        self.doing = Doing("writing to the database")
-        return await self._workshop.turns.advance(self.turn, lines, usage, hears)
-
-    async def _step_ends(self, reply: ModelReply) -> None:
-        self._account.step(reply)
-        line = TranscriptLine.of(AssistantMessage(reply.text, reply.tool_calls, reply.thinking))
-        await self._advance([line], reply.usage)
-
-    async def _tool_begins(self, call: ToolCall) -> None:
-        line = TranscriptLine("tool_started", call_id=call.id, tool_name=call.name)
-        await self._advance([line])
-        now = asyncio.get_running_loop().time()
-        self.doing = Doing(f"running the tool {call.name}", now + self._workshop.patience.tool)
-        self._show_tool(call, "started", call.arguments)
-        crashpoints.reach("tool_started")
-
-    async def _tool_ends(self, event: ToolEnds) -> None:
-        crashpoints.reach("tool_done")
-        result = event.result
-        self._account.open_calls.pop(event.call.id, None)
-        line = TranscriptLine(
-            "tool_result",
-            text=result.text,
-            call_id=result.call_id,
-            tool_name=result.name,
-            failed=result.failed,
-        )
-        await self._advance([line])
-        self._show_tool(event.call, "failed" if result.failed else "finished", result.text)
-
-    def _show(self, event: Event) -> None:
-        self._workshop.show(self.turn.address, event)
-
-    def _show_tool(self, call: ToolCall, state: ToolState, summary: str) -> None:
-        if len(summary) > _SUMMARY:
-            summary = summary[:_SUMMARY] + "…"
-        turn = self.turn
-        self._show(ToolShown(turn.id, turn.attempt, call.id, call.name, state, summary))

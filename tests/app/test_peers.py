@@ -26,11 +26,11 @@ from opencraw.events import (
 )
 from opencraw.sessions.choice import QueueChoice
 from opencraw.settings import ChannelSettings
-from tests.fixtures.core import Core, Mailbox, address, running, session_of, until
+from tests.fixtures.core import Core, Mailbox, address, running, session_of, until, voice
 from tests.fixtures.script import Held
 
 HERE = address()
-SPEAKER = ("test", "owner", "channel")
+SPOKEN = (voice(), "channel")
 
 
 class Wire(Bus):
@@ -90,41 +90,41 @@ async def node(swept_database_url: str) -> AsyncIterator[Connected]:
 
 
 async def test_a_node_with_room_asks_nobody_for_help(node: Connected) -> None:
-    node.lanes.arrived(session_of(), *SPEAKER)
-    assert node.wire.published == [Spoken(session_of(), *SPEAKER, needs_hands=False)]
+    node.lanes.arrived(session_of(), *SPOKEN)
+    assert node.wire.published == [Spoken(session_of(), *SPOKEN, needs_hands=False)]
     assert node.core.dispatcher.messages_waiting == 1
 
 
 async def test_a_node_that_is_full_or_stopping_asks_for_hands(node: Connected) -> None:
     for chat in range(8):
-        node.lanes.arrived(session_of(str(chat)), *SPEAKER)
-    node.lanes.arrived(session_of("too many"), *SPEAKER)
+        node.lanes.arrived(session_of(str(chat)), *SPOKEN)
+    node.lanes.arrived(session_of("too many"), *SPOKEN)
     asked = [each.needs_hands for each in node.wire.published if isinstance(each, Spoken)]
     assert asked == [False] * 8 + [True]
 
 
 async def test_a_node_that_stops_asks_for_hands(node: Connected) -> None:
     node.core.dispatcher.close()
-    node.lanes.repeated(session_of(), *SPEAKER)
-    assert node.wire.published == [Spoken(session_of(), *SPEAKER, needs_hands=True)]
+    node.lanes.repeated(session_of(), *SPOKEN)
+    assert node.wire.published == [Spoken(session_of(), *SPOKEN, needs_hands=True)]
 
 
 @pytest.mark.parametrize("needs_hands", [True, False])
 async def test_only_who_is_needed_looks_at_a_lane(node: Connected, needs_hands: bool) -> None:
     """All nodes at once would ask the database in vain."""
-    node.wire.bring(Spoken(session_of(), *SPEAKER, needs_hands=needs_hands))
+    node.wire.bring(Spoken(session_of(), *SPOKEN, needs_hands=needs_hands))
     assert node.core.dispatcher.messages_waiting == needs_hands
 
 
 async def test_a_node_that_stops_takes_no_work_from_others(node: Connected) -> None:
     node.core.dispatcher.close()
-    node.wire.bring(Spoken(session_of(), *SPEAKER, needs_hands=True))
+    node.wire.bring(Spoken(session_of(), *SPOKEN, needs_hands=True))
     assert node.core.dispatcher.messages_waiting == 0
 
 
 async def test_a_node_that_is_alone_tells_nobody(node: Connected) -> None:
     node.core.node.others = 0
-    node.lanes.arrived(session_of(), *SPEAKER)
+    node.lanes.arrived(session_of(), *SPOKEN)
     node.lanes.stop(session_of())
     node.peers.show(HERE, QueueChanged())
     assert node.wire.published == []
@@ -152,7 +152,7 @@ async def test_a_delivery_is_sent_here_and_announced_elsewhere(node: Connected) 
 
 
 async def test_whoever_looks_for_a_draft_that_is_elsewhere_asks_for_it(node: Connected) -> None:
-    assert node.lanes.draft(session_of()) is None
+    assert node.lanes.draft(session_of(), HERE) is None
     assert node.wire.published == [Peek(session_of())]
 
 
@@ -160,8 +160,8 @@ async def test_a_running_turn_shows_its_draft_to_who_peeks(swept_database_url: s
     held = Held("It begins", " and ends.")
     async with connected(swept_database_url, held, start=True) as node:
         await node.core.say("hello")
-        await until(lambda: (d := node.lanes.draft(session_of())) and d.text)
-        draft = node.lanes.draft(session_of())
+        await until(lambda: (d := node.lanes.draft(session_of(), HERE)) and d.text)
+        draft = node.lanes.draft(session_of(), HERE)
         assert draft is not None
         node.wire.published.clear()
         node.wire.bring(Peek(session_of("somebody else's")))

@@ -29,6 +29,7 @@ from opencraw.events import (
     TurnEnded,
     TurnStarted,
 )
+from opencraw.sessions.voice import Voice
 
 SESSION, TURN = uuid4(), uuid4()
 PLACE = Address("webchat", "local", "main")
@@ -41,7 +42,7 @@ EVENTS: tuple[Event, ...] = (
     LinesAdded(),
 )
 MESSAGES: tuple[Message, ...] = (
-    Spoken(SESSION, "webchat", "owner", "channel", needs_hands=True),
+    Spoken(SESSION, Voice("owner", PLACE), "channel", needs_hands=True),
     Chosen(SESSION),
     Stopped(SESSION),
     *(Shown(PLACE, event) for event in EVENTS),

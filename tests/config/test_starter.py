@@ -36,10 +36,18 @@ def test_it_loads_and_names_the_model_of_the_key_at_hand(
 @pytest.mark.parametrize("environ", [{}, KEYS])
 def test_it_is_short_explains_itself_and_holds_no_secret(environ: dict[str, str]) -> None:
     text = starter(environ)
-    assert text.count("\n") < 20
+    assert text.count("\n") < 24
     assert max(map(len, text.splitlines())) <= 100
     assert "hunter" not in text
     assert "ANTHROPIC_API_KEY" in text
+
+
+def test_who_starts_anew_is_remembered_and_summed_up(tmp_path: Path) -> None:
+    path = tmp_path / "config.toml"
+    path.write_text(starter({}))
+    configuration = load(path, {}).configuration
+    assert configuration.memory.enabled
+    assert configuration.context.compaction_enabled
 
 
 def test_an_empty_key_is_no_key() -> None:

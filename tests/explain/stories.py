@@ -54,7 +54,7 @@ def a_turn(
         state=state,
         model="demo/assistant",
         pool="interactive",
-        rights="owner",
+        may_hear=True,
         attempt=1,
         deaths=0,
         stop_requested=False,

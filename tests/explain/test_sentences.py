@@ -376,8 +376,8 @@ def test_what_can_be_done_is_said(story: Story, words: str) -> None:
     assert words in (explain(story).next_step or "")
 
 
-def test_a_turn_of_other_rights_is_not_said_to_hear() -> None:
-    next_step = explain(waiting(a_turn(TurnState.RUNNING, rights="guest"))).next_step
+def test_a_turn_of_other_rights_or_another_address_is_not_said_to_hear() -> None:
+    next_step = explain(waiting(a_turn(TurnState.RUNNING, may_hear=False))).next_step
     assert next_step == "`/stop` in its conversation ends the turn and takes back what waits."
 
 

@@ -63,7 +63,10 @@ def test_the_wheel_carries_every_file_that_the_code_reads(wheel: Path) -> None:
         for path in (ROOT / package).rglob("*")
         if path.is_file() and "__pycache__" not in path.parts
     }
-    prompts = {f"opencraw/_prompts/{path.name}" for path in (ROOT / "prompts").iterdir()}
+    prompts = {
+        f"opencraw/_prompts/{path.relative_to(ROOT / 'prompts').as_posix()}"
+        for path in (ROOT / "prompts").rglob("*.*")
+    }
     assert needed | prompts <= packed
     assert not any(name.startswith(("tests/", "bench/", "prompts/")) for name in packed)
 

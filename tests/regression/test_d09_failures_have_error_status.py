@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from io import BytesIO
 
 import aiohttp
@@ -13,6 +14,7 @@ from opencraw.control.settings import RuntimeSettings
 from tests.control.serving import BEARER, Served, code_of, every_route, serving
 
 SEND = "/api/v1/os/messages/send"
+_NAMED = re.compile(r"\{\w+\}")
 MESSAGE = {"channel": "webchat", "recipient": "main", "message": "hello"}
 
 
@@ -26,11 +28,10 @@ async def test_d09_failures_have_error_status() -> None:
 
 
 async def every_route_refuses_what_is_wrong(served: Served, route: Route) -> None:
-    path = route.path.replace("{name}", "index.html")
+    path = _NAMED.sub("index.html", route.path)
     if not route.public:
         await expect(served, route.method, path, 401, "missing_bearer_token")
-    wrong_method = "PATCH"
-    await expect(served, wrong_method, path, 405, "METHOD_NOT_ALLOWED", headers=BEARER)
+    await expect(served, "PUT", path, 405, "METHOD_NOT_ALLOWED", headers=BEARER)
     beyond = f"{path.rstrip('/')}/nowhere/at/all"
     await expect(served, route.method, beyond, 404, "NOT_FOUND", headers=BEARER)
     foreign = {**BEARER, "Host": "evil.example"}

@@ -19,6 +19,7 @@ PASSING = (
     "stall",
     "silent",
     "status 500 times 2",
+    "overflow",
 )
 #: What does not pass, or not soon enough: the person is told.
 LASTING = (
@@ -30,7 +31,7 @@ LASTING = (
     "status 401",
     "status 404",
     "billing",
-    "overflow",
+    "overflow times 4",
     "redirect",
 )
 #: What nobody can make sense of: an answer or a notice, as the second try goes.

@@ -34,7 +34,7 @@ from tests.scenarios.at_rest import at_rest
 
 ROOT = Path(__file__).parents[2]
 #: What third parties would install.
-PLUGINS = [ROOT / "tests" / "fixtures" / name for name in ("tools_plugin", "channel_plugin")]
+PLUGINS = [ROOT / "tests" / "fixtures" / f"{name}_plugin" for name in ("tools", "channel", "hooks")]
 TOOLS = """
 [tools]
 allow = ["current_time", "calculate", "append_line", "look_slowly"]

@@ -80,6 +80,11 @@ class Older:
             *(session, turn, kind, text, message),
         )
 
+    async def began_anew(self, chat: str, after: int) -> None:
+        await self._connection.execute(
+            "UPDATE session SET reset_seq = $1 WHERE chat = $2", after, chat
+        )
+
     async def answered(self, session: UUID, text: str, delivery: str) -> None:
         """A turn that ended, and its delivery in this state."""
         turn = await self.turn(session, "done")
@@ -112,6 +117,7 @@ async def _fill(older: Older) -> None:
     await older.message(runs, "meanwhile", "waiting")
     for delivery in ("pending", "sending", "sent"):
         await older.answered(await older.session(delivery), "question", delivery)
+    await older.began_anew("sent", 1)
 
 
 @pytest.fixture
@@ -162,5 +168,26 @@ async def _talks_on(core: Core) -> None:
     assert session is not None
     assert (session.choice.mode, session.choice.debounce_ms) == ("followup", 0)
     assert (session.choice.cap, session.choice.drop) == (None, None)
+    await _goes_on_as_before(core)
+    for table in ("inbox", "turn"):
+        strayed = await core.fetch(
+            f"SELECT FROM {table} JOIN session ON session.id = {table}.session_id"
+            f" WHERE ({table}.channel, {table}.account, {table}.chat, {table}.thread)"
+            "    <> (session.channel, session.account, session.chat, session.thread)"
+        )
+        assert not strayed, "each message and turn is where its conversation was"
     [turn] = await core.fetch("SELECT attempt, deaths, pool FROM turn WHERE attempt > 1")
     assert tuple(turn) == (2, 1, "interactive")
+
+
+async def _goes_on_as_before(core: Core) -> None:
+    """What conversations know of themselves since then is what it was."""
+    [row] = await core.fetch(
+        "SELECT flushed_seq, reset_seq, begun_at = created_at AS begun, model_pinning, time_zone,"
+        " archived_at, removed_seq FROM session WHERE chat = 'sent'"
+    )
+    assert row["flushed_seq"] == row["reset_seq"] == 1, "it was told to forget that"
+    assert (row["begun"], row["model_pinning"], row["removed_seq"]) == (True, "prefer", 0)
+    assert row["time_zone"] is row["archived_at"] is None
+    [row] = await core.fetch("SELECT last_said_at, begun_at FROM session WHERE chat = 'pending'")
+    assert row["last_said_at"] > row["begun_at"]

@@ -24,7 +24,7 @@ FLAGS = [
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 DESKTOP = {"viewport": {"width": 1100, "height": 800}}
 #: What a browser writes to its console when a daemon is away or says no; nobody can prevent it.
-EXPECTED = re.compile(r"net::ERR_|WebSocket connection to .* failed|status of 401")
+EXPECTED = re.compile(r"net::ERR_|WebSocket connection to .* failed|status of (?:40[0134]|503)")
 
 expect.set_options(timeout=15_000)
 

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from uuid import UUID, uuid4
 
 from opencraw.contract import (
+    DEFAULT_TENANT,
     Address,
     Delivery,
     Draft,
@@ -16,6 +17,7 @@ from opencraw.contract import (
     Receipt,
     Waiting,
 )
+from opencraw.sessions.keys import session_id
 
 MAIN = Address(channel="webchat", account="local", chat="main")
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
@@ -31,6 +33,8 @@ class MemoryGateway:
         self.accepted: list[Envelope] = []
         self.queue: list[Waiting] = []
         self.running: Draft | None = None
+        #: In every chat, instead of one for each.
+        self.goes_on: UUID | None = None
         self.failure: Exception | None = None
         #: The assistant may not speak.
         self.silent = False
@@ -76,6 +80,9 @@ class MemoryGateway:
 
     def draft(self, address: Address) -> Draft | None:
         return self.running
+
+    def conversation(self, address: Address) -> UUID:
+        return self.goes_on or session_id(address, DEFAULT_TENANT)
 
     def add(self, seq: int, kind: str = "said", text: str = "", turn: UUID | None = None) -> Line:
         line = Line(

@@ -34,6 +34,19 @@ async def test_a_socket_is_greeted_with_what_it_needs(
     ]
 
 
+def test_a_resume_token_names_the_conversation_that_goes_on_there(gateway: MemoryGateway) -> None:
+    """The lines of another one have other numbers."""
+
+    async def html(_message: UUID, text: str, _by: float) -> str:
+        return text
+
+    tokens = []
+    for number in (1, 1, 2):
+        gateway.goes_on = UUID(int=number)
+        tokens.append(Conversation(MAIN, gateway, html).resume_token)
+    assert tokens[0] == tokens[1] != tokens[2]
+
+
 @pytest.mark.parametrize(("model", "demo"), [("demo/assistant", True), ("openai/demo", False)])
 async def test_the_demonstration_says_so(model: str, demo: bool, gateway: MemoryGateway) -> None:
     gateway.model = model

@@ -224,6 +224,52 @@ async def test_conversations_are_apart(daemon: Daemon, visit: NewVisitor) -> Non
     await expect(main.locator(".message")).to_have_count(2)
 
 
+async def test_one_conversation_may_go_on_in_every_chat(
+    make_daemon: DaemonFactory, visit: NewVisitor
+) -> None:
+    daemon = make_daemon(extra='\n[sessions]\ndm_scope = "main"\n')
+    await daemon.start()
+    visitor = await visit(daemon)
+    main = await visitor.tab(daemon.link)
+    await say(main, "what is 6*7?")
+    await expect(main.locator(".reply:not(.draft)")).to_contain_text("42")
+    work = await visitor.tab(f"{daemon.url}/#chat=work")
+    await expect(work.locator(".reply:not(.draft)")).to_contain_text("42")
+    await say(work, "count to 5")
+    await expect(work.locator(".reply:not(.draft)").last).to_contain_text("5")
+    await expect(main.locator(".reply:not(.draft)").last).to_contain_text("5")
+    await expect(main.locator(".message")).to_have_count(4)
+
+
+async def test_a_page_that_stays_open_shows_the_conversation_that_goes_on_there_now(
+    make_daemon: DaemonFactory, visit: NewVisitor
+) -> None:
+    daemon = make_daemon()
+    await daemon.start()
+    apart = daemon.config.read_text().replace("port = 0", f"port = {daemon.url.rpartition(':')[2]}")
+    shared = f'{apart}\n[sessions]\ndm_scope = "main"\n'
+    page = await (await visit(daemon)).tab(daemon.link)
+    await say(page, "what is 6*7?")
+    await expect(page.locator(".reply:not(.draft)")).to_contain_text("42")
+
+    async def restarted(config: str) -> None:
+        await daemon.stop()
+        daemon.config.write_text(config)
+        await daemon.start()
+        await expect(page.locator("#connection")).to_have_text("Connected")
+
+    await restarted(shared)
+    await expect(page.locator(".message")).to_have_count(0)
+    for number, text in enumerate(("count to 5", "count to 6"), 1):
+        await say(page, text)
+        await expect(page.locator(".reply:not(.draft)")).to_have_count(number)
+    await restarted(apart)
+    await expect(page.locator(".said .bubble")).to_have_text(["what is 6*7?"])
+    await restarted(shared)
+    await expect(page.locator(".said .bubble")).to_have_text(["count to 5", "count to 6"])
+    await expect(page.locator(".reply:not(.draft)")).to_have_count(2)
+
+
 async def test_what_people_say_is_never_html(daemon: Daemon, visit: NewVisitor) -> None:
     attack = (
         "<img src=x onerror=alert(1)> [x](javascript:alert(1)) ![y](https://evil.example/y.png)"

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import asyncpg
 import pytest
 
 from tests.faults.proxy import PostgresProxy, socket_folder
@@ -21,3 +22,26 @@ async def line(database_url: str) -> AsyncIterator[PostgresProxy]:
     with TemporaryDirectory(prefix="oc-", dir="/tmp") as folder:
         async with PostgresProxy(socket_folder(database_url), Path(folder)) as proxy:
             yield proxy
+
+
+@pytest.fixture
+async def watched(database_url: str) -> AsyncIterator[None]:
+    """The database itself refuses to let anything leave the prompts that memory does not have."""
+    connection = await asyncpg.connect(database_url)
+    await connection.execute(_WATCH)
+    yield
+    await connection.execute("DROP TRIGGER watch ON session; DROP FUNCTION watch")
+    await connection.close()
+
+
+_WATCH = """
+CREATE FUNCTION watch() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF NEW.begin_seq > NEW.flushed_seq THEN
+        RAISE EXCEPTION 'prompts begin at %, memory has only %', NEW.begin_seq, NEW.flushed_seq;
+    END IF;
+    RETURN NEW;
+END $$;
+CREATE TRIGGER watch BEFORE UPDATE OF begin_seq ON session
+    FOR EACH ROW WHEN (NEW.begin_seq > OLD.begin_seq) EXECUTE FUNCTION watch();
+"""

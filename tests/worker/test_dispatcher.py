@@ -8,7 +8,6 @@ from uuid import uuid4
 import asyncpg
 import pytest
 
-from opencraw.contract import Rights
 from opencraw.events import TurnStarted
 from opencraw.model import ModelEvent, ModelReply, Prompt, TextDelta
 from opencraw.queue.inbox import Inbox
@@ -25,6 +24,7 @@ from tests.fixtures.core import (
     running,
     session_of,
     until,
+    voice,
 )
 from tests.fixtures.script import Held, Script, last_words
 from tests.queue.lane import begin
@@ -267,7 +267,7 @@ async def test_a_message_that_meets_a_turn_at_its_birth_interrupts_it(database_u
     ):
         async with starting(core, database_url, "one"):
             await accept(Inbox(elsewhere), envelope("two"))
-            core.dispatcher.arrived(session_of(), "test", Rights.OWNER, "channel")
+            core.dispatcher.arrived(session_of(), voice(), "channel")
         assert (await core.delivered(1))[-1] == "echo two"
         await whole(core)
         assert await core.outcomes() == [("one", "interrupted"), ("two", "answered")]
@@ -302,7 +302,7 @@ async def test_what_is_said_after_a_stop_is_answered_although_it_is_claimed_with
     async with running(database_url) as core:
         async with starting(core, database_url, "one"):
             core.dispatcher.stop(session_of())
-            core.dispatcher.repeated(session_of(), "test", Rights.OWNER, "channel")
+            core.dispatcher.repeated(session_of(), voice(), "channel")
         assert await core.delivered(1) == ["echo one"]
         await whole(core)
 

@@ -2,8 +2,7 @@ from __future__ import annotations
 
 import asyncio
 
-from opencraw.contract import Rights
-from tests.fixtures.core import running, session_of, until
+from tests.fixtures.core import running, session_of, until, voice
 from tests.fixtures.script import Held
 
 
@@ -14,7 +13,7 @@ async def test_late_word_of_the_message_that_is_being_answered_interrupts_nothin
     async with running(database_url, held, mode="interrupt") as core:
         await core.say("one")
         await held.reached.wait()
-        core.dispatcher.arrived(session_of(), "test", Rights.OWNER, "channel")
+        core.dispatcher.arrived(session_of(), voice(), "channel")
         held.release()
         await core.delivered(1)
         [line] = core.channel.lines()
@@ -29,7 +28,7 @@ async def test_what_is_heard_while_the_database_is_asked_is_newer_than_its_answe
     async with running(database_url, start=False) as core:
         looking = asyncio.create_task(core.dispatcher._look_for_work())
         while not looking.done():
-            core.dispatcher.arrived(session_of(), "test", Rights.OWNER, "channel")
+            core.dispatcher.arrived(session_of(), voice(), "channel")
             await asyncio.sleep(0)
         assert core.dispatcher.waiting(session_of()) > 0
         await core.dispatcher._look_for_work()
@@ -42,7 +41,7 @@ async def test_word_of_a_message_that_was_withdrawn_leads_nowhere(database_url: 
     async with running(database_url, held, max_concurrency=1) as core:
         await core.say("one")
         await held.reached.wait()
-        core.dispatcher.arrived(session_of("b"), "test", Rights.OWNER, "channel")
+        core.dispatcher.arrived(session_of("b"), voice("b"), "channel")
         await until(lambda: core.dispatcher.waiting(session_of("b")) == 0, "the poll knows better")
         held.release()
         assert await core.delivered(1) == ["released"]

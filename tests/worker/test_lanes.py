@@ -10,10 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from opencraw.contract import Rights
 from opencraw.queue.inbox import Backlog
 from opencraw.queue.pools import Pool
 from opencraw.queue.rules import LaneRules
 from opencraw.worker.lanes import Aside, Claiming, Idle, InLine, Lane, Lineup
+from tests.fixtures.core import voice
 
 RULES = LaneRules("steer")
 BUDGETS = {Pool.INTERACTIVE: 2, Pool.BACKGROUND: 1}
@@ -31,7 +33,7 @@ class Played:
     def arrives(self, lane: Lane, pool: Pool) -> None:
         lane.wants = pool
         if isinstance(lane.state, Claiming):
-            lane.state.spoken.append("owner")
+            lane.state.spoken.append(voice())
             return
         lane.counts(lane.waiting + 1)
         if not isinstance(lane.state, Aside):
@@ -181,7 +183,7 @@ def test_who_speaks_while_the_database_is_asked_counts_afterwards(lineup: Lineup
     [claimed] = lineup.claim_next()
     assert isinstance(claimed.state, Claiming)
     claimed.counts(0)
-    claimed.state.spoken += ["owner", "guest"]
+    claimed.state.spoken += [voice(), voice(rights=Rights.GUEST)]
     lineup.leave(lane)
     assert lane.waiting == 2
     assert lineup.find(lane.session) is lane, "it is not forgotten"

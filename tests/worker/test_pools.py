@@ -1,7 +1,7 @@
 from __future__ import annotations
 
-from opencraw.contract import Origin, Rights
-from tests.fixtures.core import accept, envelope, running, session_of, until
+from opencraw.contract import Origin
+from tests.fixtures.core import accept, envelope, running, session_of, until, voice
 from tests.fixtures.script import Held
 from tests.worker.bench import whole
 
@@ -80,7 +80,7 @@ async def test_a_job_takes_no_slot_of_people_although_they_were_heard_of(
     """Somebody spoke and took it back: the database tells who is left."""
     async with running(database_url) as core:
         await accept(core.inbox, envelope("tick", origin=Origin.CRON))
-        core.dispatcher.arrived(session_of(), "test", Rights.OWNER, Origin.CHANNEL)
+        core.dispatcher.arrived(session_of(), voice(), Origin.CHANNEL)
         assert await core.delivered(1) == ["echo tick"]
         await whole(core)
         [turn] = await core.fetch("SELECT pool FROM turn")

@@ -8,7 +8,7 @@ from opencraw.errors import FailureKind, ModelFailure
 from opencraw.events import DraftGrew, TurnEnded, TurnStarted
 from opencraw.model import ModelEvent, ModelReply, Prompt, TextDelta
 from opencraw.queue.turns import Turns
-from tests.fixtures.core import running, session_of, until
+from tests.fixtures.core import address, running, session_of, until
 from tests.fixtures.script import Held, calls
 from tests.worker.bench import Bench, script_of, shown, whole
 
@@ -20,7 +20,7 @@ async def test_a_turn_is_shown_while_it_runs_and_delivered_at_its_end(database_u
     async with running(database_url, held) as core:
         await core.say("Hello")
         await held.reached.wait()
-        draft = core.dispatcher.draft(session_of())
+        draft = core.dispatcher.draft(session_of(), address())
         assert draft is not None
         assert draft.text == "Well, "
         assert core.channel.got == []
@@ -33,7 +33,7 @@ async def test_a_turn_is_shown_while_it_runs_and_delivered_at_its_end(database_u
             "Well, released"
         )
         assert events[-1] == TurnEnded(draft.turn_id, 1, "done")
-        assert core.dispatcher.draft(session_of()) is None
+        assert core.dispatcher.draft(session_of(), address()) is None
 
 
 async def test_each_step_is_on_record_before_the_next_is_taken(database_url: str) -> None:

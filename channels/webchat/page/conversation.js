@@ -99,10 +99,12 @@ export class Conversation {
   }
 
   #hello(frame) {
+    const another = this.#token !== frame.resume_token;
     this.#token = frame.resume_token;
     this.view.greet(frame);
-    // A line number smaller than before: the daemon has another memory than last time.
-    if (this.#lastSeq !== null && frame.seq < this.#lastSeq) {
+    // Another conversation goes on here, or the line number is smaller than before: the daemon has
+    // another memory than last time.
+    if (this.#lastSeq !== null && (another || frame.seq < this.#lastSeq)) {
       this.thread.clear();
       this.#lastSeq = null;
     }

@@ -3,7 +3,7 @@
 // can name another server to talk to.
 
 // localStorage and not sessionStorage: a new tab should open without signing in again, and the
-// storage belongs to this origin alone, which serves no other page and runs no foreign script.
+// storage belongs to this origin alone, which serves the daemon's pages and runs no foreign script.
 const KEY = "opencraw.token";
 const TOKEN = /^[A-Za-z0-9._~-]{8,512}$/;
 const CHAT = /^[a-z0-9_-]{1,64}$/;

@@ -24,13 +24,52 @@ ALTER TABLE session
     ADD COLUMN archived_at timestamptz,
     -- The conversation that it continues, and up to which of its entries.
     ADD COLUMN forked_from uuid REFERENCES session ON DELETE SET NULL,
-    ADD COLUMN forked_seq bigint;
+    ADD COLUMN forked_seq bigint,
+    -- Where its people live, which decides when their day ends; NULL follows the configuration.
+    ADD COLUMN time_zone text,
+    -- Whether another model may answer when the chosen one cannot (prefer) or none (strict).
+    ADD COLUMN model_pinning text NOT NULL DEFAULT 'prefer'
+        CHECK (model_pinning IN ('prefer', 'strict')),
+    -- Up to this entry what was said is removed, soon or already. The row stays, for no two lines
+    -- ever have the same number, and so do the keys of its messages for a while: an event that a
+    -- platform repeats is not answered again.
+    ADD COLUMN removed_seq bigint NOT NULL DEFAULT 0 CHECK (removed_seq <= last_seq);
 
-UPDATE session SET begun_at = created_at, last_said_at = last_active_at;
+-- People who began anew were told that the assistant forgets what they had said.
+UPDATE session
+   SET begun_at = created_at, last_said_at = last_active_at, flushed_seq = reset_seq;
+
+ALTER TABLE session
+    ADD CONSTRAINT session_pinning_check CHECK (model IS NOT NULL OR model_pinning = 'prefer');
+
+-- What people began anew after is brought into memory; few are ever in here.
+CREATE INDEX session_left_behind ON session (id) WHERE flushed_seq < reset_seq;
+CREATE INDEX session_removed ON session (id) WHERE removed_seq > 0;
 
 -- Who asked, which decides what may be remembered and recalled in the turn. Empty: nobody knows,
 -- the turn began before this column was there.
 ALTER TABLE turn ADD COLUMN asked_by text NOT NULL DEFAULT '';
+
+-- A conversation may go on at several addresses. What is answered goes where it was asked for: the
+-- address is frozen with the message, and with its turn.
+ALTER TABLE inbox ADD COLUMN chat text, ADD COLUMN thread text;
+
+UPDATE inbox SET chat = session.chat, thread = session.thread
+  FROM session WHERE session.id = inbox.session_id;
+
+ALTER TABLE inbox ALTER COLUMN chat SET NOT NULL, ALTER COLUMN thread SET NOT NULL;
+
+ALTER TABLE turn
+    ADD COLUMN channel text, ADD COLUMN account text, ADD COLUMN chat text, ADD COLUMN thread text;
+
+UPDATE turn
+   SET channel = session.channel, account = session.account, chat = session.chat,
+       thread = session.thread
+  FROM session WHERE session.id = turn.session_id;
+
+ALTER TABLE turn
+    ALTER COLUMN channel SET NOT NULL, ALTER COLUMN account SET NOT NULL,
+    ALTER COLUMN chat SET NOT NULL, ALTER COLUMN thread SET NOT NULL;
 
 -- `checkpoint` sums up the conversation up to entry `covers`; `recalled` is what memory brought up
 -- for a turn, from `items`.
@@ -69,8 +108,90 @@ CREATE TABLE memory (
     created_at     timestamptz NOT NULL DEFAULT now(),
     -- A person said that it is otherwise.
     corrected_at   timestamptz,
+    -- The model that its vector is of; empty while it has none.
+    vector_model   text NOT NULL DEFAULT '',
     CHECK ((kind = 'pre_compaction_flush') = (message_count IS NOT NULL))
 );
 
-CREATE INDEX memory_of_scope ON memory (tenant, scope, created_at DESC);
-CREATE INDEX memory_words ON memory USING gin (words);
+CREATE INDEX memory_of_scope ON memory (tenant, scope, created_at DESC, id DESC);
+-- Scopes are in it, so that a word which everybody uses is found in one scope without a look at the
+-- others. An array, because its operators need no extension.
+CREATE INDEX memory_words ON memory USING gin ((ARRAY[scope]), words);
+CREATE INDEX memory_without_vector ON memory (vector_model);
+
+-- What memories mean, as vectors, where pgvector is there. A server may lack it, or keep its users
+-- from adding it: then this returns why and changes nothing, and memory is searched by its words.
+-- Called here, and again whenever a daemon starts with a model for vectors, which names their size.
+CREATE FUNCTION prepare_vectors(dimensions integer) RETURNS text
+LANGUAGE plpgsql AS $prepare$
+BEGIN
+    -- Daemons may start at the same time.
+    PERFORM pg_advisory_xact_lock(hashtext('opencraw vectors'));
+    IF to_regtype('halfvec') IS NULL THEN
+        CREATE EXTENSION IF NOT EXISTS vector;
+    END IF;
+    IF to_regclass('memory_vector') IS NULL THEN
+        EXECUTE $$
+            CREATE TABLE memory_vector (
+                id     uuid PRIMARY KEY REFERENCES memory ON DELETE CASCADE,
+                tenant text NOT NULL,
+                scope  text NOT NULL,
+                model  text NOT NULL,
+                vector halfvec NOT NULL
+            )
+        $$;
+        -- They are read by the thousand: kept in their rows, and not behind them.
+        ALTER TABLE memory_vector ALTER COLUMN vector SET STORAGE MAIN;
+        EXECUTE 'CREATE INDEX memory_vector_of_scope ON memory_vector (tenant, scope)';
+    END IF;
+    -- An index takes vectors of one size, and of no more than 4,000 numbers.
+    IF dimensions BETWEEN 1 AND 4000 THEN
+        EXECUTE format($$
+            CREATE INDEX IF NOT EXISTS memory_vector_%1$s ON memory_vector
+             USING hnsw ((vector::halfvec(%1$s)) halfvec_cosine_ops)
+             WHERE vector_dims(vector) = %1$s
+        $$, dimensions);
+    END IF;
+    RETURN NULL;
+EXCEPTION WHEN OTHERS THEN
+    RETURN sqlerrm;
+END
+$prepare$;
+
+DO $$ BEGIN PERFORM prepare_vectors(0); END $$;
+
+-- The memories of these scopes whose vectors are nearest to one. Few are compared one by one, which
+-- finds them all; many through the index, which finds nearly all and takes as long for a million.
+CREATE FUNCTION nearest_memories(
+    in_tenant text, in_scopes text[], of_model text, asked real[], most integer
+) RETURNS TABLE (id uuid, similarity float8)
+LANGUAGE plpgsql STABLE AS $nearest$
+DECLARE
+    dimensions integer := cardinality(asked);
+    few boolean;
+BEGIN
+    SELECT count(*) <= 3000 INTO few
+      FROM (SELECT FROM memory_vector
+             WHERE tenant = in_tenant AND scope = ANY (in_scopes) LIMIT 3001) AS mine;
+    IF few OR dimensions > 4000 THEN
+        RETURN QUERY EXECUTE $$
+            SELECT id, 1 - (vector <=> $4::halfvec)
+              FROM memory_vector
+             WHERE tenant = $1 AND scope = ANY ($2) AND model = $3
+             ORDER BY vector <=> $4::halfvec
+             LIMIT $5
+        $$ USING in_tenant, in_scopes, of_model, asked, most;
+        RETURN;
+    END IF;
+    -- The index does not know of scopes: it goes on until it has found enough in these.
+    PERFORM set_config('hnsw.iterative_scan', 'relaxed_order', true),
+            set_config('hnsw.ef_search', most::text, true);
+    RETURN QUERY EXECUTE format($$
+        SELECT id, 1 - (vector::halfvec(%1$s) <=> $4::halfvec(%1$s))
+          FROM memory_vector
+         WHERE tenant = $1 AND scope = ANY ($2) AND model = $3 AND vector_dims(vector) = %1$s
+         ORDER BY vector::halfvec(%1$s) <=> $4::halfvec(%1$s)
+         LIMIT $5
+    $$, dimensions) USING in_tenant, in_scopes, of_model, asked, most;
+END
+$nearest$;
