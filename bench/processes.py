@@ -123,7 +123,9 @@ class Daemon:
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
-        compacts = "compaction_enabled = true" if remembers else ""
+        compacts = (
+            "compaction_enabled = true\ncompaction_trigger_tokens = 4000" if remembers else ""
+        )
         config = CONFIG.format(model=model, mode=mode, context=compacts)
         if remembers:
             config += "[memory]\nenabled = true\n"
