@@ -11,7 +11,7 @@ import tomli
 from rich.console import Console
 from rich.table import Table
 
-from bench import lanes, measures, remembering
+from bench import lanes, measures, memory_search, prompts, remembering
 from bench.figures import Figures
 
 MEASURES = {
@@ -24,6 +24,9 @@ MEASURES = {
     "lanes": lanes.lanes,
     "takeover": lanes.takeover,
     "facts": remembering.facts_kept,
+    "prompts": prompts.prompts,
+    "compaction": prompts.full_window,
+    "memory": memory_search.memory_search,
 }
 
 

@@ -24,7 +24,7 @@ provider = "openai"
 model = "fake"
 base_url = "{model}/v1"
 [context]
-max_prompt_tokens = 8000
+max_prompt_tokens = {window}
 {context}
 [queue]
 mode = "{mode}"
@@ -120,13 +120,15 @@ class Daemon:
         mode: str = "steer",
         database: str | None = None,
         remembers: bool = False,
+        window: int = 8000,
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
-        compacts = (
-            "compaction_enabled = true\ncompaction_trigger_tokens = 4000" if remembers else ""
+        # The window of so many tokens, and a summary when it is nearly full.
+        compacts = f"compaction_enabled = true\ncompaction_trigger_tokens = {window * 4 // 5}"
+        config = CONFIG.format(
+            model=model, mode=mode, window=window, context=compacts if remembers else ""
         )
-        config = CONFIG.format(model=model, mode=mode, context=compacts)
         if remembers:
             config += "[memory]\nenabled = true\n"
         if database is not None:
@@ -148,9 +150,12 @@ class Daemon:
             await asyncio.sleep(0.002)
 
     @property
+    def url(self) -> str:
+        return str(json.loads((self.folder / "data" / "daemon.json").read_text())["url"])
+
+    @property
     def socket_url(self) -> str:
-        address = json.loads((self.folder / "data" / "daemon.json").read_text())["url"]
-        return str(address).replace("http", "ws", 1) + "/ws"
+        return self.url.replace("http", "ws", 1) + "/ws"
 
     @property
     def token(self) -> str:

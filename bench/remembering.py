@@ -101,7 +101,7 @@ async def converse(folder: Path, *, remembers: bool) -> Outcome:
     model, outcome = Forgetful(), Outcome()
     async with ModelServer() as server:
         server.planner = model
-        daemon = Daemon(folder, server.url, remembers=remembers)
+        daemon = Daemon(folder, server.url, remembers=remembers, window=5000)
         process, _seconds = await daemon.start()
         async with Client(daemon.socket_url, daemon.token, "life") as person:
             for text in script(Random(7)):

@@ -51,11 +51,12 @@ def identifiers(text: str) -> Iterable[str]:
 
 
 def _is_identifier(word: str) -> bool:
+    if word.isalpha():
+        return False
     if any(kind.fullmatch(word) for kind in _KINDS):
         return True
     return (
         len(word) >= _LEAST_CODE
-        and not word.isalpha()
         and any(each.isalpha() for each in word)
         and any(each.isdigit() for each in word)
         and _CODE.fullmatch(word) is not None

@@ -4,10 +4,13 @@ The order is what keeps everything. What is about to leave the prompts goes into
 write. Then a model sums it up, and only a summary that passes the audit moves the marks, as another
 write. Whoever is killed in between leaves the conversation as it was, and the next attempt finds
 that memory has it already. No failure in here is one of the turn.
+
+To read a long conversation takes a tenth of a second: it is done in threads, and other lanes go on.
 """
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Sequence
 from contextlib import aclosing
@@ -32,6 +35,7 @@ from opencraw.worker.steps import Steps
 from opencraw.worker.workshop import Doing, Runtime, Workshop
 
 log = logging.getLogger(__name__)
+
 
 #: So often a model may try to sum up, from the second time on with what was wrong before.
 MOST_TRIES = 2
@@ -142,7 +146,7 @@ class Compacting:
         if self._memory is None or self._scopes is None:
             return False
         assembly, turn = self._workshop.assembly, self._turn
-        said = passages(entries, assembly.flush_max_chars)
+        said = await asyncio.to_thread(passages, entries, assembly.flush_max_chars)
         count = assembly.count(turn.model)
         self._steps.doing = Doing("writing to the database")
         await self._memory.flush(
@@ -166,7 +170,7 @@ class Compacting:
     async def _notes(self, plan: Plan) -> tuple[Note, ...]:
         """What a model finds worth knowing. Without an answer the words themselves must do."""
         try:
-            return notes_from(await self._ask(flush_prompt(plan)))
+            return notes_from(await self._ask(await asyncio.to_thread(flush_prompt, plan)))
         except ModelFailure as failure:
             if failure.kind is FailureKind.SPEND_CAP:
                 raise  # then nothing is summed up either, and another day the notes can be taken
@@ -176,8 +180,9 @@ class Compacting:
     async def _summary(self, plan: Plan, focus: str) -> str:
         objections: Sequence[str] = ()
         for _ in range(MOST_TRIES):
-            reply = await self._ask(summary_prompt(plan, focus, objections))
-            objections = audit(plan, reply.text, reply.stop)
+            asked = await asyncio.to_thread(summary_prompt, plan, focus, objections)
+            reply = await self._ask(asked)
+            objections = await asyncio.to_thread(audit, plan, reply.text, reply.stop)
             if not objections:
                 return reply.text.strip()
         raise NotSummedUp("; ".join(objections))
