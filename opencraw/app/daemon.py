@@ -301,8 +301,12 @@ class Daemon:
 
 def _system_prompt(configuration: Configuration, data_dir: Path) -> SystemPrompt:
     folder = data_dir / Path(configuration.general.workspace).expanduser()
+    # The tools that it speaks of must be there.
+    offered = {"memory_search", "memory_save"}.isdisjoint(configuration.tools.deny)
     return SystemPrompt(
-        configuration.general, Workspace(folder), memory=configuration.memory.enabled
+        configuration.general,
+        Workspace(folder),
+        memory=configuration.memory.enabled and offered,
     )
 
 

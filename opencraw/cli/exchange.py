@@ -10,6 +10,7 @@ from typing import Any
 Frame = dict[str, Any]
 
 #: A model's words must not move the cursor or recolour the terminal.
+_NEW_AND_ASK = re.compile(r"\s*/(?:new|nuke)\s+\S", re.IGNORECASE)
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _HALF_CHARACTER = re.compile(r"[\ud800-\udbff]\Z")
 
@@ -69,6 +70,8 @@ class Exchange:
         self.outcome: Outcome | None = None
         self._id = client_message_id
         self._command = text.lstrip().startswith("/")
+        #: A command behind which the assistant is asked something is answered twice.
+        self._asks = _NEW_AND_ASK.match(text) is not None
         self._run: str | None = None
         self._draft = Draft()
         #: The daemon was asked to stop.
@@ -112,6 +115,8 @@ class Exchange:
     def _spoken(self, frame: Frame) -> list[Piece]:
         notice = frame.get("kind") == "notice"
         if notice and self._command and frame.get("run_id") is None:
+            if self._asks:
+                return [Piece(f"{clean(frame['content'])}\n\n", aside=True)]
             self.outcome = Outcome.ANSWERED
             return _piece(self._draft.final(frame["content"]))
         if notice and self.stopping and self._run is None and frame.get("run_id") is None:

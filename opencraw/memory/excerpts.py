@@ -17,7 +17,7 @@ from opencraw.memory.items import Hit, Item
 from opencraw.memory.words import words_asked, words_of
 
 #: More lines of one search tell little more.
-MOST_LINES = 8
+MOST_LINES = 10
 #: A line that goes on for longer is known by its beginning.
 LONGEST_LINE = 500
 

@@ -58,6 +58,14 @@ def error(*, retryable: bool) -> dict[str, Any]:
         # What other windows say is theirs.
         ("hi", [SAID, delta("x", 0, "run-2"), reply("x", run_id="run-2")], "", None),
         ("hi", [reply("x", run_id=None), notice("x")], "", None),
+        ("/new", [notice("anew")], "anew\n", Outcome.ANSWERED),
+        # What stands behind it is answered, too.
+        (
+            "/new hi",
+            [notice("anew"), SAID, reply("hello")],
+            "anew\n\nhello\n",
+            Outcome.ANSWERED,
+        ),
         ("hi", [SAID, reply("par", interrupted=True)], "par\n[stopped]\n", Outcome.STOPPED),
         ("hi", [SAID, notice("no model", RUN)], "\nno model\n", Outcome.FAILED),
         ("hi", [{**SAID, "run_id": None}], None, Outcome.SUPERSEDED),
