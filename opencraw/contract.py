@@ -61,6 +61,10 @@ class Origin(StrEnum):
     OPERATOR = "operator"
 
 
+#: Sides on which people speak, and no machine for itself. Statements name them, too.
+PEOPLE = frozenset({Origin.CHANNEL, Origin.API, Origin.OPERATOR})
+
+
 class ChatType(StrEnum):
     """Who listens where a message was written."""
 

@@ -10,6 +10,7 @@ OpenCrawError
 │   └── QueueFull      … when there is less to do
 ├── ConfigInvalid      do not start; print every problem at once
 ├── CannotStart        do not start; print the cause and the fix
+│   └── NotInstalled   … which the configuration asks for, so trying again does not help
 ├── Fenced             somebody else owns this work now: stop, leave no trace
 ├── ModelFailure       a model did not answer; `kind` says whether trying again helps
 └── DeliveryFailure    a platform did not take a message
@@ -116,6 +117,10 @@ class ConfigInvalid(OpenCrawError):
 
 class CannotStart(OpenCrawError):
     """The daemon must not start like this. The text names the cause, the impact and the fix."""
+
+
+class NotInstalled(CannotStart):
+    """The configuration names something that this machine does not have."""
 
 
 class Fenced(OpenCrawError):

@@ -14,6 +14,9 @@ import unicodedata
 LONGEST_ORIGIN = 80
 
 _TAG = "from-outside"
+_OPENING = re.compile(
+    rf'<{_TAG} origin="[^"<>\n]{{1,{LONGEST_ORIGIN}}}" mark="([^"<>\n]{{0,40}})">\n'
+)
 _TAG_INSIDE = re.compile(r"from-(?=outside)", re.IGNORECASE)
 #: <|im_start|> and its like, in the letters of several vendors.
 _ROLE_TOKEN = re.compile(
@@ -27,7 +30,20 @@ def fence(text: str, *, origin: str, mark: str) -> str:
     """`text` between marks that name where it came from. Nothing in it can close them."""
     name = _named(neutral(origin[: 4 * LONGEST_ORIGIN], mark))
     inside = neutral(text, mark)
-    return f'<{_TAG} origin="{name}" mark="{mark}">\n{inside}\n</{_TAG} mark="{mark}">'
+    return f'<{_TAG} origin="{name}" mark="{mark}">\n{inside}{_closing(mark)}'
+
+
+def edges(text: str, end: str) -> tuple[str, str]:
+    """The two marks of a fence with which `text` begins and `end` ends; two empty texts when they
+    are no fence's."""
+    opening = _OPENING.match(text)
+    if opening is None or not end.endswith(closing := _closing(opening[1])):
+        return "", ""
+    return opening[0], closing
+
+
+def _closing(mark: str) -> str:
+    return f'\n</{_TAG} mark="{mark}">'
 
 
 def neutral(text: str, mark: str) -> str:

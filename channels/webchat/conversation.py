@@ -123,8 +123,10 @@ class Conversation:
             if self._announced is None:
                 return
             if line.seq > self._announced + 1:
+                # It is among them, or a line before it is still with a hook: then it comes after
+                # that one, by the other road.
                 await self._announce_new()
-            if line.seq > self._announced:
+            elif line.seq > self._announced:
                 await self._announce(line, _html_time())
 
     async def resume(self, listener: Listener, last_seq: int) -> None:

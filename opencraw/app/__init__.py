@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel, SecretStr
 
 from opencraw.app.datadir import held
+from opencraw.hooks.opening import open_hooks
 from opencraw.store.embedded import EmbeddedPostgres
 from opencraw.telemetry.logs import start_logs
 
@@ -43,6 +44,8 @@ async def serve(configuration: Configuration, started: float) -> int:
     logs = start_logs(secrets=_secrets(configuration))
     _allow_many_sockets()
     os.umask(0o077)  # whatever we write is nobody else's to read
+    # Before anything is written: a daemon that must not start leaves no traces.
+    hooks = open_hooks(configuration.hooks)
     with held(data_dir):
         stop = _Stop(grace_seconds)
         async with _database_url(configuration, data_dir) as url:
@@ -50,7 +53,7 @@ async def serve(configuration: Configuration, started: float) -> int:
             await asyncio.to_thread(import_module, "opencraw.app.daemon")
             from opencraw.app.daemon import Daemon
 
-            async with Daemon.open(configuration, data_dir, await url) as daemon:
+            async with Daemon.open(configuration, data_dir, await url, hooks) as daemon:
                 logs.redactor.add([daemon.token])
                 daemon.announce(time.monotonic() - started)
                 await _until_stopped(daemon, stop, grace_seconds)

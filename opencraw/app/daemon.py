@@ -34,17 +34,17 @@ from opencraw.control.memory import MemoryApi
 from opencraw.control.server import HttpServer
 from opencraw.control.sessions import SessionsApi
 from opencraw.control.token import access_token, link
-from opencraw.errors import CannotStart
+from opencraw.errors import NotInstalled
 from opencraw.gateway.commands import Powers
 from opencraw.gateway.door import Door, Outlets
 from opencraw.gateway.memories import Memories
-from opencraw.hooks import Point
-from opencraw.hooks.opening import open_hooks
+from opencraw.hooks import Hooks, Point
 from opencraw.outbox.sender import Outbox
 from opencraw.queue.inbox import Inbox
 from opencraw.queue.nodes import Node, home_of
 from opencraw.queue.rules import ChannelRules, QueueRules
 from opencraw.queue.turns import Turns
+from opencraw.sessions.keeping import Keeping
 from opencraw.sessions.keys import Conversations
 from opencraw.sessions.lives import Lives
 from opencraw.sessions.reset import ResetRules
@@ -74,6 +74,8 @@ class Daemon:
         database: Database,
         node: Node,
         bus: Bus,
+        *,
+        hooks: Hooks,
     ) -> None:
         self._data_dir = data_dir
         self._stopping = False
@@ -82,8 +84,8 @@ class Daemon:
         self._database = database
         self._node = node
         self._bus = bus
-        self._sessions = Sessions(database)
-        self._hooks = open_hooks(configuration.hooks)
+        self._sessions = Sessions(database, hooks)
+        self._hooks = hooks
         self._memory = open_memory(configuration, database)
         self._runtimes = Runtimes(configuration, self._hooks, self._memory)
         self._host = ChannelHost.open(configuration.channels)
@@ -117,6 +119,7 @@ class Daemon:
                 inbox=inbox,
                 turns=Turns(database, node.id),
                 sessions=self._sessions,
+                keeping=Keeping(database),
                 assembly=Assembly(
                     configuration.general,
                     configuration.context,
@@ -199,7 +202,7 @@ class Daemon:
     @classmethod
     @asynccontextmanager
     async def open(
-        cls, configuration: Configuration, data_dir: Path, url: str
+        cls, configuration: Configuration, data_dir: Path, url: str, hooks: Hooks
     ) -> AsyncIterator[Daemon]:
         """Bring the database up to date, enter the cluster, and listen."""
         await migrate(url)
@@ -208,7 +211,9 @@ class Daemon:
             node = Node(database, home_of(data_dir))
             await node.join()
             opened.push_async_callback(node.leave)
-            daemon = cls(configuration, data_dir, database, node, _bus(configuration, node))
+            daemon = cls(
+                configuration, data_dir, database, node, _bus(configuration, node), hooks=hooks
+            )
             opened.push_async_callback(daemon._runtimes.close)
             if daemon._memory is not None:
                 opened.push_async_callback(daemon._memory.close)
@@ -317,7 +322,7 @@ def _bus(configuration: Configuration, node: Node) -> Bus:
     try:
         from opencraw.bus.redis import RedisBus
     except ImportError as error:
-        raise CannotStart(
+        raise NotInstalled(
             f"redis.url is set, and the library for Redis is not installed ({error.name}). Install"
             " opencraw[redis] (from a clone: make run EXTRAS=redis), or remove redis.url."
         ) from error

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import cast
@@ -16,17 +18,22 @@ from opencraw.config import Configuration
 from opencraw.contract import Opens
 from opencraw.control.errors import BadField
 from opencraw.control.sessions import ChosenModel, Fork
-from opencraw.errors import NotFound, Refused
+from opencraw.errors import NotFound, Refused, SlowDown
 from opencraw.gateway.models import Models
 from opencraw.memory.memory import Memory
 from opencraw.sessions.copies import Copies
-from opencraw.sessions.documents import Documents, Found
+from opencraw.sessions.documents import SEARCH_SECONDS, Documents, Found
 from opencraw.sessions.envelope import SessionDocument, read
 from opencraw.sessions.keeping import Keeping
 from opencraw.sessions.keys import Conversation, Conversations
 from opencraw.sessions.transcript import Sessions
 from opencraw.store.database import Database
 from opencraw.worker.housekeeping import Housekeeper, Terms
+
+#: In bytes: a page of a conversation ends before it has more, and goes on with the next.
+LARGEST_PAGE = 4_000_000
+#: So long a search waits for those before it.
+SEARCH_PATIENCE_SECONDS = 2.0
 
 
 @dataclass(frozen=True)
@@ -49,9 +56,11 @@ class DaemonSessions:
         self._documents = Documents(shelf.database)
         self._copies = Copies(shelf.database)
         self._keeping = Keeping(shelf.database)
+        self._searching = asyncio.Lock()
 
-    async def sessions(self, limit: int) -> Sequence[Mapping[str, object]]:
-        """The conversations that were active last."""
+    async def sessions(self, limit: int, *, archived: bool) -> Sequence[Mapping[str, object]]:
+        """The conversations that were active last, of those that are archived or of the others."""
+        newest = self._documents.archived if archived else self._sessions.newest
         return [
             {
                 "id": str(record["id"]),
@@ -69,7 +78,7 @@ class DaemonSessions:
                 "waiting": record["waiting"],
                 "running": record["running"],
             }
-            for record in await self._sessions.newest(limit)
+            for record in await newest(limit)
         ]
 
     async def session(
@@ -78,17 +87,38 @@ class DaemonSessions:
         """A conversation as a document. Raises `NotFound`."""
         header = await self._header(session)
         after = 0 if whole else header.marks.reset_seq
-        lines = await self._documents.history(session, after=after, before=before, limit=limit)
+        lines = await self._documents.history(
+            session, after=after, before=before, limit=limit, largest=LARGEST_PAGE
+        )
         return _built(msgspec.structs.replace(header, history=lines))
 
     async def search(
         self, text: str, *, session: UUID | None, before: datetime | None, limit: int
     ) -> Sequence[Mapping[str, object]]:
-        """Lines that contain `text`, newest first."""
+        """Lines that contain `text`, newest first. Raises `SlowDown` while others search."""
         if session is not None:
             await self._header(session)
-        found = await self._documents.search(text, session=session, before=before, limit=limit)
+        async with self._search_alone():
+            found = await self._documents.search(text, session=session, before=before, limit=limit)
         return [_shown(each) for each in found]
+
+    @asynccontextmanager
+    async def _search_alone(self) -> AsyncIterator[None]:
+        """A search keeps one of the few connections and a processor of the database busy; turns
+        need the others."""
+        try:
+            async with asyncio.timeout(SEARCH_PATIENCE_SECONDS):
+                await self._searching.acquire()
+        except TimeoutError:
+            raise SlowDown(
+                "Others are searching, and one search runs at a time. Nothing was looked for. "
+                "Search again in a few seconds.",
+                retry_after=SEARCH_SECONDS,
+            ) from None
+        try:
+            yield
+        finally:
+            self._searching.release()
 
     async def take_in(self, document: object, *, more: bool) -> Mapping[str, object]:
         """Take in an exported conversation, unless it is here. Raises `Refused`."""
@@ -135,7 +165,7 @@ class DaemonSessions:
         at = source.last_seq if fork.at_seq is None else fork.at_seq
         if not 0 <= at <= source.last_seq:
             raise BadField(
-                f"at_seq is the number of a line, 0 to {source.last_seq} here.",
+                f"There is no line {at} here; the last is line {source.last_seq}.",
                 code="INVALID_FIELD",
                 field="at_seq",
             )

@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 
 import opencraw
-from opencraw.errors import ConfigInvalid, OpenCrawError, Unavailable
+from opencraw.errors import ConfigInvalid, NotInstalled, OpenCrawError, Unavailable
 
 FAILED = 1
 UNAVAILABLE = 69
@@ -70,7 +70,7 @@ class Commands(click.Group):
 def exit_code(error: OpenCrawError) -> int:
     """What scripts and systemd go by: sysexits' numbers where it has one."""
     match error:
-        case ConfigInvalid():
+        case ConfigInvalid() | NotInstalled():
             return CONFIGURATION
         case Unavailable():
             return UNAVAILABLE

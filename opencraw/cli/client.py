@@ -121,7 +121,7 @@ def ask(daemon: Daemon, method: str, path: str, body: object = None) -> Answer:
     headers = {**daemon.headers, "Accept": "application/json"}
     content = None
     if body is not None:
-        content = json.dumps(body)
+        content = encoded(body)
         headers["Content-Type"] = "application/json"
     try:
         connection.request(method, path, content, headers)
@@ -130,6 +130,12 @@ def ask(daemon: Daemon, method: str, path: str, body: object = None) -> Answer:
         raise gone(daemon) from error
     finally:
         connection.close()
+
+
+def encoded(body: object) -> bytes:
+    """What is sent, of which the daemon takes a certain length: only half a character, which cannot
+    be said otherwise, is escaped."""
+    return json.dumps(body, ensure_ascii=False).encode(errors="backslashreplace")
 
 
 def pieces(config: Path, path: str) -> Iterator[bytes]:

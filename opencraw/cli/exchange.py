@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from opencraw.sessions.anew import asks_first
+
 Frame = dict[str, Any]
 
 #: A model's words must not move the cursor or recolour the terminal.
-_NEW_AND_ASK = re.compile(r"\s*/(?:new|nuke)\s+\S", re.IGNORECASE)
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _HALF_CHARACTER = re.compile(r"[\ud800-\udbff]\Z")
 
@@ -71,7 +72,7 @@ class Exchange:
         self._id = client_message_id
         self._command = text.lstrip().startswith("/")
         #: A command behind which the assistant is asked something is answered twice.
-        self._asks = _NEW_AND_ASK.match(text) is not None
+        self._asks = self._command and asks_first(text)
         self._run: str | None = None
         self._draft = Draft()
         #: The daemon was asked to stop.

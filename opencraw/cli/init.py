@@ -12,6 +12,7 @@ from opencraw.cli import Options
 from opencraw.cli.client import data_dir, workspace_dir
 from opencraw.cli.output import as_json
 from opencraw.cli.serve import write_first
+from opencraw.config.files import write_atomically
 from opencraw.context.workspace import NAMES
 from opencraw.errors import CannotStart
 from opencraw.resources import prompt
@@ -59,11 +60,12 @@ def _write_templates(workspace: Path) -> list[str]:
     """Put the files into the workspace that are not there; returns their names."""
     written = []
     for name in NAMES:
-        try:
-            (workspace / name).touch(mode=0o600, exist_ok=False)  # what people tell of themselves
-            (workspace / name).write_text(prompt(f"workspace/{name}"), encoding="utf-8")
-        except FileExistsError:
+        if os.path.lexists(workspace / name):
             continue
+        try:
+            # For its owner alone: it is what people tell of themselves. It is there whole or not at
+            # all, since what is there is never written again.
+            write_atomically(workspace / name, prompt(f"workspace/{name}"))
         except OSError as error:
             raise CannotStart(
                 f"{workspace / name} cannot be written: {error.strerror}.\n"

@@ -3,27 +3,36 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any, BinaryIO
-from urllib.parse import quote, urlencode
+from urllib.parse import urlencode
 
 import click
 
 from opencraw.cli import Options
 from opencraw.cli.client import call, pieces
-from opencraw.cli.output import as_json, table
+from opencraw.cli.output import as_json, confirm, table
+from opencraw.errors import NotFound, Refused
 
 PATH = "/api/v1/os/memory"
 #: A terminal shows the beginning of a long memory; --json has all of it.
 _LONGEST_CELL = 300
 _MOST_SHOWN = 20
+#: As `/memory` takes it.
+_BEGINNING = re.compile(r"[0-9a-f]{4,32}")
+_NOTHING = (
+    "Nothing is remembered yet. Memories come when a conversation grows long or begins anew, and"
+    " when somebody says: “Remember that …”"
+)
 
 _scope = click.option(
-    "--scope", help="Whose memories; `opencraw memory scopes` lists them. Not needed with one."
+    "--scope",
+    help="Whose memories; `opencraw memory scopes` lists them. Default: those of the only person.",
 )
 _json = click.option("--json", "json_wanted", is_flag=True, help="Print what programs read.")
 
@@ -43,7 +52,7 @@ def scopes(options: Options, json_wanted: bool) -> None:
         as_json(answer)
         return
     if not answer["scopes"]:
-        click.echo("Nothing is remembered yet. Memories come when conversations grow long.")
+        click.echo(_NOTHING)
         return
     rows = [
         [each["scope"], each["kind"], each["items"], _day(each["newest"])]
@@ -62,10 +71,15 @@ def listed(
     options: Options, scope: str | None, limit: int, before: str | None, json_wanted: bool
 ) -> None:
     """List memories, the newest first."""
-    asked = {"scope": _one(options, scope), "limit": str(limit)}
+    named = _one(options, scope)
+    if named is None:
+        _show({"items": [], "next": None}, json_wanted, _NOTHING)
+        return
+    asked = {"scope": named, "limit": str(limit)}
     if before is not None:
         asked["before"] = before
-    _show(call(options.config, "GET", f"{PATH}/items?{urlencode(asked)}"), json_wanted)
+    answer = call(options.config, "GET", f"{PATH}/items?{urlencode(asked)}")
+    _show(answer, json_wanted, "There is nothing.")
 
 
 @command.command("search", epilog='Example: opencraw memory search "birthday" --limit 3')
@@ -76,8 +90,14 @@ def listed(
 @click.pass_obj
 def search(options: Options, query: str, scope: str | None, limit: int, json_wanted: bool) -> None:
     """Find memories by what they say, the best first."""
-    asked = {"scope": _one(options, scope), "query": query, "limit": limit}
-    _show(call(options.config, "POST", f"{PATH}/search", asked), json_wanted)
+    if not query.strip():
+        raise click.UsageError("Say what to look for.")
+    named = _one(options, scope)
+    if named is None:
+        _show({"items": []}, json_wanted, _NOTHING)
+        return
+    asked = {"scope": named, "query": query, "limit": limit}
+    _show(call(options.config, "POST", f"{PATH}/search", asked), json_wanted, "Nothing was found.")
 
 
 @command.command(
@@ -99,7 +119,9 @@ def add(
     json_wanted: bool,
 ) -> None:
     """Have something remembered."""
-    named = "os.assistant" if everybody else _one(options, scope)
+    named = "os.assistant" if everybody else scope or _one(options, None)
+    if named is None:
+        raise click.UsageError("Nothing is remembered yet, so say whose it is: --scope.")
     body = {"text": text, "importance": importance}
     answer = call(options.config, "POST", f"{PATH}/items?{urlencode({'scope': named})}", body)
     _say(answer, json_wanted, f"Remembered as {answer['item']['id']}.")
@@ -113,8 +135,7 @@ def add(
 @click.pass_obj
 def correct(options: Options, name: str, text: str, scope: str | None, json_wanted: bool) -> None:
     """Say what it is instead."""
-    where = _item(name, _one(options, scope))
-    answer = call(options.config, "PATCH", where, {"text": text})
+    answer = call(options.config, "PATCH", _item(options, name, scope), {"text": text})
     _say(answer, json_wanted, "Corrected.")
 
 
@@ -137,20 +158,23 @@ def forget(
     """Delete memories for good."""
     if everything == bool(names):
         raise click.UsageError("Name the ids of memories, or else --all.")
-    named = _one(options, scope)
-    if not everything:
-        for name in names:
-            call(options.config, "DELETE", _item(name, named))
-        _say(
-            {"status": "ok", "forgotten": len(names)},
-            json_wanted,
-            f"Forgotten: {_memories(len(names))}.",
-        )
-        return
-    if not yes:
-        click.confirm(f"Forget everything in {named} for good?", abort=True, err=True)
-    answer = call(options.config, "POST", f"{PATH}/forget", {"scope": named, "confirm": named})
+    if everything:
+        answer = _forget_all(options, _one(options, scope), yes)
+    else:
+        # All are looked up first, so that a slip of the pen leaves all of them.
+        found = dict.fromkeys(_item(options, name, scope) for name in names)
+        for each in found:
+            call(options.config, "DELETE", each)
+        answer = {"status": "ok", "forgotten": len(found)}
     _say(answer, json_wanted, f"Forgotten: {_memories(answer['forgotten'])}.")
+
+
+def _forget_all(options: Options, scope: str | None, yes: bool) -> Any:
+    if scope is None:
+        return {"status": "ok", "forgotten": 0}
+    if not yes:
+        confirm(f"Forget everything in {scope} for good?")
+    return call(options.config, "POST", f"{PATH}/forget", {"scope": scope, "confirm": scope})
 
 
 @command.command("export", epilog="Example: opencraw memory export --to memory.jsonl")
@@ -163,6 +187,8 @@ def forget(
 def export(options: Options, scope: str | None, to: Path | None, _json_wanted: bool) -> None:
     """Write all memories of a scope as JSON, one in a line."""
     named = _one(options, scope)
+    if named is None:
+        raise NotFound(f"{_NOTHING}\nNothing was exported.")
     written = -1  # the first line is about the file
     with _into(to) as file:
         for piece in pieces(options.config, f"{PATH}/export?{urlencode({'scope': named})}"):
@@ -183,13 +209,19 @@ def _into(to: Path | None) -> Iterator[BinaryIO]:
         sys.stdout.buffer.flush()
         return
     draft = to.with_name(f"{to.name}.part")
-    opened = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     try:
-        with os.fdopen(opened, "wb") as file:
-            yield file
-        draft.replace(to)
-    finally:
-        draft.unlink(missing_ok=True)
+        opened = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        try:
+            with os.fdopen(opened, "wb") as file:
+                yield file
+            draft.replace(to)
+        finally:
+            draft.unlink(missing_ok=True)
+    except OSError as error:
+        raise Refused(
+            f"{to} cannot be written: {error.strerror}.\nNothing was exported.\n"
+            "Name another file with --to, or none to print it."
+        ) from error
 
 
 def _progress(words: str) -> None:
@@ -198,35 +230,69 @@ def _progress(words: str) -> None:
         click.echo(f"\r\033[K{words}", nl=False, err=True)
 
 
-def _one(options: Options, scope: str | None) -> str:
-    """The scope that was named, or the only one there is."""
-    if scope is not None:
+def _one(options: Options, scope: str | None) -> str | None:
+    """The scope that was named, the only one there is, or that of the only person; None where
+    nothing is remembered at all."""
+    known = _known(options)
+    people = [name for name, kind in known.items() if kind == "person"]
+    if not known:
+        return None
+    if scope in known:
         return scope
-    known = [str(each["scope"]) for each in call(options.config, "GET", f"{PATH}/scopes")["scopes"]]
-    match known:
-        case [only]:
-            return only
+    if scope is not None:
+        raise NotFound(
+            f"Nothing is remembered in {scope}; `opencraw memory scopes` lists where something is."
+        )
+    for names in (list(known), people):
+        if len(names) == 1:
+            return names[0]
+    shown = "\n".join(f"  {each}" for each in list(known)[:_MOST_SHOWN])
+    raise click.UsageError(
+        f"{len(known)} scopes hold memories. Say which one with --scope:\n{shown}"
+    )
+
+
+def _known(options: Options) -> dict[str, str]:
+    """The scopes in which something is remembered, and the kind of each."""
+    answer = call(options.config, "GET", f"{PATH}/scopes")
+    return {str(each["scope"]): str(each["kind"]) for each in answer["scopes"]}
+
+
+def _item(options: Options, name: str, scope: str | None) -> str:
+    """Where the memory is whose id begins so: in the scope that was named, or else in any."""
+    digits = name.casefold().replace("-", "")
+    if _BEGINNING.fullmatch(digits) is None:
+        raise Refused(
+            f"{name} is not the id of a memory. Nothing was changed.\n"
+            "`opencraw memory list` shows ids; the first 8 characters of one are enough."
+        )
+    found = []
+    for each in [scope] if scope is not None else _known(options):
+        asked = urlencode({"scope": each, "id": digits})
+        items = call(options.config, "GET", f"{PATH}/items?{asked}")["items"]
+        # A daemon of an earlier release does not know what is asked for.
+        found += [item for item in items if item["id"].replace("-", "").startswith(digits)]
+    match found:
+        case [item]:
+            return f"{PATH}/items/{item['id']}?{urlencode({'scope': item['scope']})}"
         case []:
-            raise click.UsageError(
-                "Nothing is remembered yet; with --scope you may say about whom."
+            where = f"in {scope}" if scope is not None else "in any scope"
+            raise NotFound(
+                f"There is no such memory {where}: {name}. Nothing was changed.\n"
+                "It may have been forgotten; `opencraw memory list` shows what there is."
             )
         case _:
-            shown = "\n".join(f"  {each}" for each in known[:_MOST_SHOWN])
-            raise click.UsageError(
-                f"{len(known)} scopes hold memories. Say which one with --scope:\n{shown}"
+            raise Refused(
+                f"Several memories begin with {name}. Nothing was changed.\nWrite more of the id."
             )
 
 
-def _item(name: str, scope: str) -> str:
-    return f"{PATH}/items/{quote(name, safe='')}?{urlencode({'scope': scope})}"
-
-
-def _show(answer: Any, json_wanted: bool) -> None:
+def _show(answer: Any, json_wanted: bool, nothing: str) -> None:
     if json_wanted:
         as_json(answer)
         return
     if not answer["items"]:
-        click.echo("There is nothing.")
+        click.echo(nothing)
         return
     table(["id", "when", "memory"], [_row(item) for item in answer["items"]])
 

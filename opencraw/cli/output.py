@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -16,6 +17,20 @@ _NO_EDGE = 1_000
 def as_json(value: object) -> None:
     """Print what a program will read."""
     click.echo(json.dumps(value, ensure_ascii=False, indent=2, default=str))
+
+
+def confirm(question: str) -> None:
+    """Go on after a yes only. Where nobody can be asked that is an error, which names --yes."""
+    try:
+        sure = click.confirm(question, err=True)
+    except click.Abort:
+        if sys.stdin.isatty():
+            raise  # Ctrl-C
+        raise click.UsageError(
+            "Nobody is there to say yes, so nothing was done. Add --yes if it is meant."
+        ) from None
+    if not sure:
+        raise click.Abort
 
 
 def duration(seconds: float) -> str:

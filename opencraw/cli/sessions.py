@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, urlencode
+from urllib.parse import urlencode
+from uuid import UUID
 
 import click
 
 from opencraw.cli import Options
-from opencraw.cli.client import call
+from opencraw.cli.client import call, encoded
 from opencraw.cli.exchange import clean
-from opencraw.cli.output import as_json, pairs, table, word
-from opencraw.errors import Refused
+from opencraw.cli.output import as_json, confirm, in_line, pairs, table, word
+from opencraw.errors import NotFound, Refused
 
 PATH = "/api/v1/os/sessions"
 
@@ -24,8 +26,22 @@ PATH = "/api/v1/os/sessions"
 FIRST = ("id", "channel_id", "sender_id", "chat", "messages", "waiting", "running", "last_active")
 #: So many lines are asked for at a time.
 _MOST_LINES = 200
-#: In bytes. The daemon takes a body of 1 MiB.
-_LARGEST_PART = 700_000
+#: In bytes as they are sent: the daemon takes less than 1 MiB at a time.
+_LARGEST_PART = 2**20 - 1
+
+#: As `/memory` and `explain` take the beginning of an id.
+_BEGINNING = re.compile(r"[0-9a-f]{4,32}")
+#: What the daemon lists at most.
+_MOST_SESSIONS = 1000
+#: What the numbers say that a document keeps of what prompts show.
+_MARKS = {
+    "reset_seq": "begun anew after line",
+    "begin_seq": "prompts begin after line",
+    "checkpoint_seq": "summed up in line",
+    "pruned_seq": "tools' results short up to line",
+    "flushed_seq": "in memory up to line",
+}
+_WORDS = {"marks": "what prompts show", "last_seq": "last line", "forked_seq": "forked at line"}
 
 _json = click.option("--json", "json_wanted", is_flag=True, help="Print what programs read.")
 _session = click.argument("session")
@@ -41,25 +57,35 @@ _session = click.argument("session")
 def command(context: click.Context, json_wanted: bool) -> None:
     """List conversations, the most recent first."""
     if context.invoked_subcommand is None:
-        _list(context.obj, json_wanted)
+        _list(context.obj, PATH, json_wanted)
 
 
-@command.command("list", epilog="Example: opencraw sessions list --json")
+@command.command("list", epilog="Example: opencraw sessions list --archived --limit 20")
+@click.option("--archived", is_flag=True, help="Those that are not listed any more.")
+@click.option(
+    "--limit", default=100, type=click.IntRange(1, _MOST_SESSIONS), help="How many at most."
+)
 @_json
 @click.pass_obj
-def list_sessions(options: Options, json_wanted: bool) -> None:
+def list_sessions(options: Options, archived: bool, limit: int, json_wanted: bool) -> None:
     """List conversations, the most recent first."""
-    _list(options, json_wanted)
+    _list(options, _listing(limit, archived=archived), json_wanted)
 
 
-def _list(options: Options, json_wanted: bool) -> None:
-    answer = call(options.config, "GET", PATH)
+def _listing(limit: int, *, archived: bool) -> str:
+    return f"{PATH}?limit={limit}{'&archived=true' if archived else ''}"
+
+
+def _list(options: Options, path: str, json_wanted: bool) -> None:
+    answer = call(options.config, "GET", path)
     if json_wanted:
         as_json(answer)
         return
     found = answer.get("sessions", []) if isinstance(answer, dict) else answer
     if not found:
-        click.echo("There are no conversations yet. Begin one with: opencraw chat")
+        archived = "archived" in path
+        begin = "There are no conversations yet. Begin one with: opencraw chat"
+        click.echo("No conversation is archived." if archived else begin)
         return
     columns = [name for name in FIRST if name in found[0]] or list(found[0])
     rows = [[_cell(name, session.get(name)) for name in columns] for session in found]
@@ -73,11 +99,11 @@ def _list(options: Options, json_wanted: bool) -> None:
 @click.pass_obj
 def show(options: Options, session: str, lines: int, json_wanted: bool) -> None:
     """Show a conversation and its newest lines."""
-    document = call(options.config, "GET", f"{_path(session)}?limit={lines}")
+    document = call(options.config, "GET", f"{_path(options, session)}?limit={lines}")
     if json_wanted:
         as_json(document)
         return
-    pairs({word(name): value for name, value in document.items() if name != "history"})
+    pairs(_facts(document))
     click.echo()
     for line in document["history"]:
         _print_line(line["kind"], line["seq"], line["at"], line["text"])
@@ -91,7 +117,11 @@ def show(options: Options, session: str, lines: int, json_wanted: bool) -> None:
 @click.pass_obj
 def search(options: Options, text: str, session: str | None, limit: int, json_wanted: bool) -> None:
     """Find what people said and the assistant answered, newest first."""
-    asked = {"q": text, "limit": str(limit)} | ({"session": session} if session else {})
+    if not text.strip():
+        raise click.UsageError("Say what to look for.")
+    asked = {"q": text, "limit": str(limit)}
+    if session:
+        asked["session"] = _whole(options, session)
     answer = call(options.config, "GET", f"{PATH}/search?{urlencode(asked)}")
     if json_wanted:
         as_json(answer)
@@ -114,7 +144,7 @@ def fork(
 ) -> None:
     """Go on from a line of a conversation in a new one."""
     body = {"at_seq": at_seq, "chat": chat}
-    answer = call(options.config, "POST", f"{_path(session)}/fork", body)
+    answer = call(options.config, "POST", f"{_path(options, session)}/fork", body)
     if json_wanted:
         as_json(answer)
         return
@@ -128,9 +158,11 @@ def fork(
 def export(options: Options, session: str, json_wanted: bool) -> None:
     """Write a whole conversation as one JSON document."""
     del json_wanted  # it is nothing else
+    session = _whole(options, session)
     newest = document = _page(options, session, None)
     history: list[Any] = document["history"]
-    while newest["history"] and len(newest["history"]) == _MOST_LINES:
+    # A page may hold fewer lines than were asked for, if they are long.
+    while newest["history"] and history[0]["seq"] > 1:
         newest = _page(options, session, history[0]["seq"])
         history = [*newest["history"], *history]
     as_json({**document, "history": history})
@@ -145,7 +177,7 @@ def export(options: Options, session: str, json_wanted: bool) -> None:
 def import_session(options: Options, file: Path, json_wanted: bool) -> None:
     """Take in an exported conversation, unless it is there already."""
     answer: Mapping[str, Any] = {}
-    for part, more in _parts(_read(file)):
+    for part, more in list(_parts(_read(file))):  # before anything is sent, all is known to fit
         answer = call(options.config, "POST", f"{PATH}{'?more=true' if more else ''}", part)
         if not answer["imported"]:
             break
@@ -164,22 +196,61 @@ def import_session(options: Options, file: Path, json_wanted: bool) -> None:
 @click.pass_obj
 def delete(options: Options, session: str, yes: bool, json_wanted: bool) -> None:
     """Remove a conversation for good. What memory keeps of it stays."""
+    session = _whole(options, session)
     if not yes:
-        click.confirm(f"All that was said in {session} will be gone. Go on?", abort=True, err=True)
-    answer = call(options.config, "DELETE", _path(session))
+        confirm(f"All that was said in {session} will be gone. Go on?")
+    answer = call(options.config, "DELETE", _path(options, session))
     if json_wanted:
         as_json(answer)
     else:
         click.echo("It is gone.")
 
 
-def _path(session: str) -> str:
-    return f"{PATH}/{quote(session, safe='')}"
+def _path(options: Options, session: str) -> str:
+    return f"{PATH}/{_whole(options, session)}"
+
+
+def _whole(options: Options, session: str) -> str:
+    """The id of the conversation whose id begins so. Raises `Refused` unless one does."""
+    digits = session.casefold().replace("-", "")
+    if _BEGINNING.fullmatch(digits) is None:
+        raise Refused(
+            f"{session} is not the id of a conversation. Nothing was done.\n"
+            "`opencraw sessions` shows ids; the first 8 characters of one are enough."
+        )
+    if len(digits) == 32:
+        return str(UUID(digits))
+    listings = [_listing(_MOST_SESSIONS, archived=archived) for archived in (False, True)]
+    listed = [each for path in listings for each in call(options.config, "GET", path)["sessions"]]
+    # A daemon of an earlier release lists the same twice.
+    found = {each["id"] for each in listed if each["id"].replace("-", "").startswith(digits)}
+    if not found:
+        raise NotFound(
+            f"No listed conversation has an id that begins with {session}. Nothing was done.\n"
+            "`opencraw sessions list` shows ids, with --archived those of archived ones; of the"
+            " oldest write the whole id."
+        )
+    if len(found) > 1:
+        raise Refused(
+            f"Several conversations begin with {session}. Nothing was done.\nWrite more of the id."
+        )
+    return str(found.pop())
+
+
+def _facts(document: Mapping[str, Any]) -> dict[str, object]:
+    """What is said of a conversation above its lines; what it does not have is left out."""
+    marks = {_MARKS.get(name, name): seq for name, seq in document.get("marks", {}).items() if seq}
+    shown = {**document, "marks": marks}
+    return {
+        _WORDS.get(name, word(name)): value
+        for name, value in shown.items()
+        if name != "history" and value is not None and in_line(value)
+    }
 
 
 def _page(options: Options, session: str, before: int | None) -> Any:
     end = "" if before is None else f"&before={before}"
-    return call(options.config, "GET", f"{_path(session)}?whole=true&limit={_MOST_LINES}{end}")
+    return call(options.config, "GET", f"{PATH}/{session}?whole=true&limit={_MOST_LINES}{end}")
 
 
 def _read(file: Path) -> dict[str, Any]:
@@ -200,22 +271,34 @@ def _read(file: Path) -> dict[str, Any]:
 
 
 def _parts(document: Mapping[str, Any]) -> Iterator[tuple[Mapping[str, Any], bool]]:
-    """The document in parts that the daemon takes, and whether more come behind each."""
+    """The document in parts that the daemon takes, and whether more come behind each. Raises
+    `Refused` for a line that is too long to be sent."""
     history = document.get("history")
     lines: Sequence[Any] = history if isinstance(history, list) else []
     if document.get("schema_version") == 1 or not lines:
         yield document, False  # numbers of lines come with version 2
         return
     part: list[Any] = []
-    size = 0
+    empty = size = len(encoded({**document, "history": []}))
     for line in lines:
-        length = len(json.dumps(line))
-        if part and size + length > _LARGEST_PART:
+        length = len(encoded(line)) + len(", ")
+        if empty + length > _LARGEST_PART:
+            raise _too_long(line, length)
+        if size + length > _LARGEST_PART:
             yield {**document, "history": part}, True
-            part, size = [], 0
+            part, size = [], empty
         part.append(line)
         size += length
     yield {**document, "history": part}, False
+
+
+def _too_long(line: object, length: int) -> Refused:
+    seq = line.get("seq") if isinstance(line, dict) else None
+    return Refused(
+        f"Line {seq} of the conversation has {length:,} bytes, and the daemon takes at most"
+        f" {_LARGEST_PART:,} at a time.\nNothing was imported.\n"
+        "Shorten its text in the file, then try again."
+    )
 
 
 def _print_line(by: str, seq: int, at: str, text: str) -> None:

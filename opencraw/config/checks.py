@@ -6,15 +6,17 @@ from collections.abc import Callable, Iterator, Mapping
 from difflib import get_close_matches
 from typing import TypeVar
 
+from opencraw.config.channels import installed
 from opencraw.config.source import Source
 from opencraw.context.settings import ContextSettings
 from opencraw.control.settings import RuntimeSettings, SecuritySettings
 from opencraw.errors import ConfigProblem
 from opencraw.limits.settings import LimitsSettings
-from opencraw.memory.settings import MemorySettings
+from opencraw.memory.settings import EmbeddingSettings, MemorySettings
 from opencraw.providers import needs_key
 from opencraw.providers.settings import KeySettings, LlmSettings, Profile
 from opencraw.queue.settings import QueueSettings
+from opencraw.sessions.settings import SessionsSettings
 from opencraw.settings import Section
 from opencraw.store.settings import DatabaseSettings
 
@@ -41,11 +43,14 @@ def check(valid: Valid) -> list[ConfigProblem]:
     """Every broken rule."""
     rules: tuple[Callable[[Valid], Problems], ...] = (
         _active_profile,
+        _channels_of_resets,
         _compaction,
+        _key_of_vectors,
         _keys_of_vendors,
         _patience,
         _prices_under_a_cap,
         _public_bind,
+        _pruning,
         _production,
     )
     return [problem for rule in rules for problem in rule(valid)]
@@ -121,6 +126,51 @@ def _keys_of_vendors(valid: Valid) -> Problems:
             f"llm.profiles.{name}",
             f"{profile.label} needs a key, and {variable} is not set",
             f"export {variable}=…, or {otherwise}",
+        )
+
+
+def _key_of_vectors(valid: Valid) -> Problems:
+    """The vendor's own server answers nobody without a key; others may."""
+    memory, keys = valid.get(MemorySettings), valid.get(KeySettings)
+    if memory is None or keys is None or not (memory.enabled and memory.embedding.model):
+        return
+    embedding = memory.embedding
+    secret = embedding.api_key or keys.openai_api_key
+    own = embedding.base_url == EmbeddingSettings.model_fields["base_url"].default
+    if own and not (secret and secret.get_secret_value().strip()):
+        yield ConfigProblem(
+            valid.where(("memory", "embedding", "model")),
+            "memory.embedding.model",
+            f"{embedding.model} at {embedding.base_url} needs a key, and none is set",
+            "export OPENAI_API_KEY=…, name another server in base_url, or remove it",
+        )
+
+
+def _channels_of_resets(valid: Valid) -> Problems:
+    """A rule for a channel that is not there would never be looked at."""
+    sessions = valid.get(SessionsSettings)
+    for name in sessions.reset_by_channel if sessions else ():
+        if name in installed():
+            continue
+        key = ("sessions", "reset_by_channel", name)
+        near = get_close_matches(name, list(installed()), n=1)
+        yield ConfigProblem(
+            valid.where(key),
+            f"sessions.reset_by_channel.{name}",
+            f"no such channel is installed; there is {', '.join(installed())}",
+            f"did you mean sessions.reset_by_channel.{near[0]}?" if near else "remove it",
+        )
+
+
+def _pruning(valid: Valid) -> Problems:
+    """What is said is removed some days after its conversation was archived."""
+    sessions = valid.get(SessionsSettings)
+    if sessions and sessions.prune_after_days and not sessions.archive_after_days:
+        yield ConfigProblem(
+            valid.where(("sessions", "prune_after_days")),
+            "sessions.prune_after_days",
+            "nothing would be removed: only what is archived is, and archive_after_days is 0",
+            "set sessions.archive_after_days, too, or prune_after_days = 0",
         )
 
 

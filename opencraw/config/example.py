@@ -29,11 +29,26 @@ HEADER = """\
 #: The name in the example of what operators name themselves.
 NAME = "main"
 
+#: Tables whose names are those of channels.
+BY_CHANNEL = {("sessions", "reset_by_channel")}
+
 #: What the example says where a setting must be given.
 REQUIRED: dict[tuple[str, ...], object] = {
     ("llm", "active_profile"): NAME,
     ("llm", "profiles", NAME, "provider"): "demo",
     ("llm", "profiles", NAME, "model"): "assistant",
+}
+
+#: What it says of keys without a default, where nothing of their type would be refused.
+SAMPLES: dict[tuple[str, ...], object] = {
+    ("llm", "profiles", NAME, "base_url"): "http://localhost:11434/v1",
+    ("llm", "profiles", NAME, "context_window"): 128_000,
+    ("runtime", "bind_addr"): "10.0.0.5:3000",
+    ("hooks", "commands", "point"): "before_tool_call",
+    ("hooks", "commands", "command"): ["/usr/local/bin/check"],
+    ("queue", "send_policy", "action"): "deny",
+    ("queue", "send_policy", "channel"): "webchat",
+    ("queue", "send_policy", "session"): "default/main/webchat/",
 }
 
 
@@ -43,6 +58,11 @@ def example() -> str:
     for key, section in sections(installed()).items():
         parts += _section(key, section, f"[{'.'.join(key)}]")
     return "\n".join(parts)
+
+
+def name_in(table: tuple[str, ...]) -> str:
+    """What the example calls the one entry of a table whose entries have names."""
+    return next(iter(installed())) if table in BY_CHANNEL else NAME
 
 
 def _section(key: tuple[str, ...], section: type[Section], header: str) -> Iterator[str]:
@@ -55,7 +75,8 @@ def _section(key: tuple[str, ...], section: type[Section], header: str) -> Itera
         if table := as_section(kind):
             inner.append(_section(at, table, f"[{'.'.join(at)}]"))
         elif (entry := as_section(inside(kind, ""))) and get_origin(kind) is dict:
-            inner.append(_section((*at, NAME), entry, f"[{'.'.join((*at, NAME))}]"))
+            named = (*at, name_in(at))
+            inner.append(_section(named, entry, f"[{'.'.join(named)}]"))
         elif entry := as_section(inside(kind, 0)):
             inner.append(_list_of_tables(at, field, entry))
         else:
@@ -67,7 +88,7 @@ def _section(key: tuple[str, ...], section: type[Section], header: str) -> Itera
 def _list_of_tables(key: tuple[str, ...], field: FieldInfo, entry: type[Section]) -> Iterator[str]:
     lines = [f"# [[{'.'.join(key)}]]"]
     for name, part in entry.model_fields.items():
-        lines.append(f"# {_assignment(name, part)}    {_comment(part.description or '')}")
+        lines.append(f"# {_assignment((*key, name), part)}    {_comment(part.description or '')}")
     yield f"{_comment(field.description or '')}\n" + "\n".join(lines) + "\n"
 
 
@@ -80,7 +101,7 @@ def _key(key: tuple[str, ...], field: FieldInfo) -> str:
         key, None if field.is_required() else field.get_default(call_default_factory=True)
     )
     if value is None or secret:
-        return f"{text}# {_assignment(key[-1], field)}\n"
+        return f"{text}# {_assignment(key, field)}\n"
     return f"{text}{key[-1]} = {_toml(value)}\n"
 
 
@@ -92,16 +113,20 @@ def _toml(value: object) -> str:
     return table.as_string()
 
 
-def _assignment(name: str, field: FieldInfo) -> str:
-    """What to write for a key without a default: nothing of its type."""
+def _assignment(key: tuple[str, ...], field: FieldInfo) -> str:
+    """What to write for a key that is commented out: what would be accepted if it were not. That
+    is its default, if it has one, or the least of its type."""
     kind = bare(field.annotation)
+    default = None if field.is_required() else field.get_default(call_default_factory=True)
     words = choices(kind)
     empty: Any = words[0] if words else ""
     if kind in {int, float, bool}:
-        empty = kind()
+        above_zero = any(getattr(rule, "gt", None) is not None for rule in field.metadata)
+        empty = kind(above_zero)
     elif get_origin(kind) is list:
         empty = []
-    return f"{name} = {tomlkit.item(empty).as_string()}"
+    said = SAMPLES.get(key, empty if default is None else default)
+    return f"{key[-1]} = {tomlkit.item(said).as_string()}"
 
 
 def _help(field: FieldInfo) -> str:

@@ -101,6 +101,8 @@ def _words(details: ErrorDetails, place: Place, known: Sequence[Setting]) -> tup
     if expected := _expected(kind):
         fix = f"write {place.last} as {expected}{_default(place)}"
         return f"must be {expected}{found}", fix
+    if kind == "string_pattern_mismatch" and place.field is not None and not place.secret:
+        return f"is not written as it has to be{found}", f"write it as in {_example(place.field)}"
     rule = _rule(details)
     if kind in {"value_error", "assertion_error"}:  # the section's own words
         return rule, f"change {place.name}" if place.field else f"mend [{place.name}]"
@@ -126,6 +128,12 @@ def _expected(kind: str) -> str | None:
 def _rule(details: ErrorDetails) -> str:
     text = details["msg"].removeprefix("Value error, ").removeprefix("Assertion failed, ")
     return text.replace("Input should be", "must be").replace("Input should", "must")
+
+
+def _example(field: FieldInfo) -> str:
+    """Patterns are for machines: the first quoted value of the help shows what is meant."""
+    quoted = re.search(r'"[^"]+"', field.description or "")
+    return quoted[0] if quoted else f'"{field.default}"'
 
 
 def _default(place: Place) -> str:

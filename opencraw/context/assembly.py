@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import msgspec
@@ -10,7 +10,7 @@ import msgspec
 from opencraw.context.blocks import Compaction, Limits
 from opencraw.context.settings import ContextSettings, GeneralSettings
 from opencraw.context.system import SystemPrompt
-from opencraw.context.tokens import Tokens
+from opencraw.context.tokens import Counter, Tokens
 from opencraw.model import ToolSpec
 
 #: So many entries are read at most. Before there are so many in view, the marks move.
@@ -59,9 +59,9 @@ class Assembly:
         """No single text needs to be read beyond this: it would not fit anyway."""
         return self._limits.max_text_chars
 
-    def count(self, label: str) -> Callable[[str], int]:
+    def count(self, label: str) -> Counter:
         """Counts the tokens of this model, as well as is known now."""
-        return self.tokens.counter(label).count
+        return self.tokens.counter(label)
 
     def wrapping(self, label: str, system: str, specs: Sequence[ToolSpec]) -> int:
         """How many tokens every prompt has beside its messages."""

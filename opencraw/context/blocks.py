@@ -16,7 +16,7 @@ import msgspec
 
 from opencraw.context.notes import note
 from opencraw.contract import ChatType, Rights
-from opencraw.fence import fence
+from opencraw.fence import edges, fence
 from opencraw.model import AssistantMessage, Message, ToolCall, ToolMessage, UserMessage
 from opencraw.sessions.transcript import Entry, Transcript, View
 
@@ -96,7 +96,8 @@ class Block(msgspec.Struct, frozen=True, gc=False):
 
 
 def shorten(text: str, longest: int, *, tail: str = "", size: int = 0) -> str:
-    """`text`, with its middle left out when it is longer than `longest` characters.
+    """`text`, with its middle left out when it is longer than `longest` characters. A fence stays
+    around what is left of what it holds, which is at least half of that.
 
     A text of `size` characters that was not read whole is given as its beginning and its `tail`.
     """
@@ -104,9 +105,16 @@ def shorten(text: str, longest: int, *, tail: str = "", size: int = 0) -> str:
     if size <= longest:
         return text
     end = tail or text
-    head_size, tail_size = longest * 2 // 3, longest // 3
-    gap = note("cut", characters=size - head_size - tail_size)
-    return f"{text[:head_size]}\n{gap}\n{end[len(end) - tail_size :]}"
+    opening, closing = edges(text, end)
+    held = size - len(opening) - len(closing)
+    room = max(longest - size + held, longest // 2)
+    if held <= room:
+        return text
+    head_size, tail_size = room * 2 // 3, room // 3
+    head = text[len(opening) : len(opening) + head_size]
+    last = end[len(end) - len(closing) - tail_size : len(end) - len(closing)]
+    gap = note("cut", characters=held - head_size - tail_size)
+    return f"{opening}{head}\n{gap}\n{last}{closing}"
 
 
 def fit(entry: Entry, longest: int) -> str:

@@ -5,12 +5,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 import msgspec
 
 from opencraw.context.compaction import Plan
 from opencraw.context.notes import note
-from opencraw.context.told import Told, Voice, bounded, told
+from opencraw.context.told import Speaker, Told, bounded, told
 from opencraw.fence import fence
 from opencraw.memory.items import Note
 from opencraw.model import ModelReply, Prompt, ToolSpec, UserMessage
@@ -24,6 +25,8 @@ LONGEST_LINE, LONGEST_RESULT = 6_000, 300
 #: A line that is cut to what room is left has a label and a note of what was cut.
 _WRAPPED = 200
 SAVE = "memory_save"
+#: What these were told or told is in memory already, or was taken out of it.
+MEMORY_TOOLS = frozenset({SAVE, "memory_search", "memory_get", "memory_summarize"})
 #: What one silent call of a model may save.
 MOST_NOTES = 30
 LONGEST_NOTE = 500
@@ -45,10 +48,29 @@ def passages(entries: Sequence[Entry], max_chars: int) -> Passages:
     assistant answered, then, shortened, what tools said; of each the newest. A line stands together
     with the answer to it. The same entries give the same passages.
     """
-    lines = told(entries)
-    count = sum(line.voice is not Voice.TOOL for line in lines)
-    kept = _kept(lines, max_chars)
-    return Passages(tuple(_packed(kept)), count)
+    return passages_of_each([entries], max_chars)[0]
+
+
+def passages_of_each(parts: Sequence[Sequence[Entry]], max_chars: int) -> list[Passages]:
+    """The same of several parts of one conversation, which have to share the room."""
+    lines = [told(_for_memory(entries)) for entries in parts]
+    kept = {line.entry.seq: line for line in _kept([*chain.from_iterable(lines)], max_chars)}
+    return [
+        Passages(
+            tuple(_packed(kept[seq] for line in part if (seq := line.entry.seq) in kept)),
+            sum(line.speaker is not Speaker.TOOL for line in part),
+        )
+        for part in lines
+    ]
+
+
+def _for_memory(entries: Sequence[Entry]) -> list[Entry]:
+    """What memory has to be told: all but what it said itself, and was told by its tools."""
+    return [
+        each
+        for each in entries
+        if not (each.kind == "tool_result" and each.tool_name in MEMORY_TOOLS)
+    ]
 
 
 def flush_prompt(plan: Plan) -> Prompt:
@@ -104,8 +126,8 @@ def _kept(lines: Sequence[Told], max_chars: int) -> list[Told]:
     """The lines that there is room for, in their order."""
     kept: list[Told] = []
     room = max_chars
-    for line in sorted(lines, key=lambda line: (line.voice, -line.entry.seq)):
-        longest = LONGEST_RESULT if line.voice is Voice.TOOL else LONGEST_LINE
+    for line in sorted(lines, key=lambda line: (line.speaker, -line.entry.seq)):
+        longest = LONGEST_RESULT if line.speaker is Speaker.TOOL else LONGEST_LINE
         short = line.cut(longest)
         if _room_for(short) > room >= LEAST_PASSAGE + _WRAPPED:
             short = line.cut(min(longest, room - _WRAPPED))
@@ -125,11 +147,11 @@ def _packed(lines: Iterable[Told]) -> Iterator[str]:
     """Lines as passages. A person's line that follows an answer begins a new one, unless the one
     before it would be too short."""
     passage, day = "", ""
-    before = Voice.OWNER
+    before = Speaker.OWNER
     for line in lines:
         rest = line.body
-        turns = line.voice <= Voice.GUEST < before
-        before = line.voice
+        turns = line.speaker <= Speaker.GUEST < before
+        before = line.speaker
         while rest:
             room = LONGEST_PASSAGE - len(passage) - 1 - len(line.label())
             if len(passage) >= LEAST_PASSAGE and (turns or len(rest) > room):

@@ -21,7 +21,7 @@ class ContextSettings(Section):
     """How much of a conversation a model is shown."""
 
     max_prompt_tokens: int = Field(default=8000, ge=500)
-    """The window: older messages are left out when a prompt would be larger."""
+    """The window: older messages are left out when a conversation is larger. System prompt, workspace and tools come on top."""  # noqa: E501 - one line of help
 
     min_recent_messages: int = Field(default=8, gt=0)
     """So many of the newest messages are shown even when they exceed the window."""
@@ -42,7 +42,7 @@ class ContextSettings(Section):
     """A conversation is summed up when what is shown of it is larger than this."""
 
     compaction_retain_messages: int = Field(default=12, gt=0)
-    """So many of the newest messages stay as they are when the others are summed up."""
+    """So many of the newest messages stay as they are when the others are summed up; `/compact` may leave fewer."""  # noqa: E501 - one line of help
 
     compaction_horizon: str = Field(default="30d", pattern=r"^[1-9][0-9]{0,3}[hdw]$")
     """How far back a summary tells details, as in "12h", "30d" or "8w"; of older things it keeps what matters."""  # noqa: E501 - one line of help

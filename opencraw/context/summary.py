@@ -13,7 +13,7 @@ from functools import cache
 from opencraw.context.compaction import Plan
 from opencraw.context.identifiers import identifiers
 from opencraw.context.notes import note
-from opencraw.context.told import Told, Voice, bounded, told, written
+from opencraw.context.told import Speaker, Told, bounded, told, written
 from opencraw.fence import fence, neutral
 from opencraw.model import Prompt, StopReason, UserMessage
 from opencraw.resources import prompt
@@ -28,7 +28,8 @@ MOST_UNANSWERED = 5
 MOST_NAMED = 12
 _QUOTED = 300
 
-_HEADING = re.compile(r"^## +(.+?) *$", re.MULTILINE)
+#: A model may write spaces without end: no pattern here looks at anything twice.
+_HEADING = re.compile(r"^## +(\S.*)$", re.MULTILINE)
 _NOTHING = frozenset({"", "none", "nothing", "-"})
 _CALL = re.compile(
     r"<\W{0,2}(?:tool_call|function_call|tool_use|invoke)\b|\bfunctions\.\w+\("
@@ -53,7 +54,7 @@ _ORDER = re.compile(
 @cache
 def headings() -> tuple[str, ...]:
     """The headings that every summary has."""
-    return tuple(_HEADING.findall(prompt("compaction.md")))
+    return tuple(_found(prompt("compaction.md")))
 
 
 def summary_prompt(plan: Plan, focus: str = "", objections: Sequence[str] = ()) -> Prompt:
@@ -62,10 +63,10 @@ def summary_prompt(plan: Plan, focus: str = "", objections: Sequence[str] = ()) 
     source = bounded(lines, plan.source_bytes)
     parts = [_fenced(plan, "source_previous", plan.previous)] if plan.previous else []
     parts.append(_fenced(plan, "source_conversation", source))
-    if unanswered := _unanswered(plan):
+    if unanswered := _unanswered(plan, lines):
         quoted = written(line.cut(_QUOTED) for line in unanswered)
         parts.append(note("summary_unanswered", lines=_fenced(plan, "source_unanswered", quoted)))
-    if wanted := demanded(plan):
+    if wanted := _demanded(plan, lines):
         listed = _fenced(plan, "source_identifiers", "\n".join(wanted))
         parts.append(note("summary_identifiers", identifiers=listed))
     if day := max((line.day for line in lines), default=""):
@@ -83,6 +84,11 @@ def summary_prompt(plan: Plan, focus: str = "", objections: Sequence[str] = ()) 
 def audit(plan: Plan, summary: str, stop: StopReason = "end") -> tuple[str, ...]:
     """What is wrong with a summary, as sentences for the model that wrote it; empty is good."""
     summary = summary.strip()
+    size = _size(summary)
+    if size > plan.summary_bytes:
+        # However long it is: nobody reads it.
+        most = len(summary) * plan.summary_bytes // size
+        return (note("refused_length", size=len(summary), most=most),)
     return (*_of_shape(summary, stop), *_of_content(plan, summary), *_of_danger(plan, summary))
 
 
@@ -95,20 +101,16 @@ def _of_shape(summary: str, stop: StopReason) -> Iterable[str]:
             yield note("refused_heading", heading=heading)
         elif not sections[heading].strip():
             yield note("refused_empty", heading=heading)
-    if not summary.startswith("## ") or _HEADING.findall(summary) != list(headings()):
+    if not summary.startswith("## ") or _found(summary) != list(headings()):
         yield note("refused_order")
 
 
 def _of_content(plan: Plan, summary: str) -> Iterable[str]:
-    asks = headings()[1]
-    if _is_nothing(_sections(summary).get(asks, "?")) and _unanswered(plan):
+    asks, lines = headings()[1], told(plan.entries)
+    if _is_nothing(_sections(summary).get(asks, "?")) and _unanswered(plan, lines):
         yield note("refused_unanswered", heading=asks)
-    if missing := [each for each in demanded(plan) if each not in summary]:
+    if missing := [each for each in _demanded(plan, lines) if each not in summary]:
         yield note("refused_identifiers", identifiers=", ".join(missing[:MOST_NAMED]))
-    size = _size(summary)
-    if size > plan.summary_bytes:
-        most = len(summary) * plan.summary_bytes // size
-        yield note("refused_length", size=len(summary), most=most)
 
 
 def _of_danger(plan: Plan, summary: str) -> Iterable[str]:
@@ -125,8 +127,12 @@ def _of_danger(plan: Plan, summary: str) -> Iterable[str]:
 def demanded(plan: Plan) -> tuple[str, ...]:
     """The identifiers that a summary must contain, newest first: those that people named, owners'
     before guests', then those of the earlier summary; no more than it has room for."""
-    people = [line for line in told(plan.entries) if line.voice <= Voice.GUEST]
-    people.sort(key=lambda line: (line.voice, -line.entry.seq))
+    return _demanded(plan, told(plan.entries))
+
+
+def _demanded(plan: Plan, lines: Sequence[Told]) -> tuple[str, ...]:
+    people = [line for line in lines if line.speaker <= Speaker.GUEST]
+    people.sort(key=lambda line: (line.speaker, -line.entry.seq))
     texts = [*(line.text for line in people), plan.previous]
     room = int(plan.summary_bytes * IDENTIFIERS_SHARE)
     found: dict[str, None] = {}
@@ -140,11 +146,11 @@ def demanded(plan: Plan) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _unanswered(plan: Plan) -> list[Told]:
+def _unanswered(plan: Plan, lines: Sequence[Told]) -> list[Told]:
     """People's newest lines that no turn answered: it failed, or broke off. What the person stopped
     is not open, and neither is what was said again and answered then."""
     ended = {entry.turn_id for entry in plan.entries if _ends(entry)}
-    people = [line for line in told(plan.entries) if line.voice <= Voice.GUEST]
+    people = [line for line in lines if line.speaker <= Speaker.GUEST]
     answered = {line.text for line in people if line.entry.turn_id in ended}
     left = [
         line for line in people if line.entry.turn_id not in ended and line.text not in answered
@@ -161,7 +167,12 @@ def _ends(entry: Entry) -> bool:
 def _sections(summary: str) -> dict[str, str]:
     """What stands under each heading."""
     _, *parts = _HEADING.split(summary)
-    return dict(zip(parts[::2], parts[1::2], strict=True))
+    return dict(zip(map(str.rstrip, parts[::2]), parts[1::2], strict=True))
+
+
+def _found(text: str) -> list[str]:
+    """The headings in a text."""
+    return [each.rstrip() for each in _HEADING.findall(text)]
 
 
 def _is_nothing(section: str) -> bool:

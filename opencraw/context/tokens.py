@@ -13,7 +13,6 @@ import string
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
 
 from opencraw.context.vocabulary import Vocabulary, kind_of
 
@@ -41,19 +40,6 @@ _WORDS = (string.ascii_letters + " ").encode()
 _ONE_BYTE = bytes(range(128))
 
 
-class Counter(Protocol):
-    """Counts the tokens of one model's texts."""
-
-    @property
-    def exact(self) -> bool:
-        """Whether its counts are what the vendor's own tokenizer says."""
-        ...
-
-    def count(self, text: str) -> int:
-        """How many tokens `text` has, without what a request wraps around it. Never raises."""
-        ...
-
-
 def rough(text: str) -> int:
     """About how many tokens `text` has, by its bytes: words take few, numbers and signs many."""
     data = text.encode("utf-8", "replace")
@@ -68,12 +54,17 @@ def rough(text: str) -> int:
 
 
 @dataclass(frozen=True, slots=True)
-class _Counter:
+class Counter:
+    """Counts the tokens of one model's texts, by what was known of it when it was asked for."""
+
     base: Callable[[str], int]
+    #: What was learned of the model, which the base does not know.
     factor: float
+    #: Whether its counts are what the vendor's own tokenizer says.
     exact: bool
 
-    def count(self, text: str) -> int:
+    def __call__(self, text: str) -> int:
+        """How many tokens `text` has, without what a request wraps around it. Never raises."""
         if self.factor == 1.0:
             return self.base(text)
         return round(self.base(text) * self.factor)
@@ -98,9 +89,9 @@ class Tokens:
         """The best that is known now about a model. It does not change; ask again for a better."""
         factor = self._factors.get(label, 1.0)
         if label not in self._known:
-            return _Counter(rough, factor, exact=False)
+            return Counter(rough, factor, exact=False)
         vocabulary, exact = self._known[label]
-        return _Counter(vocabulary.count, 1.0 if exact else factor, exact)
+        return Counter(vocabulary.count, 1.0 if exact else factor, exact)
 
     def wanted(self, label: str) -> None:
         """Counts of this model begin to matter: load what makes them exact, in a thread. Returns at
@@ -114,13 +105,14 @@ class Tokens:
             target=self._prepare, args=(label, model), name="vocabulary", daemon=True
         ).start()
 
-    def learn(self, label: str, counted: int, reported: int) -> None:
-        """The vendor reported `reported` tokens for what this label's counter took for `counted`.
-        Counts that are exact learn nothing from it."""
-        if min(counted, reported) < LEAST_LEARNED:
+    def learn(self, label: str, counter: Counter, counted: int, reported: int) -> None:
+        """The vendor reported `reported` tokens for what this counter took for `counted`. It may be
+        an older one: what its reports say is the same. Exact counts learn nothing from it, and
+        neither does a vocabulary from a count of bytes."""
+        if min(counted, reported) < LEAST_LEARNED or counter.base != self.counter(label).base:
             return
         known = self._factors.get(label)
-        seen = _bounded((known or 1.0) * reported / counted)
+        seen = _bounded(counter.factor * reported / counted)
         self._factors[label] = seen if known is None else known + _WEIGHT * (seen - known)
 
     def _prepare(self, label: str, model: str) -> None:
@@ -137,9 +129,9 @@ class Tokens:
             )
             return
         if vocabulary is not None:
-            # What was learned was about bytes.
-            self._factors.pop(label, None)
             self._known[label] = (vocabulary, kind is not None)
+            # What was learned was about bytes, and no more of that is learned from here on.
+            self._factors.pop(label, None)
 
     def _vocabulary(self, kind: str | None) -> Vocabulary | None:
         """Load a vocabulary once, whoever wants it. One that failed is not tried again."""

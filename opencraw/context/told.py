@@ -20,7 +20,7 @@ from opencraw.sessions.transcript import Entry
 ARGUMENTS = 200
 
 
-class Voice(IntEnum):
+class Speaker(IntEnum):
     """Who speaks, in the order in which it must not get lost."""
 
     OWNER = 0
@@ -34,7 +34,7 @@ class Told:
     """One line of a conversation."""
 
     entry: Entry
-    voice: Voice
+    speaker: Speaker
     who: str
     day: str
     text: str
@@ -75,18 +75,18 @@ def _told(entry: Entry, calls: dict[str, ToolCall]) -> Told | None:
         case "user" if text.strip():
             name = named(entry.speaker)
             if entry.rights == Rights.GUEST:
-                return Told(entry, Voice.GUEST, note("guest", name=name), day, text)
-            return Told(entry, Voice.OWNER, name, day, text)
+                return Told(entry, Speaker.GUEST, note("guest", name=name), day, text)
+            return Told(entry, Speaker.OWNER, name, day, text)
         case "assistant" if text.strip():
             if entry.interrupted:
                 text = f"{text}\n{note('interrupted')}"
-            return Told(entry, Voice.ASSISTANT, note("assistant"), day, text)
+            return Told(entry, Speaker.ASSISTANT, note("assistant"), day, text)
         case "tool_result":
             call = calls.get(entry.call_id)
             arguments = shorten(call.arguments, ARGUMENTS) if call else ""
             text = note("tool_answer", arguments=arguments, result=text)
             who = note("tool", name=named(entry.tool_name))
-            return Told(entry, Voice.TOOL, who, day, text)
+            return Told(entry, Speaker.TOOL, who, day, text)
         case _:
             return None
 
@@ -119,8 +119,8 @@ def bounded(lines: Sequence[Told], most_bytes: int) -> str:
     the assistant said, then what people said, and at last the whole does."""
     text, size = "", 0
     for tool, assistant, people in _CUTS:
-        longest = {Voice.TOOL: tool, Voice.ASSISTANT: assistant}
-        text = written(line.cut(longest.get(line.voice, people)) for line in lines)
+        longest = {Speaker.TOOL: tool, Speaker.ASSISTANT: assistant}
+        text = written(line.cut(longest.get(line.speaker, people)) for line in lines)
         size = len(text.encode("utf-8", "replace"))
         if size <= most_bytes:
             return text

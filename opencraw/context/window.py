@@ -30,12 +30,6 @@ class Window:
     left_out: int = 0
 
 
-def estimate(text: str) -> int:
-    """About how many tokens `text` has: a token is some four bytes of UTF-8."""
-    size = len(text) if text.isascii() else len(text.encode("utf-8", "replace"))
-    return size // 4 + 4
-
-
 def window(transcript: Transcript, limits: Limits, count: Count) -> Window:
     """What the marks allow, as far as it fits, oldest first and beginning with a user's message.
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import errno
 import logging
 import os
-import re
 import stat
 import time
 from collections.abc import Callable, Mapping
@@ -26,12 +25,11 @@ NAMES = ("AGENTS.md", "SOUL.md", "TOOLS.md", "BOOTSTRAP.md", "IDENTITY.md", USER
 #: So many characters are shown of one file.
 LONGEST = 20_000
 LONGEST_OF = {USER: 4_000}
-#: A larger file is not one that somebody wrote for this.
-LARGEST_BYTES = 1_000_000
+#: A larger file is not one that somebody wrote for this. Files are read while everybody waits, so
+#: that a change counts from the next message on: all of them together must take milliseconds.
+LARGEST_BYTES = 200_000
 #: Whether files changed is looked at so seldom.
 LOOK_SECONDS = 1.0
-
-_SAYS_NOTHING = re.compile(r"\s*(#.*)?")
 
 #: What tells one state of a file from another; None is a file that is not there.
 _Stamp = tuple[int, int, int] | None
@@ -101,7 +99,7 @@ class Workspace:
                 reason,
             )
             return None
-        if all(_SAYS_NOTHING.fullmatch(line) for line in text.splitlines()):
+        if all(line.lstrip()[:1] in ("", "#") for line in text.splitlines()):
             return None
         shown = text[: LONGEST_OF.get(name, LONGEST)]
         return File(name, shown, len(text) - len(shown))
@@ -109,7 +107,7 @@ class Workspace:
 
 def _without_comments(text: str) -> str:
     """What is left without `<!-- … -->`. A pattern would look for each end again and again in a
-    text that has none, and a megabyte of that would stop the daemon."""
+    text that has none, and a large file of that would stop the daemon."""
     kept, place = [], 0
     while (begin := text.find("<!--", place)) >= 0:
         end = text.find("-->", begin + 4)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import UTC, datetime
-from urllib.parse import unquote
 from uuid import UUID
 
 import msgspec
@@ -23,7 +22,7 @@ from opencraw.control.errors import BadField, json_response
 from opencraw.errors import NotFound, Refused
 from opencraw.memory.items import Item, KnownScope, Note
 from opencraw.memory.memory import Memory
-from opencraw.memory.scopes import AGENT_SCOPE, Scopes, person_scopes
+from opencraw.memory.scopes import Scopes, named, person_of, whose
 from opencraw.memory.summary import MOST_LISTED, by_day, since
 from opencraw.sessions.keys import AGENT
 
@@ -36,16 +35,13 @@ MOST_ITEMS = 500
 _USUAL_ITEMS = 100
 _READ, _WRITE = "memory:read", "memory:write"
 _LONGEST_QUERY = 2_000
-#: A name of a scope: whose it is, the channel, and what the channel calls the person or the chat.
-_SCOPE = re.compile(r"os\.assistant|os\.(assistant|conversation)\.([^.\s]+)\.(\S+)")
-_LONGEST_SCOPE = 400
-_KINDS = {"assistant": "person", "conversation": "conversation", None: "agent"}
 _OFF = (
     "Memory is off: nothing is remembered beyond a conversation, and there is nothing to show. Set "
     "enabled = true under [memory] in the configuration and start the daemon again."
 )
 _GONE = "There is no such memory in this scope; it may have been forgotten. List them again."
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_BEGINNING = re.compile(r"[0-9a-f]{4,32}")
 _EXPORTED = {
     "Content-Type": "application/x-ndjson; charset=utf-8",
     "Content-Disposition": 'attachment; filename="opencraw-memory.jsonl"',
@@ -155,10 +151,13 @@ class MemoryApi:
 
     async def _scopes(self, _request: web.Request) -> web.Response:
         known = await self._memory.known_scopes(DEFAULT_TENANT)
-        return json_response({"scopes": [_whose(each) for each in known]})
+        return json_response({"scopes": [_listed(each) for each in known]})
 
     async def _items(self, request: web.Request) -> web.Response:
-        memory, scopes = self._memory, _named(request.query.get("scope"))
+        memory, scopes = self._memory, _scope(request.query.get("scope"))
+        if (beginning := request.query.get("id")) is not None:
+            called = await memory.called(scopes, _digits(beginning))
+            return json_response({"items": [as_json(item) for item in called], "next": None})
         limit = limit_of(request, usual=_USUAL_ITEMS, most=MOST_ITEMS)
         before = _place(request.query.get("before"))
         found = await memory.items(scopes, before=before, limit=limit)
@@ -167,7 +166,7 @@ class MemoryApi:
         return json_response({"items": [as_json(item) for item in found], "next": following})
 
     async def _remember(self, request: web.Request) -> web.Response:
-        memory, scopes = self._memory, _named(request.query.get("scope"))
+        memory, scopes = self._memory, _scope(request.query.get("scope"))
         told = await bodies.read(request, Told)
         if not 0 <= told.importance <= 1:
             raise _wrong("importance", "is a number from 0 to 1")
@@ -175,7 +174,7 @@ class MemoryApi:
         return json_response({"status": "ok", "item": as_json(item)}, status=201)
 
     async def _correct(self, request: web.Request) -> web.Response:
-        memory, scopes = self._memory, _named(request.query.get("scope"))
+        memory, scopes = self._memory, _scope(request.query.get("scope"))
         correction = await bodies.read(request, Correction)
         item = await memory.correct(scopes, _id(request), _text(correction.text))
         if item is None:
@@ -183,7 +182,7 @@ class MemoryApi:
         return json_response({"status": "ok", "item": as_json(item)})
 
     async def _forget(self, request: web.Request) -> web.Response:
-        memory, scopes = self._memory, _named(request.query.get("scope"))
+        memory, scopes = self._memory, _scope(request.query.get("scope"))
         if not await memory.forget(scopes, _id(request)):
             raise NotFound(_GONE)
         return json_response({"status": "ok"})
@@ -191,13 +190,13 @@ class MemoryApi:
     async def _forget_all(self, request: web.Request) -> web.Response:
         memory = self._memory
         asked = await bodies.read(request, ForgetAll)
-        scopes = _named(asked.scope)
+        scopes = _scope(asked.scope)
         if asked.confirm != asked.scope:
             raise _wrong("confirm", "repeats the name of the scope, word for word")
         return json_response({"status": "ok", "forgotten": await memory.forget_all(scopes)})
 
     async def _export(self, request: web.Request) -> web.StreamResponse:
-        memory, scopes = self._memory, _named(request.query.get("scope"))
+        memory, scopes = self._memory, _scope(request.query.get("scope"))
         # Before the answer begins: what fails after this can only break it off.
         first = await memory.items(scopes, limit=MOST_ITEMS)
         response = web.StreamResponse(headers=_EXPORTED)
@@ -224,12 +223,13 @@ class MemoryApi:
                 field="scope" if person else "channel_id",
             )
         if asked.scope:
-            return _named(asked.scope)
+            return _scope(asked.scope)
         for name in ("channel_id", "sender_id"):
             if not getattr(asked, name).strip():
                 raise BadField(f"{name} is missing; add it.", code="MISSING_FIELD", field=name)
-        mine = person_scopes(asked.channel_id, asked.sender_id, self._memory.links)
-        return Scopes(DEFAULT_TENANT, mine[0], (*mine, AGENT_SCOPE))
+        scopes = person_of(DEFAULT_TENANT, asked.channel_id, asked.sender_id, self._memory.links)
+        assert scopes is not None  # neither is empty
+        return scopes
 
 
 async def _pages(
@@ -263,22 +263,20 @@ def as_json(item: Item) -> dict[str, object]:
     }
 
 
-def _whose(known: KnownScope) -> Mapping[str, object]:
-    """A scope, and what its name says."""
-    match = _SCOPE.fullmatch(known.scope)
-    kind, channel, name = match.groups() if match else (None, None, None)
+def _listed(known: KnownScope) -> Mapping[str, object]:
+    """A scope, and what its name says. Its name is ours, or was given by hand in the database."""
+    said = whose(known.scope)
     return {
         "scope": known.scope,
-        "kind": _KINDS[kind],
-        "channel_id": channel and unquote(channel),
-        # Of a person or a chat; a very long one is cut and hashed.
-        "name": name and unquote(name),
+        "kind": said and said.kind,
+        "channel_id": said and said.channel,
+        "name": said and said.name,
         "items": known.items,
         "newest": known.newest.isoformat(),
     }
 
 
-def _named(scope: str | None) -> Scopes:
+def _scope(scope: str | None) -> Scopes:
     """One scope by its name, to be read and changed."""
     if not scope:
         raise BadField(
@@ -286,9 +284,12 @@ def _named(scope: str | None) -> Scopes:
             code="MISSING_FIELD",
             field="scope",
         )
-    if len(scope) > _LONGEST_SCOPE or not scope.isprintable() or not _SCOPE.fullmatch(scope):
-        raise _wrong("scope", "is one of those that GET /memory/scopes lists")
-    return Scopes(DEFAULT_TENANT, scope, (scope,))
+    scopes = named(DEFAULT_TENANT, scope)
+    if scopes is None:
+        raise _wrong(
+            "scope", "is one of those that `opencraw memory scopes`, or GET /memory/scopes, lists"
+        )
+    return scopes
 
 
 def _written(item: Item) -> str:
@@ -314,6 +315,13 @@ def _id(request: web.Request) -> UUID:
     if _UUID.fullmatch(text) is None:
         raise _wrong("id", "is the whole id of a memory")
     return UUID(text)
+
+
+def _digits(text: str) -> str:
+    digits = text.casefold().replace("-", "")
+    if _BEGINNING.fullmatch(digits) is None:
+        raise _wrong("id", "is the beginning of the id of a memory, at least 4 characters")
+    return digits
 
 
 def _text(text: str) -> str:

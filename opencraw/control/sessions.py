@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Literal, Protocol
 from uuid import UUID
 
@@ -50,20 +50,21 @@ class SessionFacts(Protocol):
     """What the routes may ask of the daemon. All raise `NotFound` for a conversation that is not
     there."""
 
-    async def sessions(self, limit: int) -> Sequence[Mapping[str, object]]:
-        """The conversations, the last active first."""
+    async def sessions(self, limit: int, *, archived: bool) -> Sequence[Mapping[str, object]]:
+        """The conversations that are listed, or those that are archived, the last active first."""
         ...
 
     async def session(
         self, session: UUID, *, before: int | None, limit: int, whole: bool
     ) -> Mapping[str, object]:
-        """A conversation with its newest lines, from where it began anew, or `whole`."""
+        """A conversation with its newest lines, from where it began anew, or `whole`; fewer than
+        `limit` where they are large."""
         ...
 
     async def search(
         self, text: str, *, session: UUID | None, before: datetime | None, limit: int
     ) -> Sequence[Mapping[str, object]]:
-        """Lines that contain `text`, newest first."""
+        """Lines that contain `text`, newest first. Raises `SlowDown` while others search."""
         ...
 
     async def take_in(self, document: object, *, more: bool) -> Mapping[str, object]:
@@ -104,7 +105,8 @@ class SessionsApi:
 
     async def _list(self, request: web.Request) -> web.Response:
         limit = limit_of(request, usual=_USUAL_SESSIONS, most=_MOST_SESSIONS)
-        return json_response({"sessions": list(await self._facts.sessions(limit))})
+        found = await self._facts.sessions(limit, archived=_is_yes(request, "archived"))
+        return json_response({"sessions": list(found)})
 
     async def _show(self, request: web.Request) -> web.Response:
         shown = await self._facts.session(
@@ -119,7 +121,7 @@ class SessionsApi:
         text = request.query.get("q", "").strip()
         if not 0 < len(text) <= _LONGEST_SEARCH or "\0" in text:
             raise BadField(
-                f"q is what you look for, in 1 to {_LONGEST_SEARCH} characters.",
+                f"Say what to look for, in 1 to {_LONGEST_SEARCH} characters.",
                 code="INVALID_FIELD" if text else "MISSING_FIELD",
                 field="q",
             )
@@ -180,15 +182,17 @@ def _moment(request: web.Request, name: str) -> datetime | None:
         return None
     try:
         moment = datetime.fromisoformat(text)
-    except ValueError:
-        moment = None
-    if moment is None or moment.tzinfo is None:
+        # The first and the last hours there are have no equal in another zone.
+        found = moment.astimezone(UTC) if moment.tzinfo is not None else None
+    except (ValueError, OverflowError):
+        found = None
+    if found is None:
         raise BadField(
             f"{name} is a moment with its time zone, as in 2026-01-31T12:00:00Z.",
             code="INVALID_FIELD",
             field=name,
         )
-    return moment
+    return found
 
 
 def _is_yes(request: web.Request, name: str) -> bool:

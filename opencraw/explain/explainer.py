@@ -145,7 +145,7 @@ class Explainer:
             heard_at=record["heard_at"],
             superseded_by=record["superseded_by"],
             deliveries=tuple(
-                _delivery(each, channels)
+                _delivery(each, channels, command)
                 for each in deliveries
                 if each["delivery_id"] == command
                 or (taken and turn is not None and each["turn_id"] == turn.id)
@@ -231,7 +231,7 @@ def _owner(record: Record) -> str | None:
     return record["host"] and f"{record['host']}, process {record['pid']}"
 
 
-def _delivery(record: Record, channels: Sequence[str]) -> DeliveryFacts:
+def _delivery(record: Record, channels: Sequence[str], command: UUID) -> DeliveryFacts:
     return DeliveryFacts(
         id=record["delivery_id"],
         kind=record["kind"],
@@ -243,6 +243,7 @@ def _delivery(record: Record, channels: Sequence[str]) -> DeliveryFacts:
         failure=record["failure"],
         is_open=record["channel"] in channels,
         is_summary=record["is_summary"],
+        of_command=record["delivery_id"] == command,
     )
 
 

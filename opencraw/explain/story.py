@@ -143,6 +143,8 @@ class DeliveryFacts:
     is_open: bool
     #: It tells of messages that gave up their places, and answers nobody.
     is_summary: bool
+    #: It answers a command that stood before the message, as in `/new what is 6*7?`.
+    of_command: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +173,10 @@ class Story:
     @property
     def answer(self) -> DeliveryFacts | None:
         """The delivery that answers the message, once its turn has ended."""
-        return next((each for each in self.deliveries if not each.is_summary), None)
+        for each in self.deliveries:
+            if not each.is_summary and not (each.of_command and self.turn is not None):
+                return each
+        return None
 
     @property
     def steer_outcome(self) -> Literal["injected", "superseded"] | None:

@@ -6,7 +6,7 @@ They are answered at the door: never behind a turn, never by a model.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -14,8 +14,8 @@ from opencraw.contract import ChatType, Rights
 from opencraw.gateway import memories, queue_words
 from opencraw.gateway.models import Models
 from opencraw.limits.tariff import amount
-from opencraw.memory.items import Item
 from opencraw.queue.rules import LaneRules
+from opencraw.sessions.anew import ANEW, parts
 from opencraw.sessions.change import (
     Change,
     ChooseModel,
@@ -63,7 +63,7 @@ class Situation:
     spent: tuple[int, int] | None = None
     powers: Powers = field(default_factory=Powers)
     #: What `/memory` may mean; None where it may not be told.
-    memories: Sequence[Item] | None = None
+    memories: memories.Known | None = None
 
     @property
     def may_decide(self) -> bool:
@@ -102,23 +102,23 @@ def is_command(text: str) -> bool:
 
 def is_stop(text: str) -> bool:
     """Whether `text` ends what runs. That is heard however much was said before."""
-    return len(text) <= LONGEST and is_command(text) and _parts(text) == ("stop", "")
+    return len(text) <= LONGEST and is_command(text) and parts(text) == ("stop", "")
 
 
 def is_too_long(text: str) -> bool:
     """Whether `text` is a longer command than anybody needs. What `/new` asks is no command."""
-    return len(text) > LONGEST and is_command(text) and _parts(text)[0] not in _ASKING
+    return len(text) > LONGEST and is_command(text) and parts(text)[0] not in ANEW
 
 
 def asks_memory(text: str) -> str | None:
     """What stands behind `/memory`; None is another command."""
-    name, argument = _parts(text)
+    name, argument = parts(text)
     return argument if name == "memory" else None
 
 
 def answer(text: str, situation: Situation) -> Answer:
     """Answer the command in `text`. An unknown one gets the list of those there are."""
-    name, argument = _parts(text)
+    name, argument = parts(text)
     command = COMMANDS.get(name)
     if command is None:
         return Answer(f"There is no command `/{name[:40]}`.\n\n{_list()}")
@@ -128,12 +128,6 @@ def answer(text: str, situation: Situation) -> Answer:
     if decides and not situation.may_decide:
         return Answer(f"Only the owner may use `/{command.name}` where others listen; ask them.")
     return command.answer(situation, argument)
-
-
-def _parts(text: str) -> tuple[str, str]:
-    """A command's name and what stands behind it."""
-    name, *rest = text.strip().removeprefix("/").split(maxsplit=1) or [""]
-    return name.casefold(), rest[0] if rest else ""
 
 
 def _list() -> str:
@@ -268,8 +262,9 @@ def _compact(situation: Situation, argument: str) -> Answer:
         )
     focus = argument[:LONGEST_FOCUS]
     text = (
-        "Before the next answer, what was said up to then is summed up; the newest messages stay "
-        "as they are, and the words that go are kept in memory."
+        "Before the next answer, what was said up to then is summed up, if it is long enough for "
+        "that; the words that go are kept in memory. The newest messages stay as they are. Where "
+        "too little is left to sum up then, only your next one does."
     )
     if focus:
         text += " The summary keeps in focus what you named."
@@ -356,6 +351,4 @@ COMMANDS = {
         ),
     )
 }  # fmt: skip
-COMMANDS["nuke"] = COMMANDS["new"]
-#: Behind these stands a message of any length.
-_ASKING = frozenset({"new", "nuke"})
+COMMANDS |= dict.fromkeys(ANEW, COMMANDS["new"])

@@ -12,6 +12,8 @@ from typing import Protocol
 from uuid import UUID, uuid4
 from weakref import WeakValueDictionary
 
+import msgspec
+
 from opencraw import crashpoints
 from opencraw.contract import (
     DEFAULT_TENANT,
@@ -29,12 +31,11 @@ from opencraw.errors import NotFound, QueueFull, Refused, Unavailable
 from opencraw.events import Event, QueueChanged
 from opencraw.gateway import commands
 from opencraw.gateway.limits import Limits
-from opencraw.gateway.memories import Memories
+from opencraw.gateway.memories import Known, Memories
 from opencraw.gateway.models import Models
 from opencraw.gateway.screening import Screening, said_no
 from opencraw.gateway.turnstile import Turnstile
 from opencraw.limits.rates import sender_of
-from opencraw.memory.items import Item
 from opencraw.queue.inbox import Inbox
 from opencraw.queue.rules import QueueRules
 from opencraw.sessions.change import (
@@ -168,10 +169,14 @@ class Door:
         with self._on_its_way(here.id):
             async with self._screening.of(envelope, here.id) as verdict:
                 if reason := said_no(verdict):
-                    if known := await self._inbox.known(envelope, patience=PATIENCE_SECONDS):
-                        return known
-                    raise Refused(reason, code="FORBIDDEN")
+                    return await self._denied(envelope, reason)
                 return await self._taken_in(envelope, here)
+
+    async def _denied(self, envelope: Envelope, reason: str) -> Receipt:
+        """What was taken in stays so; anything else is refused."""
+        if known := await self._inbox.known(envelope, patience=PATIENCE_SECONDS):
+            return known
+        raise Refused(reason, code="FORBIDDEN")
 
     @contextmanager
     def _on_its_way(self, session: UUID) -> Iterator[None]:
@@ -208,13 +213,12 @@ class Door:
             raise Unavailable("the database does not answer; send the command again") from None
 
     async def _answer(self, envelope: Envelope, here: Conversation) -> Receipt:
-        """Answer a command: what it changes and what it says are one effect."""
-        address = here.address
+        """Answer a command. What it asks first is a message, looked at like any other."""
         session = await self._opened(here, envelope.sender.id, envelope.chat_type)
         situation = commands.Situation(
             session=session,
             models=self._models,
-            rules=self._rules.of(address.channel, session.choice),
+            rules=self._rules.of(here.address.channel, session.choice),
             channels=self._outlets.channels(),
             uptime_seconds=self.uptime_seconds,
             chat_type=envelope.chat_type,
@@ -224,18 +228,30 @@ class Door:
             memories=await self._remembered(envelope),
         )
         answer = commands.answer(storable(envelope.text), situation)
+        if not (isinstance(answer.change, Reset) and answer.change.asks):
+            return await self._carried_out(envelope, here, answer)
+        asks = msgspec.structs.replace(envelope, text=answer.change.asks)
+        async with self._screening.of(asks, here.id) as verdict:
+            if reason := said_no(verdict):
+                return await self._denied(envelope, reason)
+            return await self._carried_out(envelope, here, answer)
+
+    async def _carried_out(
+        self, envelope: Envelope, here: Conversation, answer: commands.Answer
+    ) -> Receipt:
+        """Do what a command says and answer it: both are one effect."""
         await self._act(envelope, answer)
         message_id = uuid4()
         line, first = await self._sessions.answer_command(
-            session.id, envelope, message_id, answer.change, answer.text
+            here.id, envelope, message_id, answer.change, answer.text
         )
         if first != message_id:
             return Receipt(first, duplicate=True)
         self._carry_out(here, answer.change)
         if isinstance(answer.change, Reset) and answer.change.asks:
-            voice = Voice(envelope.sender.rights.value, address)
+            voice = Voice(envelope.sender.rights.value, here.address)
             self._lanes.arrived(here.id, voice, envelope.origin.value)
-        self._outlets.deliver(Delivery(line.message_id, address, line))
+        self._outlets.deliver(Delivery(line.message_id, here.address, line))
         return Receipt(message_id, duplicate=False)
 
     def _carry_out(self, here: Conversation, change: Change | None) -> None:
@@ -249,7 +265,7 @@ class Door:
             case ChooseModel() | Speak() | Compact() | ChooseTimeZone() | None:
                 pass  # whoever needs it reads it
 
-    async def _remembered(self, envelope: Envelope) -> Sequence[Item] | None:
+    async def _remembered(self, envelope: Envelope) -> Known | None:
         """What `/memory` may be about; nothing else is told of it."""
         asked = commands.asks_memory(storable(envelope.text))
         memories = self._outlets.memories
@@ -317,7 +333,7 @@ class Door:
     ) -> Sequence[Line]:
         """The newest `limit` lines with `after < seq < before`, oldest first."""
         session = self.conversation(address)
-        return await self._sessions.lines(session, before=before, after=after, limit=limit)
+        return await self._sessions.lines(session, address, before=before, after=after, limit=limit)
 
     async def waiting(self, address: Address) -> Sequence[Waiting]:
         """Accepted messages that no turn has taken up yet, in order."""

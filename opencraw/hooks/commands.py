@@ -12,7 +12,7 @@ import os
 import signal
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, cast
 
 import msgspec
@@ -51,7 +51,7 @@ class Command:
     argv: Sequence[str]
     places: asyncio.Semaphore
     environ: Mapping[str, str]
-    seldom: Seldom
+    seldom: Seldom = field(default_factory=Seldom)
 
     async def __call__(self, point: Point, facts: Facts) -> Verdict | None:
         """Run the program, when there is a place for it. Raises `HookFailed`."""
@@ -73,8 +73,13 @@ def verdict(output: bytes) -> Verdict | None:
         return None
     try:
         answer = _answers.decode(output)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+    except msgspec.ValidationError as error:
         raise AnswerInvalid(f"its output is no answer: {error}") from error
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise AnswerInvalid(
+            "its output is no answer, for it is not JSON: it may print nothing,"
+            ' {"deny": "the reason"} or {"change": {…}}'
+        ) from error
     if answer.deny is not None and answer.change is not None:
         raise AnswerInvalid("it denied and changed at once")
     return Denied(answer.deny) if answer.deny is not None else Go(answer.change or {})

@@ -10,7 +10,7 @@ import asyncio
 import logging
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import msgspec
 
@@ -37,6 +37,8 @@ class _Known:
     #: How many of the last calls failed, one after the other.
     failing: int = 0
     last_failure: str = ""
+    #: For its own lines in the log: one that makes noise silences no other.
+    seldom: Seldom = field(default_factory=Seldom)
 
 
 class Hooks:
@@ -50,7 +52,6 @@ class Hooks:
             for point in wanted
         }
         self._calls: set[asyncio.Future[Verdict]] = set()
-        self._seldom = Seldom()
 
     def at(self, point: Point) -> bool:
         """Whether anybody listens. Where nobody does, nothing needs to be made for them."""
@@ -93,7 +94,7 @@ class Hooks:
     def problems(self) -> Mapping[str, str]:
         """The hooks that do not work at the moment, each with what happened last."""
         return {
-            f"hook {each.name}": f"failed {each.failing:,} times in a row: {each.last_failure}"
+            f"hook {each.name}": f"failed {_times(each.failing)}: {each.last_failure}"
             for each in self._known
             if each.failing
         }
@@ -111,9 +112,9 @@ class Hooks:
         each.failing = 0
         if isinstance(verdict, Denied):
             each.denied += 1
-            if self._seldom.may_be_told():
+            if each.seldom.may_be_told():
                 log.info("hook %s denied %s: %s%s", each.name, point, verdict.reason,
-                         self._seldom.untold())  # fmt: skip
+                         each.seldom.untold())  # fmt: skip
         return verdict
 
     async def _heard(self, hook: Hook, point: Point, facts: Facts, seconds: float) -> Verdict:
@@ -142,9 +143,9 @@ class Hooks:
         foreseen = isinstance(error, HookFailed)
         each.last_failure = str(error) if foreseen else f"{type(error).__name__}: {error}"
         follows = "it is denied" if each.hook.denies_when_failing(point) else "it goes on without"
-        if self._seldom.may_be_told():
+        if each.seldom.may_be_told():
             log.error("hook %s failed at %s, and %s: %s%s", each.name, point, follows,
-                      each.last_failure, self._seldom.untold(),
+                      each.last_failure, each.seldom.untold(),
                       exc_info=None if foreseen else error)  # fmt: skip
 
 
@@ -155,3 +156,7 @@ async def _answer(hook: Hook, point: Point, facts: Facts) -> Verdict:
     except SystemExit as error:
         # Left alone, it would end the daemon.
         raise HookFailed("it tried to end the process") from error
+
+
+def _times(failing: int) -> str:
+    return "at its last call" if failing == 1 else f"{failing:,} times in a row"

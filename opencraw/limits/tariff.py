@@ -12,7 +12,8 @@ from typing import Self
 
 import msgspec
 
-from opencraw.context.window import estimate
+from opencraw.context.blocks import weight
+from opencraw.context.tokens import rough
 from opencraw.model import AssistantMessage, Message, Prompt, Usage
 from opencraw.providers.settings import Profile
 
@@ -64,16 +65,20 @@ class Tariff:
 
 def tokens_of(prompt: Prompt) -> int:
     """About how many tokens a request has, with everything that is sent along."""
-    tools = sum(estimate(msgspec.json.encode(spec).decode()) for spec in prompt.tools)
-    return estimate(prompt.system) + tools + sum(map(_tokens_of, prompt.messages))
+    tools = sum(_weight(msgspec.json.encode(spec).decode()) for spec in prompt.tools)
+    return _weight(prompt.system) + tools + sum(map(_tokens_of, prompt.messages))
 
 
 def _tokens_of(message: Message) -> int:
-    tokens = estimate(message.text)
+    tokens = _weight(message.text)
     if isinstance(message, AssistantMessage):
-        tokens += sum(estimate(call.name + call.arguments) for call in message.tool_calls)
-        tokens += sum(estimate(each.text + each.signature) for each in message.thinking)
+        tokens += sum(_weight(call.name + call.arguments) for call in message.tool_calls)
+        tokens += sum(_weight(each.text + each.signature) for each in message.thinking)
     return tokens
+
+
+def _weight(text: str) -> int:
+    return weight(text, rough)
 
 
 def amount(cost: int) -> str:

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from opencraw.memory.scopes import Scopes
 
-Kind = Literal["fact", "pre_compaction_flush", "summary"]
+Kind = Literal["fact", "pre_compaction_flush"]
 #: A longer fact is refused: it would fill the prompts in which it is recalled.
 LONGEST_FACT = 2_000
 #: What leaves the window was part of the conversation, which a fact need not be.
@@ -71,7 +71,7 @@ class Flush:
 
 @dataclass(frozen=True, slots=True)
 class KnownScope:
-    """A scope that holds something: how much, and how new."""
+    """A scope that holds something: how much, as far as it was counted, and how new."""
 
     scope: str
     items: int

@@ -42,10 +42,13 @@ MOST_ITEMS = 50_000
 #: Of one search.
 MOST_HITS = 50
 MOST_LISTED = 2_000
+#: Of those that operators are shown. More memories of one are not counted.
+MOST_SCOPES, MOST_COUNTED = 500, 10_000
 #: What one way of searching may bring up.
 _MOST_FOUND = 200
 _FORGOTTEN_AT_ONCE = 200
-_TIDY_SECONDS = 3_600.0
+#: Of one scope, in one round.
+_MOST_TIDIED = 5_000
 #: A reader waits so long for a database that is away; then he goes without.
 _PATIENCE_SECONDS = 5.0
 _MEMORIES = UUID("6f70656e-6372-6177-8000-6d656d6f7279")
@@ -67,6 +70,9 @@ class Memory:
         self._database = database
         self._vectors = vectors
         self._most_items = most_items
+        #: Tenants and scopes that something was written in since they were last found small enough,
+        #: in that order; only these can have become too large.
+        self._grown: dict[tuple[str, str], None] = {}
 
     @property
     def problem(self) -> str | None:
@@ -74,11 +80,10 @@ class Memory:
         return self._vectors.problem if self._vectors is not None else None
 
     async def run(self) -> None:
-        """Give memories their vectors, and keep scopes within their bounds, until cancelled."""
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._tidy_up())
-            if self._vectors is not None:
-                tasks.create_task(self._vectors.run())
+        """Give memories their vectors, until cancelled; nothing is to be done where there are to be
+        none."""
+        if self._vectors is not None:
+            await self._vectors.run()
 
     async def close(self) -> None:
         """Let go of what is connected."""
@@ -100,11 +105,9 @@ class Memory:
         """One memory; None when it is not there or not to be known here."""
         return next(iter(await self._read(scopes, [item])), None)
 
-    async def save(
-        self, scopes: Scopes, note: Note, *, session_id: UUID | None = None, seq: int | None = None
-    ) -> Item:
-        """Remember a note. The same text in the same scope is the same item. Raises `Refused` for
-        one that is empty or too long."""
+    async def save(self, scopes: Scopes, note: Note, *, session_id: UUID | None = None) -> Item:
+        """Remember a note, from where the session has got to. The same text in the same scope is
+        the same item. Raises `Refused` for one that is empty or too long."""
         text = _checked(note.text)
         row = (
             _id_of_text(scopes, text),
@@ -116,18 +119,18 @@ class Memory:
             _importance(note.importance),
             _json(words_of(text)),
             session_id,
-            seq,
         )
         record = await self._database.commit(SQL.save, row)
         assert record is not None  # a row of ours always comes back
-        self._changed()
+        self._grew(scopes)
         return _item(record)
 
     async def flush(self, flush: Flush) -> None:
         """Keep what leaves a conversation's window and mark it as kept, in one write. A repeated
-        flush, or one of what was flushed before, changes nothing."""
+        flush, or one of what was flushed before, changes nothing. Raises `LookupError` for one that
+        would leave out what came before it."""
         scopes = flush.scopes
-        await self._database.commit(
+        record = await self._database.commit(
             SQL.flush,
             (
                 flush.session_id,
@@ -143,7 +146,12 @@ class Memory:
                 _json([*_notes(flush), *_passages(flush)]),
             ),
         )
-        self._changed()
+        if record is None:
+            raise LookupError(
+                f"memory lacks what came before line {flush.from_seq} of session "
+                f"{flush.session_id}; nothing is kept before that is"
+            )
+        self._grew(scopes)
 
     async def items(
         self, scopes: Scopes, *, before: tuple[datetime, UUID] | None = None, limit: int = 100
@@ -191,7 +199,7 @@ class Memory:
 
     async def forget_all(self, scopes: Scopes) -> int:
         """Delete everything that `scopes` may change; returns how much that was."""
-        mine = Scopes(scopes.tenant, scopes.own, scopes.changeable)
+        mine = scopes.private
         count = 0
         while items := await self.items(mine, limit=_FORGOTTEN_AT_ONCE):
             await self._forget(mine.tenant, mine.changeable, [each.id for each in items])
@@ -199,26 +207,36 @@ class Memory:
         return count
 
     async def known_scopes(self, tenant: str) -> Sequence[KnownScope]:
-        """For operators: which scopes hold something. No text of theirs is read."""
-        records = await self._fetch(UPKEEP.known_scopes, tenant)
+        """For operators: which scopes hold something, those that are in use first. No text of
+        theirs is read."""
+        records = await self._fetch(UPKEEP.known_scopes, tenant, MOST_SCOPES, MOST_COUNTED)
         return [KnownScope(*record) for record in records]
 
     async def tidy(self) -> None:
-        """Make scopes that are too large smaller: what matters least gives way."""
-        for crowded in await self._database.fetch(UPKEEP.crowded_scopes, self._most_items):
-            tenant, scope, beyond = crowded
-            while beyond > 0:
-                some = min(beyond, _FORGOTTEN_AT_ONCE)
-                records = await self._database.fetch(SQL.first_to_go, tenant, scope, some)
-                if not records:
-                    break  # people have corrected all that is left
-                await self._forget(tenant, [scope], [record["id"] for record in records])
-                beyond -= len(records)
+        """Make scopes that grew too large smaller: what matters least gives way. One that was left
+        too large, as the daemon ended, is seen to when something is written there again."""
+        for tenant, scope in tuple(self._grown):
+            # Before the look: what is written from now on is not overlooked. And a scope that
+            # fails waits behind the others.
+            del self._grown[tenant, scope]
+            try:
+                await self._tidy(tenant, scope)
+            except BaseException:
+                self._grown[tenant, scope] = None
+                raise
 
-    async def _tidy_up(self) -> None:
-        while True:
-            await self.tidy()
-            await asyncio.sleep(_TIDY_SECONDS)
+    async def _tidy(self, tenant: str, scope: str) -> None:
+        most = self._most_items
+        [[beyond]] = await self._fetch(SQL.beyond, tenant, scope, most, _MOST_TIDIED)
+        if beyond >= _MOST_TIDIED:
+            self._grown[tenant, scope] = None  # the next round goes on
+        while beyond > 0:
+            some = min(beyond, _FORGOTTEN_AT_ONCE)
+            records = await self._fetch(SQL.first_to_go, tenant, scope, some)
+            if not records:
+                return  # people have corrected all that is left
+            await self._forget(tenant, [scope], [record["id"] for record in records])
+            beyond -= len(records)
 
     async def _by_words(
         self, scopes: Scopes, query: str, without: Collection[UUID]
@@ -253,6 +271,10 @@ class Memory:
             for item in items:
                 row = (item, tenant, named)
                 writes.create_task(self._database.commit(SQL.forget, row))
+
+    def _grew(self, scopes: Scopes) -> None:
+        self._grown[scopes.tenant, scopes.own] = None
+        self._changed()
 
     def _changed(self) -> None:
         if self._vectors is not None:

@@ -123,6 +123,11 @@ SELECT id, scope, kind, text, importance, said_at, created_at, corrected_at, ses
  ORDER BY importance DESC, created_at DESC
  LIMIT $4;
 
+-- name: beyond
+-- How many memories a scope has too many. Not more are counted than may go in one round.
+SELECT count(*) - $3::bigint AS beyond
+  FROM (SELECT FROM memory WHERE tenant = $1 AND scope = $2 LIMIT $3::bigint + $4::bigint) AS mine;
+
 -- name: first_to_go
 -- What gives way in a scope that is too large: what was said before what was noted, the least
 -- important first, then the oldest. What a person corrected stays.
@@ -138,16 +143,17 @@ SELECT id
 WITH given AS (
     SELECT *
       FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[],
-                  $7::real[], $8::text[], $9::uuid[], $10::bigint[]) WITH ORDINALITY
-        AS row(id, tenant, agent, scope, kind, text, importance, words, session_id, seq, ord)
+                  $7::real[], $8::text[], $9::uuid[]) WITH ORDINALITY
+        AS row(id, tenant, agent, scope, kind, text, importance, words, session_id, ord)
 ), saved AS (
     INSERT INTO memory (id, tenant, agent, scope, kind, text, importance, words, session_id,
                         from_seq, to_seq)
-    SELECT DISTINCT ON (id) id, tenant, agent, scope, kind, text, importance,
-           array_to_tsvector(ARRAY(SELECT jsonb_array_elements_text(words::jsonb))), session_id,
-           seq, seq
+    SELECT DISTINCT ON (given.id) given.id, given.tenant, given.agent, scope, kind, text,
+           importance, array_to_tsvector(ARRAY(SELECT jsonb_array_elements_text(words::jsonb))),
+           session_id, last_seq, last_seq
       FROM given
-     ORDER BY id, importance DESC
+      LEFT JOIN session ON session.id = session_id
+     ORDER BY given.id, importance DESC
         ON CONFLICT (id) DO UPDATE
        SET importance = greatest(memory.importance, excluded.importance)
      WHERE memory.tenant = excluded.tenant AND memory.scope = excluded.scope
@@ -158,8 +164,9 @@ SELECT given.ord, saved.* FROM given JOIN saved USING (id);
 
 -- name: flush
 -- Group commit. What leaves a conversation's window is kept, and marked as kept: a flush that ends
--- where an earlier one did, or before, does nothing. Memories of one flush are a microsecond apart,
--- in their order.
+-- where an earlier one did, or before, does nothing. Of one that would leave out what came before it
+-- no row comes back, and nothing happens. Memories of one flush are a microsecond apart, in their
+-- order.
 WITH given AS (
     SELECT *
       FROM unnest($1::uuid[], $2::bigint[], $3::bigint[], $4::text[], $5::text[], $6::text[],
@@ -179,7 +186,7 @@ WITH given AS (
                       WHERE entry.session_id = given.session_id AND seq = through_seq) AS said_at
       FROM given
       JOIN before ON before.id = given.session_id
-     WHERE through_seq > flushed_seq
+     WHERE through_seq > flushed_seq AND from_seq <= flushed_seq + 1
 ), kept AS (
     INSERT INTO memory (id, tenant, agent, scope, kind, text, importance, words, session_id,
                         from_seq, to_seq, channel_id, sender_id, message_count, token_estimate,
@@ -202,7 +209,10 @@ WITH given AS (
         AS furthest
      WHERE session.id = furthest.session_id
 )
-SELECT ord FROM given;
+SELECT given.ord
+  FROM given
+  JOIN before ON before.id = given.session_id
+ WHERE from_seq <= flushed_seq + 1;
 
 -- name: correct
 -- Group commit. `scopes` is a JSON list, as a row has no place for an array. The vector was of the
@@ -220,12 +230,13 @@ WITH given AS (
       FROM last
      WHERE memory.id = last.id AND memory.tenant = last.tenant
        AND last.scopes::jsonb ? memory.scope
-    RETURNING memory.id, memory.scope, kind, memory.text, importance, said_at, created_at,
-              corrected_at, session_id, from_seq, to_seq
+    RETURNING memory.id, memory.tenant, memory.scope, kind, memory.text, importance, said_at,
+              created_at, corrected_at, session_id, from_seq, to_seq
 )
 SELECT given.ord, corrected.*
   FROM given
-  JOIN corrected ON corrected.id = given.id AND given.scopes::jsonb ? corrected.scope;
+  JOIN corrected ON corrected.id = given.id AND corrected.tenant = given.tenant
+                AND given.scopes::jsonb ? corrected.scope;
 
 -- name: forget
 -- Group commit. Its vector goes with it.

@@ -31,11 +31,12 @@ def by_day(items: Iterable[Item]) -> str:
     listed = sorted(items, key=lambda item: item.said_at, reverse=True)
     days = groupby(listed, key=lambda item: item.said_at.date())
     return "\n\n".join(
-        "\n".join([day.isoformat(), *(f"- {_line(item.text)}" for item in said)])
+        "\n".join([day.isoformat(), *(f"- {one_line(item.text)}" for item in said)])
         for day, said in days
     )
 
 
-def _line(text: str) -> str:
+def one_line(text: str) -> str:
+    """A text as one line of a list, cut where it is long."""
     line = " ".join(text.split())
     return line if len(line) <= LONGEST_LINE else f"{line[: LONGEST_LINE - 1]}…"

@@ -2,17 +2,33 @@
 -- shown to a person or a model, but for names of scopes, which operators see.
 
 -- name: known_scopes
-SELECT scope, count(*) AS items, max(created_at) AS newest
-  FROM memory
- WHERE tenant = $1
- GROUP BY scope
+-- From scope to scope by the index, and past the memories in between; only those that are shown are
+-- counted, up to a number.
+WITH RECURSIVE known AS (
+    (SELECT scope, created_at
+       FROM memory
+      WHERE tenant = $1
+      ORDER BY scope, created_at DESC
+      LIMIT 1)
+    UNION ALL
+    SELECT following.*
+      FROM known
+     CROSS JOIN LATERAL (SELECT memory.scope, memory.created_at
+                           FROM memory
+                          WHERE tenant = $1 AND memory.scope > known.scope
+                          ORDER BY memory.scope, memory.created_at DESC
+                          LIMIT 1) AS following
+), shown AS (
+    SELECT scope, created_at AS newest FROM known ORDER BY created_at DESC LIMIT $2
+)
+SELECT scope,
+       (SELECT count(*)
+          FROM (SELECT FROM memory
+                 WHERE tenant = $1 AND memory.scope = shown.scope
+                 LIMIT $3) AS counted) AS items,
+       newest
+  FROM shown
  ORDER BY newest DESC;
-
--- name: crowded_scopes
-SELECT tenant, scope, count(*) - $1::bigint AS beyond
-  FROM memory
- GROUP BY tenant, scope
-HAVING count(*) > $1::bigint;
 
 -- name: prepare_vectors
 -- Why there is no place for vectors of this size; null when there is one.

@@ -13,12 +13,15 @@ import logging
 import time
 from collections.abc import Collection, Sequence
 from hashlib import md5
+from typing import Literal
 from uuid import UUID
 
+from opencraw.errors import Unavailable
 from opencraw.memory.embedding import Embedder, NoVectors, TextsRefused, Vector
 from opencraw.memory.ranking import Found
 from opencraw.memory.scopes import Scopes
 from opencraw.store.backoff import pauses
+from opencraw.store.connection import FAILURES, in_words
 from opencraw.store.database import Database, Record
 from opencraw.store.queries import load
 
@@ -39,6 +42,7 @@ WRITTEN_AT_ONCE = 4
 MOST_FOUND = 40
 LONGEST_PROBLEM = 400
 _PATIENCE_SECONDS = 5.0
+_Work = Literal["making", "comparing"]
 #: Any text that every model takes: its vector has the size of all.
 _SAMPLE = "OpenCraw"
 
@@ -49,8 +53,8 @@ class Vectors:
     def __init__(
         self, database: Database, embedder: Embedder, *, min_similarity: float = -1.0
     ) -> None:
-        #: Why memories are searched by their words alone; None when they are not.
-        self.problem: str | None = None
+        #: What goes wrong while vectors are made, and while they are compared.
+        self._problems: dict[_Work, str] = {}
         self._database = database
         self._embedder = embedder
         self._min_similarity = min_similarity
@@ -63,9 +67,14 @@ class Vectors:
         self._awake = asyncio.Event()
 
     @property
+    def problem(self) -> str | None:
+        """Why memories are searched by their words alone; None when they are not."""
+        return next(iter(self._problems.values()), None)
+
+    @property
     def ready(self) -> bool:
         """Whether questions are searched for by their meaning."""
-        return self._label is not None and self.problem is None
+        return self._label is not None and "making" not in self._problems
 
     def wake(self) -> None:
         """There is a memory without a vector."""
@@ -80,10 +89,10 @@ class Vectors:
                 try:
                     await self._catch_up()
                 except Exception as error:  # noqa: BLE001 - noted, and tried again: a help, no duty
-                    self._note(str(error) or type(error).__name__)
+                    self._note("making", str(error) or type(error).__name__)
                     await asyncio.sleep(pause)
                 else:
-                    self._note(None)
+                    self._note("making", None)
                     break
             try:
                 async with asyncio.timeout(LOOK_AGAIN_SECONDS):
@@ -102,25 +111,34 @@ class Vectors:
         try:
             vector = await self._embedder.of_question(question)
         except NoVectors as error:
-            log.warning("memory was searched by words alone: %s", error)
-            self._rests_until = time.monotonic() + REST_SECONDS
+            self._rest(error)
             self._in_doubt = True
             self.wake()
             return ()
         if len(vector) != self._dimensions:
-            self._note(str(self._wrong_size(len(vector))))
+            self._note("making", str(self._wrong_size(len(vector))))
             self.wake()
             return ()
-        records = await self._database.fetch(
-            SQL.find_by_meaning,
-            scopes.tenant,
-            scopes.readable,
-            label,
-            vector,
-            list(without),
-            MOST_FOUND,
-            patience=_PATIENCE_SECONDS,
-        )
+        try:
+            records = await self._database.fetch(
+                SQL.find_by_meaning,
+                scopes.tenant,
+                scopes.readable,
+                label,
+                vector,
+                list(without),
+                MOST_FOUND,
+                patience=_PATIENCE_SECONDS,
+            )
+        except Unavailable as error:
+            self._rest(error)
+            return ()
+        except FAILURES as error:
+            # It takes vectors and does not compare them: another question may find it mended.
+            self._note("comparing", f"the database does not compare vectors: {in_words(error)}")
+            self._rests_until = time.monotonic() + REST_SECONDS
+            return ()
+        self._note("comparing", None)
         return [Found(*record) for record in records if record["score"] >= self._min_similarity]
 
     async def close(self) -> None:
@@ -134,7 +152,7 @@ class Vectors:
 
     async def _prepared(self) -> str:
         """Ask the model for the size of its vectors, and the database for a place for them."""
-        if self._label is not None and self.problem is None and not self._in_doubt:
+        if self._label is not None and self.ready and not self._in_doubt:
             return self._label
         [sample] = await self._embedder.of_memories([_SAMPLE])
         # Not a read, but it may be repeated: what is there already stays as it is.
@@ -176,12 +194,20 @@ class Vectors:
             f"{self._embedder.model} made vectors of {self._dimensions} numbers, and now of {size}"
         )
 
-    def _note(self, problem: str | None) -> None:
-        if problem is not None and self.problem is None:
-            log.warning("memory is searched by its words alone: %s", problem)
-        if problem is None and self.problem is not None:
+    def _rest(self, error: Exception) -> None:
+        log.warning("memory was searched by words alone: %s", error)
+        self._rests_until = time.monotonic() + REST_SECONDS
+
+    def _note(self, work: _Work, problem: str | None) -> None:
+        before = self.problem
+        if problem is not None:
+            self._problems[work] = problem[:LONGEST_PROBLEM]
+        else:
+            self._problems.pop(work, None)
+        if before is None and self.problem is not None:
+            log.warning("memory is searched by its words alone: %s", self.problem)
+        if before is not None and self.problem is None:
             log.info("memory is searched by its meaning again")
-        self.problem = problem and problem[:LONGEST_PROBLEM]
 
 
 def _digest(text: str) -> str:

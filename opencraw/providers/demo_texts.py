@@ -11,7 +11,8 @@ CAN_TRY = """\
 Things to try:
 
 - `what time is it?` or `what is 12*7?` calls a tool
-- `my name is Ada` and later `what is my name?`; `remember that …` and `what do you remember?`
+- `my name is Ada` and later `what is my name?`; `remember that …` and `what do you remember?` \
+(in another conversation, too, when memory is on)
 - `show markdown` shows a heading, a list, a table and code
 - `tell me a long story` or `count to 500` takes its time: send another message meanwhile, \
 stop it, reload the page, or kill the daemon

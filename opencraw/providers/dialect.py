@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sized
 from typing import Any, Protocol
 
 import msgspec
@@ -89,10 +89,15 @@ def tool_call(label: str, call_id: str | None, name: str | None, arguments: str)
     return ToolCall(call_id, name, text)
 
 
+def bounded(label: str, calls: Sized) -> None:
+    """Refuse more calls than anybody means, as soon as there are more."""
+    if len(calls) > MOST_CALLS:
+        raise broken(label, f"it asked for more than {MOST_CALLS} tool calls at once")
+
+
 def distinct(label: str, calls: list[ToolCall]) -> tuple[ToolCall, ...]:
     """The calls, unless two share an id, so that a result could not be matched to its call."""
-    if len(calls) > MOST_CALLS:
-        raise broken(label, f"it asked for {len(calls)} tool calls at once")
+    bounded(label, calls)
     if len({call.id for call in calls}) < len(calls):
         raise broken(label, "two tool calls have the same id")
     return tuple(calls)

@@ -33,7 +33,7 @@ from opencraw.model import (
     Usage,
     UserMessage,
 )
-from opencraw.providers.dialect import Body, cache_key, clean, distinct, tool_call
+from opencraw.providers.dialect import Body, bounded, cache_key, clean, distinct, tool_call
 from opencraw.providers.failures import (
     Signs,
     Table,
@@ -328,6 +328,7 @@ class ChatReader:
                 return call
         call = _Call(delta.index, delta.id or None)
         self._calls.append(call)
+        bounded(self._label, self._calls)
         return call
 
     def _whole_answer(self, chunk: _Chunk, payload: bytes) -> None:

@@ -10,7 +10,7 @@ from uuid import UUID, uuid4
 from msgspec.structs import astuple
 
 from opencraw.contract import Address, Delivery, Envelope, Line, Receipt
-from opencraw.errors import Unavailable
+from opencraw.errors import Refused, Unavailable
 from opencraw.queue.modes import Arrival, Overflow
 from opencraw.queue.pools import Pool
 from opencraw.sessions.choice import QueueChoice
@@ -115,7 +115,8 @@ class Inbox:
         muted: bool = False,
         patience: float,
     ) -> Receipt:
-        """Return once the message is committed. Raises `Unavailable` after `patience` seconds.
+        """Return once the message is committed. Raises `Unavailable` after `patience` seconds, and
+        `Refused` where a conversation is being brought in from elsewhere.
 
         A `muted` one is kept and never answered, and so is every one to a silent session.
         """
@@ -147,6 +148,13 @@ class Inbox:
             if record is not None and record["message_id"] is not None:
                 known: UUID = record["message_id"]
                 return Receipt(known, duplicate=known != message_id, muted=record["muted"])
+            if record is not None and record["half"]:
+                raise Refused(
+                    "This conversation is being copied from elsewhere, and only a part of it is "
+                    "here. The message was not taken. Send it again in a minute; if that does not "
+                    "help, the operator has to repeat the import, or delete the conversation.",
+                    code="CONFLICT_ERROR",
+                )
         raise Unavailable("the same message is being accepted elsewhere; offer it again")
 
     async def known(self, envelope: Envelope, *, patience: float) -> Receipt | None:

@@ -3,7 +3,8 @@
 -- often it is offered; the answer is always the id under which it was first accepted. No id comes
 -- back when another node commits the same message at this very moment: the caller asks again.
 -- A message is kept without an answer where the assistant does not speak: the caller knows rules
--- (`muted`), the session knows what its people chose. And a message tells who listens there.
+-- (`muted`), the session knows what its people chose. And a message tells who listens there. None is
+-- taken into the `half` of a conversation that is being brought in from elsewhere.
 WITH given AS (
     -- `known` is null as long as there is no session.
     SELECT row.*, (SELECT session FROM session WHERE session.id = row.session_id) AS known
@@ -44,6 +45,7 @@ WITH given AS (
            CASE WHEN muted OR NOT (known).sends THEN 'done' ELSE 'waiting' END,
            CASE WHEN muted OR NOT (known).sends THEN 'muted' END
       FROM given
+     WHERE (known).copying_seq IS NULL
      ORDER BY ord
         ON CONFLICT (channel, account, dedupe_key) DO NOTHING
     RETURNING message_id, channel, account, dedupe_key, state = 'done' AS muted
@@ -58,7 +60,8 @@ SELECT given.ord,
                 (SELECT earlier.outcome IS NOT DISTINCT FROM 'muted'
                    FROM inbox AS earlier
                   WHERE earlier.channel = given.channel AND earlier.account = given.account
-                    AND earlier.dedupe_key = given.dedupe_key)) AS muted
+                    AND earlier.dedupe_key = given.dedupe_key)) AS muted,
+       (given.known).copying_seq IS NOT NULL AS half
   FROM given
   LEFT JOIN stored USING (channel, account, dedupe_key);
 
@@ -103,7 +106,7 @@ SELECT session.id AS session_id, session.channel AS lane_channel, session.tenant
  ORDER BY session.id, inbox.id;
 
 -- name: texts
-SELECT text, sender_name AS speaker, rights FROM inbox WHERE id = ANY($1::bigint[]) ORDER BY id;
+SELECT text, speaker_of(sender_name, sender_id) AS speaker, rights FROM inbox WHERE id = ANY($1::bigint[]) ORDER BY id;
 
 -- name: overflowed
 -- Only messages that could share a turn share a summary: those of one voice.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from opencraw.contract import Origin
+from opencraw.contract import PEOPLE
 
 
 class Pool(StrEnum):
@@ -16,7 +16,4 @@ class Pool(StrEnum):
     @classmethod
     def of(cls, *origins: str) -> Pool:
         """The pool of a lane in which messages of these origins wait: one person is enough."""
-        return cls.BACKGROUND if _PEOPLE.isdisjoint(origins) else cls.INTERACTIVE
-
-
-_PEOPLE = frozenset({Origin.CHANNEL, Origin.API, Origin.OPERATOR})
+        return cls.BACKGROUND if PEOPLE.isdisjoint(origins) else cls.INTERACTIVE

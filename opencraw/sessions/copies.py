@@ -1,19 +1,21 @@
 """Conversations that come from elsewhere: from a document, or from another conversation.
 
 Both are the same: a row without lines, lines in parts, and an end. Every part may be repeated, so a
-copy that was broken off is made again from its beginning.
+copy that was broken off is made again from its beginning. Until then no message is accepted there:
+nobody is answered by an assistant that knows half of what was said.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
 from uuid import UUID, uuid5
 
 import msgspec
 from msgspec.structs import astuple, replace
 
 from opencraw.sessions.documents import Documents
-from opencraw.sessions.envelope import HistoryLine, Marks, SessionDocument
+from opencraw.sessions.envelope import DocumentMarks, HistoryLine, SessionDocument, UsageTotals
 from opencraw.sessions.keys import Conversation
 from opencraw.store.database import Database
 from opencraw.store.queries import load
@@ -35,8 +37,12 @@ class Copies:
 
     async def take_in(self, document: SessionDocument, *, more: bool = False) -> bool:
         """Take in a conversation with the lines that `document` holds; `more` come with a further
-        one of the same. False when it is here already, and nothing happened."""
-        if not await self._begin(document):
+        one of the same. False when it is here already, and nothing happened.
+
+        Nothing of it goes into memory: whoever may bring in conversations does not decide by that
+        what is remembered of people."""
+        marks = replace(document.marks, flushed_seq=document.last_seq)
+        if not await self._begin(replace(document, marks=marks)):
             return False
         await self._add(document.id, [_here(line, document.id) for line in document.history])
         if not more:
@@ -47,7 +53,9 @@ class Copies:
         """Go on from line `at` of a conversation in a new one; returns the last line that it has in
         common, for a step is never cut in two. None when there is a conversation `here` already."""
         at = await self._documents.whole_steps(source.id, at)
-        if not await self._begin(_forked(source, at, here)):
+        counted = await self._database.fetch(SQL.said_until, source.id, at)
+        begun = _forked(source, at, here, messages=counted[0]["messages"], now=datetime.now(UTC))
+        if not await self._begin(begun):
             return None
         after = 0
         while after < at:
@@ -106,7 +114,11 @@ def _here(line: HistoryLine, session: UUID) -> HistoryLine:
     )
 
 
-def _forked(source: SessionDocument, at: int, here: Conversation) -> SessionDocument:
+def _forked(
+    source: SessionDocument, at: int, here: Conversation, *, messages: int, now: datetime
+) -> SessionDocument:
+    """The row of a fork. It begins now, so no reset takes away at once what it goes on from; what
+    the original's answers cost was not paid for it."""
     marks = source.marks
     # What had been left out or summed up after `at` is in view again.
     kept = marks.checkpoint_seq <= at and marks.begin_seq < at
@@ -117,8 +129,13 @@ def _forked(source: SessionDocument, at: int, here: Conversation) -> SessionDocu
         tenant=here.tenant,
         address=here.address,
         channel_id=here.address.channel,
+        created_at=now,
+        last_active=now,
+        begun_at=now,
+        messages=messages,
+        usage_totals=UsageTotals(),
         last_seq=at,
-        marks=Marks(
+        marks=DocumentMarks(
             reset_seq=marks.reset_seq if marks.reset_seq < at else 0,
             begin_seq=marks.begin_seq if kept else 0,
             checkpoint_seq=marks.checkpoint_seq if kept else 0,

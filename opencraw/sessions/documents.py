@@ -14,8 +14,8 @@ from opencraw.sessions.choice import QueueChoice
 from opencraw.sessions.envelope import (
     CURRENT,
     Delivered,
+    DocumentMarks,
     HistoryLine,
-    Marks,
     Queue,
     SessionDocument,
     UsageTotals,
@@ -63,12 +63,24 @@ class Documents:
         records = await self._database.fetch(SQL.header, session)
         return _header(records[0]) if records else None
 
+    async def archived(self, limit: int) -> Sequence[Record]:
+        """The archived conversations that were active last, newest first."""
+        return await self._database.fetch(SQL.archived, limit)
+
     async def history(
-        self, session: UUID, *, after: int = 0, before: int | None = None, limit: int
+        self,
+        session: UUID,
+        *,
+        after: int = 0,
+        before: int | None = None,
+        limit: int,
+        largest: int | None = None,
     ) -> tuple[HistoryLine, ...]:
-        """Its newest `limit` lines with `after < seq < before`, oldest first."""
+        """Its newest `limit` lines with `after < seq < before`, oldest first; fewer, but one, where
+        they have more than `largest` bytes."""
         end = NO_END if before is None else before
-        records = await self._database.fetch(SQL.history, session, after, end, limit)
+        most = NO_END if largest is None else largest
+        records = await self._database.fetch(SQL.history, session, after, end, limit, most)
         return tuple(map(_line, reversed(records)))
 
     async def whole_steps(self, session: UUID, at: int) -> int:
@@ -146,7 +158,7 @@ def _header(record: Record) -> SessionDocument:
         archived_at=record["archived_at"],
         messages=record["messages"],
         last_seq=record["last_seq"],
-        marks=Marks(*(record[name] for name in Marks.__struct_fields__)),
+        marks=DocumentMarks(*(record[name] for name in DocumentMarks.__struct_fields__)),
         show_thinking=False,
         show_tool_calls=False,
         usage_totals=UsageTotals(*(record[name] for name in UsageTotals.__struct_fields__)),
@@ -194,11 +206,13 @@ def _line(record: Record) -> HistoryLine:
 def _delivered(record: Record) -> Delivered | None:
     if record["delivery_id"] is None:
         return None
+    shown = record["shown"]
     return Delivered(
         record["delivery_id"],
         record["shown_as"],
-        record["shown"],
         record["shown_at"],
+        # Nothing is sent, kept and read twice.
+        None if shown == record["text"] else shown,
         tuple(record["tools"]),
         interrupted=record["shown_in_part"],
     )

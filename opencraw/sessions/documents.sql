@@ -11,20 +11,48 @@ SELECT session.*,
   FROM session
  WHERE session.id = $1 AND (session.last_seq > session.removed_seq OR session.last_seq = 0);
 
+-- name: archived
+-- Nothing waits or runs in them: what is said there brings them back.
+SELECT session.id, session.channel, session.chat, session.opened_by, session.created_at,
+       session.last_active_at, session.messages, session.mode, session.model, session.model_pinning,
+       session.prompt_tokens, session.completion_tokens, 0 AS waiting, false AS running
+  FROM session
+ WHERE session.archived_at IS NOT NULL
+   AND (session.last_seq > session.removed_seq OR session.last_seq = 0)
+ ORDER BY session.last_active_at DESC
+ LIMIT $1;
+
 -- name: history
--- The newest $4 lines with $2 < seq < $3, newest first, each with what people were shown of it.
+-- The newest $4 lines with $2 < seq < $3, newest first, each with what people were shown of it. No
+-- more than have $5 bytes together, and at least one: lines are measured here, so what is too much
+-- never leaves the database.
+WITH newest AS (
+    SELECT seq, octet_length(text) + coalesce(octet_length(tool_calls::text), 0)
+                + coalesce(octet_length(thinking::text), 0) AS size
+      FROM entry
+     WHERE session_id = $1 AND seq > $2 AND seq < $3
+     ORDER BY seq DESC
+     LIMIT $4
+), measured AS (
+    SELECT newest.seq,
+           sum(newest.size + coalesce(octet_length(outbox.text), 0))
+               OVER (ORDER BY newest.seq DESC) AS total,
+           row_number() OVER (ORDER BY newest.seq DESC) AS nth
+      FROM newest
+      LEFT JOIN outbox ON outbox.session_id = $1 AND outbox.seq = newest.seq
+)
 SELECT entry.seq, entry.kind, entry.text, entry.created_at AS at, entry.turn_id, entry.message_id,
        entry.disposition, entry.tool_calls::text AS tool_calls, entry.thinking::text AS thinking,
        entry.call_id, entry.tool_name, entry.failed, entry.interrupted, entry.covers, entry.items,
        turn.asked_by, turn.rights, turn.origin,
        outbox.delivery_id, outbox.kind AS shown_as, outbox.text AS shown, outbox.tools,
        outbox.created_at AS shown_at, outbox.interrupted AS shown_in_part
-  FROM entry
+  FROM measured
+  JOIN entry ON entry.session_id = $1 AND entry.seq = measured.seq
   LEFT JOIN turn ON turn.id = entry.turn_id AND entry.kind = 'user'
   LEFT JOIN outbox ON outbox.session_id = entry.session_id AND outbox.seq = entry.seq
- WHERE entry.session_id = $1 AND entry.seq > $2 AND entry.seq < $3
- ORDER BY entry.seq DESC
- LIMIT $4;
+ WHERE measured.nth = 1 OR measured.total <= $5::bigint
+ ORDER BY entry.seq DESC;
 
 -- name: open_calls
 -- The lines of the turn in which $2 lies, up to there, that ask for tools, and those that answer.

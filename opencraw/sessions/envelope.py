@@ -7,23 +7,30 @@ step, by functions from document to document; one of a later version is refused.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
-from datetime import datetime
+from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime
 from typing import Annotated, Any, Literal, cast
 from uuid import UUID, uuid5
 
 import msgspec
 from msgspec import Meta
 
-from opencraw.contract import Address
+from opencraw.contract import Address, Origin
 from opencraw.errors import Refused
 from opencraw.model import Thinking, ToolCall
-from opencraw.sessions.keys import AGENT, id_of_key, session_key
+from opencraw.sessions.keys import AGENT, id_of_key, is_key_of, session_key
+from opencraw.sessions.zones import zone_named
 from opencraw.settings import LARGEST_CAP, LONGEST_DEBOUNCE_MS, DebounceWindow, Drop, Mode
 from opencraw.store.text import storable
 
 CURRENT = 2
 _MOST = 2**62
+#: What every program, wherever it runs, can tell the local time of.
+_FIRST_DAY, _LAST_DAY = datetime(1, 1, 3, tzinfo=UTC), datetime(9999, 12, 29, tzinfo=UTC)
+
+#: A time of day somewhere is no moment.
+Moment = Annotated[datetime, Meta(tz=True)]
+Count = Annotated[int, Meta(ge=0, lt=_MOST)]
 
 
 class _Struct(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -33,9 +40,9 @@ class _Struct(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class UsageTotals(_Struct, frozen=True):
     """Tokens since the conversation began anew."""
 
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
-    cached_tokens: int = 0
+    prompt_tokens: Count = 0
+    completion_tokens: Count = 0
+    cached_tokens: Count = 0
 
 
 class Queue(_Struct, frozen=True):
@@ -48,7 +55,7 @@ class Queue(_Struct, frozen=True):
     drop: Drop | None = None
 
 
-class Marks(_Struct, frozen=True):
+class DocumentMarks(_Struct, frozen=True):
     """Numbers of entries: where it began anew, and what prompts show of it."""
 
     reset_seq: int = 0
@@ -63,8 +70,9 @@ class Delivered(_Struct, frozen=True, omit_defaults=True):
 
     delivery_id: UUID
     kind: Literal["reply", "notice"]
-    text: str
-    at: datetime
+    at: Moment
+    #: Null is the text of the line.
+    text: str | None = None
     tools: tuple[str, ...] = ()
     interrupted: bool = False
 
@@ -77,14 +85,14 @@ class HistoryLine(_Struct, frozen=True, omit_defaults=True):
         "user", "assistant", "tool_started", "tool_result", "notice", "checkpoint", "recalled"
     ]
     text: str
-    at: datetime
+    at: Moment
     turn_id: UUID | None = None
     message_id: UUID | None = None
     disposition: Literal["asked", "injected", "superseded", "summarized"] | None = None
     #: Of a person's line: for whom its turn worked.
     asked_by: str = ""
     rights: Literal["owner", "guest"] = "owner"
-    origin: str = "channel"
+    origin: Origin = Origin.CHANNEL
     tool_calls: tuple[ToolCall, ...] = ()
     thinking: tuple[Thinking, ...] = ()
     call_id: str | None = None
@@ -109,13 +117,13 @@ class SessionDocument(_Struct, frozen=True):
     channel_id: str
     sender_id: str
     chat_type: Literal["direct", "group", "channel"] | None
-    created_at: datetime
-    last_active: datetime
-    begun_at: datetime
-    archived_at: datetime | None
-    messages: int
-    last_seq: int
-    marks: Marks
+    created_at: Moment
+    last_active: Moment
+    begun_at: Moment
+    archived_at: Moment | None
+    messages: Count
+    last_seq: Count
+    marks: DocumentMarks
     show_thinking: bool
     show_tool_calls: bool
     usage_totals: UsageTotals
@@ -127,7 +135,7 @@ class SessionDocument(_Struct, frozen=True):
     sends: bool | None
     time_zone: str | None
     forked_from: UUID | None
-    forked_seq: int | None
+    forked_seq: Count | None
     history: tuple[HistoryLine, ...]
 
 
@@ -187,12 +195,28 @@ def _check(document: SessionDocument) -> None:
     """Refuse what cannot have been exported, and would break what relies on it."""
     marks = msgspec.structs.astuple(document.marks)
     seqs = [line.seq for line in document.history]
+    address, zone = document.address, document.time_zone
+    moments = (document.created_at, document.last_active, document.begun_at, *_moments(document))
     wrong = {
+        "address": not (address.channel and address.account and address.chat),
+        "channel_id": document.channel_id != address.channel,
+        "agent": document.agent != AGENT,
+        "key": not is_key_of(
+            document.key,
+            address,
+            document.tenant,
+            sender=document.sender_id,
+            is_direct=document.chat_type == "direct",
+        ),
         "id": document.id != id_of_key(document.key),
+        # Another machine may not have this model; then a turn says so, and which there are.
+        "model_override": document.model_override is not None
+        and "/" not in document.model_override,
+        "time_zone": zone is not None and zone_named(zone) is None,
+        "at": not all(_FIRST_DAY <= moment <= _LAST_DAY for moment in moments),
         "model_pinning": document.model_pinning == "strict" and not document.model_override,
         "last_active": document.last_active < document.created_at,
         "marks": not all(0 <= mark <= document.last_seq for mark in marks),
-        "last_seq": not 0 <= document.last_seq < _MOST,
         "history": seqs != sorted(set(seqs))
         or not all(1 <= seq <= document.last_seq for seq in seqs),
         "history.turn_id": any(not _belongs(line) for line in document.history),
@@ -206,6 +230,13 @@ def _check(document: SessionDocument) -> None:
             )
 
 
+def _moments(document: SessionDocument) -> Iterator[datetime]:
+    for line in document.history:
+        yield line.at
+        if line.delivered is not None:
+            yield line.delivered.at
+
+
 def _belongs(line: HistoryLine) -> bool:
     """Whether a line has what its kind needs."""
     return (
@@ -213,6 +244,7 @@ def _belongs(line: HistoryLine) -> bool:
         and (line.kind == "user") == (line.disposition is not None)
         and (line.kind in ("tool_started", "tool_result")) == (line.call_id is not None)
         and (line.kind == "checkpoint") == (line.covers is not None)
+        and (line.covers is None or 0 <= line.covers < line.seq)
     )
 
 

@@ -23,6 +23,10 @@ SQL = load("opencraw.sessions", "keeping.sql")
 _MOST_SESSIONS = 200
 _MOST_LINES = 200
 _MOST_ROWS = 500
+#: A removal is tried so often while others write there.
+_TRIES = 5
+#: Comes before every conversation.
+_NONE = UUID(int=0)
 #: A platform may repeat an event for so long; its key is kept.
 KEYS_ARE_KEPT = timedelta(days=90)
 #: For so long somebody may ask what a day cost, and who worked on a turn.
@@ -31,15 +35,15 @@ ROWS_ARE_KEPT = timedelta(days=40)
 
 @dataclass(frozen=True, slots=True)
 class LeftBehind:
-    """A conversation that began anew; lines after `flushed_seq` up to `reset_seq` are not in memory
-    yet."""
+    """A part of a conversation that is not in memory yet: the lines after `flushed_seq`, up to
+    `through_seq`."""
 
     id: UUID
     tenant: str
     address: Address
     chat_type: str | None
     flushed_seq: int
-    reset_seq: int
+    through_seq: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,9 +59,15 @@ class Keeping:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        #: Behind this one the next look for what was left behind begins.
+        self._looked_through = _NONE
 
     async def left_behind(self) -> Sequence[LeftBehind]:
-        """Conversations of which something is to go into memory."""
+        """Conversations of which something is to go into memory: some of them, and the next time
+        the next ones, lest those that fail every time keep all others waiting."""
+        records = await self._database.fetch(SQL.left_behind, _MOST_SESSIONS, self._looked_through)
+        more = len(records) == _MOST_SESSIONS
+        self._looked_through = records[-1]["id"] if more else _NONE
         return [
             LeftBehind(
                 record["id"],
@@ -67,7 +77,7 @@ class Keeping:
                 record["flushed_seq"],
                 record["reset_seq"],
             )
-            for record in await self._database.fetch(SQL.left_behind, _MOST_SESSIONS)
+            for record in records
         ]
 
     async def left_lines(
@@ -76,7 +86,7 @@ class Keeping:
         """The oldest `limit` of its lines after this one. Of a text longer than `longest` only its
         beginning and its end are read."""
         records = await self._database.fetch(
-            SQL.left_lines, left.id, after, left.reset_seq, limit, longest
+            SQL.left_lines, left.id, after, left.through_seq, limit, longest
         )
         return [LeftLine(entry_of(record), _asker(left, record)) for record in records]
 
@@ -99,10 +109,14 @@ class Keeping:
 
     async def remove(self, session: UUID, now: datetime) -> bool:
         """Remove a conversation for good; False when a turn runs in it, and nothing happened."""
-        if await self._database.commit(SQL.remove, (session,)) is None:
-            return False
-        await self._empty(session, now)
-        return True
+        for _ in range(_TRIES):
+            found = await self._database.fetch(SQL.removable, session)
+            if not found:
+                return False
+            if await self._database.commit(SQL.remove, (session, found[0]["last_seq"])) is not None:
+                await self._empty(session, now)
+                return True
+        return False  # something is said there all the time
 
     async def finish_removals(self) -> None:
         """Go on with removals that somebody began."""
@@ -112,12 +126,14 @@ class Keeping:
     async def _empty(self, session: UUID, before: datetime | None) -> None:
         async for ids in self._unread(session, before):
             await self._database.commit(SQL.empty_messages, (ids,))
+        before_that = None
         while True:
             [oldest] = await self._database.fetch(SQL.oldest_lines, session, _MOST_LINES)
-            if not (oldest["turns"] or oldest["lines"]):
-                return
+            if not (oldest["turns"] or oldest["lines"]) or oldest == before_that:
+                return  # nothing is left, or nothing that can be removed yet
             row = (session, _joined(oldest["turns"]), _joined(oldest["lines"]))
             await self._database.commit(SQL.remove_lines, row)
+            before_that = oldest
 
     async def _unread(self, session: UUID, before: datetime | None) -> AsyncIterator[str]:
         while records := await self._database.fetch(

@@ -1,8 +1,9 @@
 -- name: left_behind
--- Conversations that began anew, and of what came before not all has gone into memory.
+-- Conversations that began anew, and of what came before not all has gone into memory: the next after
+-- $2.
 SELECT id, tenant, channel, account, chat, thread, chat_type, flushed_seq, reset_seq
   FROM session
- WHERE flushed_seq < reset_seq
+ WHERE flushed_seq < reset_seq AND id > $2
  ORDER BY id
  LIMIT $1;
 
@@ -14,7 +15,7 @@ SELECT entry.seq, entry.kind, left(entry.text, $5) AS text,
        length(entry.text) AS size, entry.turn_id, entry.created_at AS at, entry.disposition,
        entry.tool_calls::text AS tool_calls, entry.thinking::text AS thinking, entry.call_id,
        entry.tool_name, entry.failed, entry.interrupted, entry.covers, entry.items,
-       coalesce(nullif(inbox.sender_name, ''), inbox.sender_id, '') AS speaker,
+       speaker_of(inbox.sender_name, inbox.sender_id) AS speaker,
        coalesce(inbox.rights, turn.rights) AS rights,
        turn.asked_by, turn.rights AS turn_rights, turn.origin, turn.channel, turn.account, turn.chat,
        turn.thread
@@ -76,7 +77,7 @@ WITH given AS (
       FROM unnest($1::uuid[], $2::timestamptz[]) WITH ORDINALITY AS row(session_id, archived_before, ord)
 )
 UPDATE session
-   SET reset_seq = session.last_seq,
+   SET reset_seq = session.last_seq, copying_seq = NULL,
        removed_seq = CASE WHEN session.flushed_seq >= session.last_seq THEN session.last_seq
                           ELSE session.removed_seq END
   FROM given
@@ -89,21 +90,30 @@ UPDATE session
                       AND outbox.state IN ('pending', 'sending'))
 RETURNING given.ord;
 
+-- name: removable
+-- No row comes back while a turn runs there.
+SELECT last_seq
+  FROM session
+ WHERE id = $1
+   AND NOT EXISTS (SELECT FROM turn WHERE turn.session_id = session.id AND turn.state = 'running');
+
 -- name: remove
 -- Group commit. Somebody wants a conversation gone: all that was said, what waits, and what its
--- people chose. Of a turn that runs no row comes back, and nothing happens.
+-- people chose. No row comes back, and nothing happens, while a turn runs there, and when a line came
+-- since it was looked at: a turn that begins at this moment is not seen, but adds a line.
 WITH given AS (
-    SELECT * FROM unnest($1::uuid[]) WITH ORDINALITY AS row(session_id, ord)
+    SELECT *
+      FROM unnest($1::uuid[], $2::bigint[]) WITH ORDINALITY AS row(session_id, last_seq, ord)
 ), gone AS (
     UPDATE session
-       SET removed_seq = session.last_seq, reset_seq = session.last_seq,
+       SET removed_seq = session.last_seq, reset_seq = session.last_seq, copying_seq = NULL,
            flushed_seq = session.last_seq, begin_seq = session.last_seq, checkpoint_seq = 0,
            messages = 0, prompt_tokens = 0, completion_tokens = 0, cached_tokens = 0,
            compaction_wanted = NULL, mode = NULL, debounce_ms = NULL, debounce_window = NULL,
            cap = NULL, drop = NULL, sends = NULL, model = NULL, model_pinning = 'prefer',
            time_zone = NULL, opened_by = '', forked_from = NULL, forked_seq = NULL
       FROM given
-     WHERE session.id = given.session_id
+     WHERE session.id = given.session_id AND session.last_seq = given.last_seq
        AND NOT EXISTS (SELECT FROM turn
                         WHERE turn.session_id = session.id AND turn.state = 'running')
     RETURNING session.id AS session_id

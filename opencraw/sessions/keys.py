@@ -113,6 +113,16 @@ def id_of_key(key: str) -> UUID:
     return uuid5(_SESSIONS, key)
 
 
+def is_key_of(key: str, address: Address, tenant: str, *, sender: str, is_direct: bool) -> bool:
+    """Whether a conversation that `sender` began at `address` may have this key: its own, or one
+    that direct chats share."""
+    if key == session_key(address, tenant):
+        return True
+    person = key.rpartition("/")[2].replace("%2F", "/").replace("%25", "%")
+    shared = [("owners",), ("person", person), ("direct", address.channel, sender or person)]
+    return is_direct and key in [_key(tenant, AGENT, *parts) for parts in shared]
+
+
 def _key(*parts: str) -> str:
     return "/".join(part.replace("%", "%25").replace("/", "%2F") for part in parts)
 

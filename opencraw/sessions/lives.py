@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from uuid import UUID
+from typing import Literal
+from uuid import UUID, uuid4
 
-from opencraw.sessions.reset import Kind, ResetRules, expired
+from msgspec.structs import astuple
+
+from opencraw.contract import Address, Delivery, Line
+from opencraw.sessions.reset import Kind, Policy, ResetRules, ended_by
 from opencraw.store.database import Database
 from opencraw.store.queries import load
 
@@ -26,6 +30,14 @@ class _Life:
     now: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """A conversation is one that may go on. `told` is what people have to be told of the one before
+    it, when that is over only now."""
+
+    told: Delivery | None = None
+
+
 class Lives:
     """Sees to it that what is over ends before the next turn begins."""
 
@@ -33,20 +45,54 @@ class Lives:
         self._database = database
         self._rules = rules
 
-    async def ended_in_time(self, session: UUID, kind: Kind, waited: float) -> bool:
-        """Have the conversation begin anew if it was over when the message came that waited for so
-        many seconds. False when something happened there meanwhile: look again, then begin a turn.
-        """
+    async def ended_in_time(
+        self, session: UUID, address: Address, kind: Kind, waited: float
+    ) -> Checked | None:
+        """Have the conversation begin anew, with a notice to this address, if it was over when the
+        message came that waited for so many seconds. None when something happened there meanwhile:
+        look again, then begin a turn."""
         policy = self._rules.of(kind)
         if policy.reset == "none":
-            return True
+            return Checked()
         records = await self._database.fetch(SQL.life, session)
         if not records:
-            return True
+            return Checked()
         life = _Life(**records[0])
         came_at = life.now - timedelta(seconds=max(0.0, waited))
         zone = self._rules.zone(life.time_zone)
-        if life.is_fresh or not expired(policy, life.begun_at, life.last_said_at, came_at, zone):
-            return True
-        row = (session, life.begun_at, life.last_seq, life.now)
-        return await self._database.commit(SQL.begin_anew, row) is not None
+        why = ended_by(policy, life.begun_at, life.last_said_at, came_at, zone)
+        if life.is_fresh or why is None:
+            return Checked()
+        notice, delivery_id = _notice(why, policy), uuid4()
+        row = (
+            session, life.begun_at, life.last_seq, life.now, delivery_id, notice, *astuple(address)
+        )  # fmt: skip
+        record = await self._database.commit(SQL.begin_anew, row)
+        if record is None:
+            return None
+        line = Line(record["seq"], "notice", notice, record["created_at"], delivery_id)
+        return Checked(told=Delivery(delivery_id, address, line))
+
+
+def _notice(why: Literal["daily", "idle"], policy: Policy) -> str:
+    """What people are told, who would wonder why the assistant knows nothing of before."""
+    if why == "daily":
+        cause = f"a day has ended (at {policy.at_hour:02}:00)"
+    else:
+        cause = f"nobody wrote for {_span(policy.idle)}"
+    return (
+        f"A new conversation begins here, because {cause}; the assistant no longer sees what was "
+        "said before."
+    )
+
+
+def _span(silence: timedelta) -> str:
+    minutes = int(silence.total_seconds() // 60)
+    for unit, size in (("day", 24 * 60), ("hour", 60)):
+        if minutes >= size and minutes % size == 0:
+            return _counted(minutes // size, unit)
+    return _counted(minutes, "minute")
+
+
+def _counted(number: int, unit: str) -> str:
+    return f"{number} {unit}" if number == 1 else f"{number:,} {unit}s"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
+from typing import Literal
 
 from opencraw.sessions.settings import Reset, ResetRule, SessionsSettings
 from opencraw.sessions.zones import machine_zone, zone_named
@@ -71,16 +72,17 @@ class ResetRules:
         )  # fmt: skip
 
 
-def expired(
+def ended_by(
     policy: Policy, begun_at: datetime, last_said_at: datetime, now: datetime, zone: tzinfo
-) -> bool:
-    """Whether what began at `begun_at`, and where a person last wrote at `last_said_at`, is over
-    when the next message comes `now`. All moments know their time zone."""
+) -> Literal["daily", "idle"] | None:
+    """What has ended the conversation that began at `begun_at`, and where a person last wrote at
+    `last_said_at`, when the next message comes `now`; None: it goes on. All moments know their time
+    zone."""
     if policy.reset in _DAILY and begun_at < _day_began(policy.at_hour, now, zone):
-        return True
+        return "daily"
     # One that began anew for a timer's sake gets its time, too.
     silent_since = max(begun_at, last_said_at)
-    return policy.reset in _IDLE and now - silent_since >= policy.idle
+    return "idle" if policy.reset in _IDLE and now - silent_since >= policy.idle else None
 
 
 def _day_began(hour: int, now: datetime, zone: tzinfo) -> datetime:

@@ -28,7 +28,7 @@ SELECT shown.seq, shown.kind, left(shown.text, $4) AS text,
        length(shown.text) AS size, shown.turn_id, shown.created_at AS at, shown.disposition,
        shown.tool_calls::text AS tool_calls, shown.thinking::text AS thinking, shown.call_id,
        shown.tool_name, shown.failed, shown.interrupted, shown.covers, shown.items,
-       coalesce(nullif(inbox.sender_name, ''), inbox.sender_id, '') AS speaker,
+       speaker_of(inbox.sender_name, inbox.sender_id) AS speaker,
        CASE shown.disposition
            WHEN 'summarized' THEN (SELECT turn.rights FROM turn WHERE turn.id = shown.turn_id)
            ELSE coalesce(inbox.rights, '') END AS rights,
@@ -44,19 +44,29 @@ SELECT shown.seq, shown.kind, left(shown.text, $4) AS text,
 
 -- name: lines
 -- A conversation as people see it: what they said, and what was delivered to them. Newest first.
+-- Where $5, hooks have a say in what is sent, and what was never attempted is not shown. What comes
+-- after it waits for it if it goes out on the reader's channel, $6: readers are given lines in their
+-- order, and would not get this one any more. Other channels may be away for long.
+WITH looked_at AS (
+    SELECT min(seq) AS seq
+      FROM outbox
+     WHERE $5::boolean AND session_id = $1 AND channel = $6::text
+       AND state = 'pending' AND attempts = 0
+)
 (SELECT entry.seq, 'said' AS kind, entry.text, entry.created_at AS at, entry.message_id,
         entry.turn_id, '{}'::text[] AS tools, false AS interrupted,
         coalesce(inbox.dedupe_key, '') AS dedupe_key
    FROM entry
    LEFT JOIN inbox ON inbox.message_id = entry.message_id
-  WHERE entry.session_id = $1 AND entry.kind = 'user' AND entry.seq > $2 AND entry.seq < $3
-    AND entry.disposition <> 'summarized'
+  WHERE entry.session_id = $1 AND entry.kind = 'user' AND entry.disposition <> 'summarized'
+    AND entry.seq > $2 AND entry.seq < least($3, (SELECT seq FROM looked_at))
   ORDER BY entry.seq DESC
   LIMIT $4)
 UNION ALL
 (SELECT seq, kind, text, created_at, delivery_id, turn_id, tools, interrupted, ''
    FROM outbox
-  WHERE session_id = $1 AND seq > $2 AND seq < $3
+  WHERE session_id = $1 AND seq > $2 AND seq < least($3, (SELECT seq FROM looked_at))
+    AND NOT ($5 AND state = 'pending' AND attempts = 0)
   ORDER BY seq DESC
   LIMIT $4)
 ORDER BY seq DESC

@@ -11,8 +11,9 @@ from uuid import UUID, uuid4
 import msgspec
 from msgspec.structs import astuple
 
-from opencraw.contract import ChatType, Envelope, Line, Waiting
+from opencraw.contract import Address, ChatType, Envelope, Line, Waiting
 from opencraw.errors import Unavailable
+from opencraw.hooks import Hooks, Point
 from opencraw.model import Thinking, ToolCall
 from opencraw.sessions.change import (
     Change,
@@ -160,8 +161,9 @@ class _Remembered:
 class Sessions:
     """Conversations, read back and changed outside of turns."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, hooks: Hooks | None = None) -> None:
         self._database = database
+        self._hooks = hooks or Hooks()
         self._read = _Remembered()
 
     async def transcript(self, session: UUID, *, longest: int, limit: int) -> Transcript:
@@ -184,11 +186,17 @@ class Sessions:
         return Transcript(view, entries)
 
     async def lines(
-        self, session: UUID, *, before: int | None, after: int, limit: int
+        self, session: UUID, reader: Address, *, before: int | None, after: int, limit: int
     ) -> Sequence[Line]:
-        """What people saw: the newest `limit` lines with `after < seq < before`, oldest first."""
+        """What people saw: the newest `limit` lines with `after < seq < before`, oldest first.
+
+        Not what hooks may still change; nor, if it goes out on the reader's channel, what comes
+        after it.
+        """
         end = before if before is not None else NO_END
-        records = await self._database.fetch(SQL.lines, session, after, end, limit)
+        hooked = self._hooks.at(Point.MESSAGE_SENDING)
+        row = (session, after, end, limit, hooked, reader.channel)
+        records = await self._database.fetch(SQL.lines, *row)
         return [Line(**{**record, "tools": tuple(record["tools"])}) for record in reversed(records)]
 
     async def pending(self, session: UUID) -> Sequence[Waiting]:

@@ -67,7 +67,7 @@ def _summarize(memory: Memory) -> Tool:
         by day in the words in which they were kept."""
         try:
             begin = since(horizon, datetime.now(UTC))
-        except (ValueError, OverflowError) as error:
+        except ValueError as error:
             raise ArgumentsInvalid(str(error)) from error
         items = await memory.most_important(_scopes(memory, asker), begin, limit=MOST_LISTED)
         return by_day(items) or "Nothing is remembered from that time."

@@ -15,7 +15,7 @@ from typing import Any, get_type_hints
 
 import msgspec
 
-from opencraw.errors import CannotStart
+from opencraw.errors import NotInstalled
 from opencraw.model import ToolSpec
 from opencraw.sessions.asker import Asker
 from opencraw.tools.settings import ToolsSettings
@@ -106,8 +106,8 @@ class Toolbox:
 
 
 def open_toolbox(settings: ToolsSettings, more: Iterable[Tool] = ()) -> Toolbox:
-    """The allowed tools, and `more` that another setting turned on. Raises `CannotStart` for a name
-    that nothing provides."""
+    """The allowed tools, and `more` that another setting turned on. Raises `NotInstalled` for a
+    name that nothing provides."""
     from opencraw.tools.builtin import BUILTIN
     from opencraw.tools.memory import NAMES
 
@@ -118,7 +118,7 @@ def open_toolbox(settings: ToolsSettings, more: Iterable[Tool] = ()) -> Toolbox:
         if name in NAMES and name in settings.deny:
             continue  # whether memory is on or not
         if name not in known and name not in plugins:
-            raise CannotStart(
+            raise NotInstalled(
                 f"[tools] names {name!r}, but no installed tool has that name. Remove it, or"
                 f" install what provides it. Known: {', '.join(sorted({*known, *plugins}))}."
             )

@@ -13,6 +13,7 @@ from opencraw.queue.modes import Start, Wait, next_turn
 from opencraw.queue.pools import Pool
 from opencraw.queue.rules import QueueRules
 from opencraw.queue.turns import Turn
+from opencraw.sessions.lives import Checked
 from opencraw.sessions.reset import Kind
 from opencraw.worker.full_lanes import FullLanes
 from opencraw.worker.lanes import Claiming, Lane
@@ -68,8 +69,11 @@ class Beginnings:
             if summary is None:
                 return None  # taken back meanwhile
             asked = summary.newest
-        if not await self._ended_in_time(stored, asked):
+        checked = await self._ended_in_time(stored, asked)
+        if checked is None:
             return _LOST_CLAIM
+        if checked.told is not None:
+            self._workshop.deliver(checked.told)
         turn = Turn(
             id=uuid4(),
             session_id=lane.session,
@@ -97,14 +101,15 @@ class Beginnings:
         self._workshop.show(turn.address, QueueChanged())
         return turn
 
-    async def _ended_in_time(self, stored: StoredLane, asked: Message) -> bool:
-        """Whether a conversation that is over has ended: what is asked belongs to the next one."""
+    async def _ended_in_time(self, stored: StoredLane, asked: Message) -> Checked | None:
+        """See to it that a conversation that is over has ended: what is asked belongs to the next
+        one. None: look again."""
         lives = self._workshop.lives
         if lives is None:
-            return True
+            return Checked()
         kind = Kind(asked.address.channel, stored.chat_type, bool(asked.address.thread))
         waited = max(each.age for each in (asked, *stored.messages[:1]))
-        return await lives.ended_in_time(stored.session_id, kind, waited)
+        return await lives.ended_in_time(stored.session_id, asked.address, kind, waited)
 
 
 def _remember(lane: Lane, waiting: tuple[Message, ...], overflowed: int) -> None:

@@ -12,25 +12,29 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import aclosing
 from dataclasses import replace
+from functools import partial
 from typing import Literal
 
 from opencraw import crashpoints
+from opencraw.context.assembly import MOST_ENTRIES
 from opencraw.context.compaction import Plan
-from opencraw.context.flush import flush_prompt, notes_from, passages
+from opencraw.context.flush import flush_prompt, notes_from
 from opencraw.context.summary import audit, summary_prompt
 from opencraw.errors import FailureKind, Fenced, ModelFailure, Unavailable
 from opencraw.events import ToolState
 from opencraw.hooks import Point
-from opencraw.memory.items import Flush, Note
-from opencraw.memory.scopes import Scopes, may_learn, scopes_of
+from opencraw.memory.items import Note
+from opencraw.memory.scopes import may_learn
 from opencraw.model import ModelReply, Prompt, ToolCall, Usage
 from opencraw.queue.turns import Marks, Turn
 from opencraw.runtime.loop import StepBegins, StepEnds
 from opencraw.runtime.purse import Purse
+from opencraw.sessions.keeping import LeftBehind
 from opencraw.sessions.transcript import Entry, Transcript, View
+from opencraw.worker.remembering import Remembering, TakeNotes
 from opencraw.worker.steps import Steps
 from opencraw.worker.workshop import Doing, Runtime, Workshop
 
@@ -47,6 +51,7 @@ _TOLD: dict[Why, str] = {
     "overflow": "this conversation has become too long for the model",
     "order": "as you asked",
 }
+_NOTHING = "there is too little to sum up yet"
 _FAILED = "no summary came about; the conversation goes on without one"
 
 
@@ -65,20 +70,18 @@ class Compacting:
         self._steps = steps
         self._runtime = runtime
         self._purse = purse
-        self._memory = workshop.memory
-        self._scopes: Scopes | None = None
-        if workshop.memory is not None and may_learn(turn.asker):
-            self._scopes = scopes_of(turn.asker, workshop.memory.links)
+        self._remembering: Remembering | None = None
+        if workshop.memory is not None:
+            most = workshop.assembly.flush_max_chars
+            self._remembering = Remembering(workshop.keeping, workshop.memory, most)
         #: Up to this entry memory has what was said, as far as this turn saw to it.
         self._kept = 0
-        #: Of calls that no write has told of yet.
-        self._usage = Usage()
 
     @property
     def may_keep(self) -> bool:
         """Whether what leaves the prompts may go into memory: a turn that nobody asked writes
-        nothing there."""
-        return self._memory is not None and self._scopes is not None
+        nothing there, also not what somebody said before it."""
+        return self._remembering is not None and may_learn(self._turn.asker)
 
     async def sum_up(self, plan: Plan, view: View, pruned_seq: int, why: Why) -> bool:
         """Whether the older part of the conversation is summed up now. If it is not, all is as it
@@ -93,7 +96,13 @@ class Compacting:
             state = "finished"
         except (NotSummedUp, ModelFailure) as error:
             state, words = "failed", _FAILED
-            log.warning("turn %s: the conversation is not summed up: %s", self._turn.id, error)
+            log.warning(
+                "turn %s: session %s is not summed up and goes on without, until it has grown by a"
+                " quarter: %s",
+                self._turn.id,
+                self._turn.session_id,
+                error,
+            )
         except (Fenced, Unavailable):
             raise
         except Exception:
@@ -102,80 +111,83 @@ class Compacting:
             log.exception("turn %s: the conversation is not summed up", self._turn.id)
         finally:
             self._steps.show_tool(call, state, words)
-        if self._usage != Usage():
-            await self._steps.advance((), self._spent())
+        if self._steps.owed != Usage():
+            await self._steps.advance(())
         await self._tell(Point.AFTER_COMPACTION, plan, why=why, summed_up=state == "finished")
         return state == "finished"
 
+    def comes_to_nothing(self) -> None:
+        """Tell whoever ordered it that there is nothing to sum up."""
+        call = ToolCall("compaction-0", "compaction", "{}")
+        self._steps.show_tool(call, "started", _TOLD["order"])
+        self._steps.show_tool(call, "finished", _NOTHING)
+
     async def keeps(self, transcript: Transcript, through: int) -> bool:
-        """Put what leaves the prompts without a summary into memory, where there is one. False when
-        that cannot be, now or in this turn."""
-        if self._memory is None:
-            return True
-        kept = max(transcript.view.flushed_seq, self._kept)
-        if kept >= through:
-            return True
-        leaving = [each for each in transcript.entries if kept < each.seq <= through]
+        """Put what leaves the prompts without a summary into memory, where there is one; what
+        nobody may learn need not go there. False when that cannot be, now or in this turn."""
         try:
-            return await self._flush(leaving, through)
+            if self._remembering is None or self.may_keep:
+                await self._keep(transcript.view, through)
+                return True
+            for left in self._left(transcript.view, through):
+                if not await self._remembering.pass_over(left):
+                    return False
+                self._kept = left.through_seq
         except (Fenced, Unavailable):
             raise
         except Exception:
             # The turn can do without; what went wrong is in the log.
             log.exception("turn %s: what leaves its prompts is not kept", self._turn.id)
             return False
-
-    async def _carry_out(self, plan: Plan, view: View, pruned_seq: int) -> None:
-        kept = max(view.flushed_seq, self._kept)
-        if kept < plan.covers:
-            fresh = tuple(entry for entry in plan.entries if entry.seq > kept)
-            notes = await self._notes(replace(plan, entries=fresh))
-            crashpoints.reach("flush_called")
-            await self._flush(fresh, plan.covers, notes)
-        summary = await self._summary(plan, view.compaction_wanted or "")
-        crashpoints.reach("summed_up")
-        marks = Marks(pruned_seq, plan.covers, summary, view.compaction_wanted)
-        await self._steps.move(marks, self._spent())
-        crashpoints.reach("compacted")
-
-    async def _flush(
-        self, entries: Sequence[Entry], through: int, notes: tuple[Note, ...] = ()
-    ) -> bool:
-        """Put what was said into memory, word for word as far as there is room, and the notes. Once
-        for each entry, however often it is tried. False where this turn may not."""
-        if self._memory is None or self._scopes is None:
-            return False
-        assembly, turn = self._workshop.assembly, self._turn
-        said = await asyncio.to_thread(passages, entries, assembly.flush_max_chars)
-        count = assembly.count(turn.model)
-        self._steps.doing = Doing("writing to the database")
-        await self._memory.flush(
-            Flush(
-                scopes=self._scopes,
-                session_id=turn.session_id,
-                from_seq=entries[0].seq if entries else through,
-                through_seq=through,
-                channel_id=turn.address.channel,
-                sender_id=turn.asked_by,
-                message_count=said.message_count,
-                token_estimate=sum(count(entry.text) for entry in entries),
-                passages=said.texts,
-                notes=notes,
-            )
-        )
-        self._kept = through
-        crashpoints.reach("flushed")
         return True
 
-    async def _notes(self, plan: Plan) -> tuple[Note, ...]:
+    async def _carry_out(self, plan: Plan, view: View, pruned_seq: int) -> None:
+        await self._keep(view, plan.covers, partial(self._notes, plan))
+        summary = await self._summary(plan, view.compaction_wanted or "")
+        crashpoints.reach("summed_up")
+        await self._steps.move(Marks(pruned_seq, plan.covers, summary, view.compaction_wanted))
+        crashpoints.reach("compacted")
+
+    async def _keep(self, view: View, through: int, take_notes: TakeNotes | None = None) -> None:
+        """Put what was said into memory, where there is one: word for word as far as there is room,
+        and notes of what this conversation shows. Once for each entry, however often it is tried.
+
+        What was said before the conversation began anew may not be there yet; it comes first, as
+        the housekeeper would bring it in.
+        """
+        if self._remembering is None:
+            return
+        for left in self._left(view, through):
+            self._steps.doing = Doing("writing to the database")
+            if left.through_seq > view.begin_seq:
+                await self._remembering.keep(left, lines=MOST_ENTRIES, take_notes=take_notes)
+            else:
+                await self._remembering.keep(left)
+            self._kept = left.through_seq
+            crashpoints.reach("flushed")
+
+    def _left(self, view: View, through: int) -> Iterator[LeftBehind]:
+        """What memory does not have yet: of what came before this conversation, then of this."""
+        turn, self._kept = self._turn, max(view.flushed_seq, self._kept)
+        for end in (min(view.begin_seq, through), through):
+            if self._kept < end:
+                yield LeftBehind(
+                    turn.session_id, turn.tenant, turn.address, view.chat_type, self._kept, end
+                )
+
+    async def _notes(self, plan: Plan, entries: tuple[Entry, ...]) -> tuple[Note, ...]:
         """What a model finds worth knowing. Without an answer the words themselves must do."""
+        asked = await asyncio.to_thread(flush_prompt, replace(plan, entries=entries))
         try:
-            return notes_from(await self._ask(await asyncio.to_thread(flush_prompt, plan)))
+            notes = notes_from(await self._ask(asked))
         except ModelFailure as failure:
             if failure.kind is FailureKind.SPEND_CAP:
                 raise  # then nothing is summed up either, and another day the notes can be taken
             log.warning("turn %s: no notes were taken: %s", self._turn.id, failure)
-            return ()
+            notes = ()
+        self._steps.doing = Doing("writing to the database")
+        crashpoints.reach("flush_called")
+        return notes
 
     async def _summary(self, plan: Plan, focus: str) -> str:
         objections: Sequence[str] = ()
@@ -185,7 +197,8 @@ class Compacting:
             objections = await asyncio.to_thread(audit, plan, reply.text, reply.stop)
             if not objections:
                 return reply.text.strip()
-        raise NotSummedUp("; ".join(objections))
+        # What stands behind a colon is people's own and nothing for a log.
+        raise NotSummedUp(" ".join(each.partition(":")[0] for each in objections))
 
     async def _ask(self, prompt: Prompt) -> ModelReply:
         reply: ModelReply | None = None
@@ -198,13 +211,8 @@ class Compacting:
                     reply = event.reply
                 self._steps.waits_for_model(_WHAT)
         assert reply is not None, "a step without an end"
-        self._usage += reply.usage.bounded()
+        self._steps.owed += reply.usage.bounded()
         return reply
-
-    def _spent(self) -> Usage:
-        """What the calls took since this was last asked."""
-        spent, self._usage = self._usage, Usage()
-        return spent
 
     async def _tell(self, point: Point, plan: Plan, **more: object) -> None:
         hooks, turn = self._workshop.hooks, self._turn

@@ -6,9 +6,11 @@ time. A provider that says that it was too much is believed: what it is shown th
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from typing import ParamSpec, TypeVar
 
 from opencraw.context.blocks import Limits, said, shorten, weight
 from opencraw.context.compaction import Move, Plan, move
@@ -30,7 +32,12 @@ MOST_OVERFLOWS = 3
 #: A turn that has outgrown its window in vain looks again when it has grown by so much.
 GROWTH = 1.25
 
+#: More entries are looked at in a thread: other lanes would notice.
+MOST_ON_THE_LOOP = 300
+
 Read = Callable[[], Awaitable[Transcript]]
+T = TypeVar("T")
+P = ParamSpec("P")
 
 
 class Fitting:
@@ -45,9 +52,9 @@ class Fitting:
         self._steps = steps
         self._assembly = workshop.assembly
         self._compacting = Compacting(workshop, turn, steps, self.runtime, self.purse)
+        self._count = self._assembly.count(turn.model)
         self._wrapping = self._assembly.wrapping(turn.model, self.system, self.runtime.specs)
         self._limits = self._assembly.limits(turn.model, self._wrapping)
-        self._count = self._assembly.count(turn.model)
         self._overflows = 0
         self._view = View()
         #: What the model is shown, in tokens as we count them, and how much of it is too much.
@@ -56,11 +63,11 @@ class Fitting:
 
     async def window(self, transcript: Transcript, read: Read) -> Window:
         """What is shown of the conversation, once its marks are where they should be."""
-        self._count = self._assembly.count(self._turn.model)
-        shown = window(transcript, self._limits, self._count)
-        if self._is_worth_a_look(transcript, shown) and await self._moves(transcript):
+        self._counts_anew()
+        shown = await self._window(transcript)
+        if self._is_worth_a_look(transcript, shown) and await self._moves(transcript, shown):
             transcript = await read()
-            shown = window(transcript, self._limits, self._count)
+            shown = await self._window(transcript)
         self._view = transcript.view
         if shown.left_out:
             log.info(
@@ -72,6 +79,22 @@ class Fitting:
             # From here on it matters how many tokens there really are.
             self._assembly.tokens.wanted(self._turn.model)
         return shown
+
+    def _counts_anew(self) -> None:
+        """Count by the best that is known now, the prompt's wrapping and what it shows alike: what
+        is learned from a report is about both."""
+        count = self._assembly.count(self._turn.model)
+        if count != self._count:
+            self._count = count
+            self._wrapping = self._assembly.wrapping(
+                self._turn.model, self.system, self.runtime.specs
+            )
+
+    async def _window(self, transcript: Transcript) -> Window:
+        return await _beside(transcript, window, transcript, self._limits, self._count)
+
+    async def _move(self, transcript: Transcript, limits: Limits) -> Move | None:
+        return await _beside(transcript, move, transcript, limits, self._count)
 
     @property
     def _threshold(self) -> int:
@@ -102,7 +125,7 @@ class Fitting:
                 if reply.usage.is_credible:
                     counted = self._wrapping + self._shown
                     self._assembly.tokens.learn(
-                        self._turn.model, counted, reply.usage.prompt_tokens
+                        self._turn.model, self._count, counted, reply.usage.prompt_tokens
                     )
                 texts = (reply.text, *(call.arguments for call in reply.tool_calls))
                 self._shown += sum(weight(text, self._count) for text in texts)
@@ -133,16 +156,20 @@ class Fitting:
         )  # fmt: skip
         self._limits = self._limits.tightened()
 
-    async def _moves(self, transcript: Transcript) -> bool:
+    async def _moves(self, transcript: Transcript, shown: Window) -> bool:
         """Move the marks if it is time; whether any moved."""
-        limits = self._allowed(transcript)
-        wanted = move(transcript, limits, self._count)
+        limits = self._allowed(transcript.view, shown)
+        wanted = await self._move(transcript, limits)
+        failed = False
         if wanted is not None and wanted.plan is not None:
-            if await self._sums_up(transcript, wanted.plan, wanted.pruned_seq):
+            if await self._sums_up(transcript.view, shown, wanted.plan, wanted.pruned_seq):
                 return True
-            wanted = move(transcript, replace(limits, compaction=None), self._count)
+            wanted = await self._move(transcript, replace(limits, compaction=None))
+            failed = True
         # An order that came to nothing is carried out all the same.
         order = transcript.view.compaction_wanted if limits.compaction is not None else None
+        if order is not None and not failed:
+            self._compacting.comes_to_nothing()
         marks = Marks(wanted=order)
         if wanted is not None:
             marks = await self._without_summary(transcript, wanted, order)
@@ -151,26 +178,25 @@ class Fitting:
         await self._steps.move(marks)
         return wanted is not None
 
-    def _allowed(self, transcript: Transcript) -> Limits:
+    def _allowed(self, view: View, shown: Window) -> Limits:
         """The limits, without summing up where that may not be now."""
-        limits, view = self._limits, transcript.view
+        limits = self._limits
         too_early = view.compaction_wanted is None and self._workshop.setbacks.forbid(
-            self._turn.session_id, lambda: window(transcript, limits, self._count).tokens
+            self._turn.session_id, lambda: shown.tokens
         )
         if too_early or not self._compacting.may_keep:
             return replace(limits, compaction=None)
         return limits
 
-    async def _sums_up(self, transcript: Transcript, plan: Plan, pruned_seq: int) -> bool:
-        view, session = transcript.view, self._turn.session_id
+    async def _sums_up(self, view: View, shown: Window, plan: Plan, pruned_seq: int) -> bool:
+        session = self._turn.session_id
         why: Why = "overflow" if self._overflows else "threshold"
         if view.compaction_wanted is not None:
             why = "order"
         if await self._compacting.sum_up(plan, view, pruned_seq, why):
             self._workshop.setbacks.forget(session)
             return True
-        tokens = window(transcript, self._limits, self._count).tokens
-        self._workshop.setbacks.note(session, tokens)
+        self._workshop.setbacks.note(session, shown.tokens)
         return False
 
     async def _without_summary(
@@ -188,3 +214,12 @@ class Fitting:
             # What could not be summed up is gone: it is another conversation now.
             self._workshop.setbacks.forget(self._turn.session_id)
         return Marks(pruned_seq, begin_seq, wanted=order)
+
+
+async def _beside(
+    transcript: Transcript, look: Callable[P, T], *args: P.args, **kwargs: P.kwargs
+) -> T:
+    """Look at a conversation, in a thread if it is long."""
+    if len(transcript.entries) > MOST_ON_THE_LOOP:
+        return await asyncio.to_thread(look, *args, **kwargs)
+    return look(*args, **kwargs)

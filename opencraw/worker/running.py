@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from opencraw import crashpoints
 from opencraw.context.assembly import MOST_ENTRIES
@@ -166,6 +166,8 @@ class Running:
                 self._work.cancel()
             await self._ended(self._work)
             settlement = await self._settlement(self._work)
+            settlement = replace(settlement, usage=settlement.usage + self._steps.pay())
+            self._steps.doing = Doing("writing to the database")
             crashpoints.reach("llm_done_before_commit")
             delivery = await self._workshop.turns.settle(self.turn, settlement)
         except Fenced as lost:
@@ -183,6 +185,7 @@ class Running:
         if delivery is not None:
             self._workshop.deliver(delivery)
         spent = self._steps.spent + settlement.usage
+        self._steps.doing = Doing("telling hooks how it ended")
         await tell_ended(self._workshop.hooks, self.turn, settlement, spent, clock() - began)
 
     async def _watch(self) -> None:

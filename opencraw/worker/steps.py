@@ -25,6 +25,8 @@ class Steps:
         self.doing = Doing("reading the conversation")
         #: What this attempt has used up, as far as it is on record.
         self.spent = Usage()
+        #: What was used up and is on no record yet. The next write brings it along.
+        self.owed = Usage()
         self._workshop = workshop
         self._turn = turn
 
@@ -79,14 +81,21 @@ class Steps:
     ) -> Sequence[int]:
         """Add lines to the transcript; see `Turns.advance`."""
         self.doing = Doing("writing to the database")
+        usage += self.pay()
         self.spent += usage
         return await self._workshop.turns.advance(self._turn, lines, usage, hears)
 
     async def move(self, marks: Marks, usage: Usage = Usage()) -> None:
         """Change what prompts show of the conversation; see `Turns.move`."""
         self.doing = Doing("writing to the database")
+        usage += self.pay()
         self.spent += usage
         await self._workshop.turns.move(self._turn, marks, usage)
+
+    def pay(self) -> Usage:
+        """What is owed, for whoever writes it down now."""
+        owed, self.owed = self.owed, Usage()
+        return owed
 
     async def _step_ends(self, reply: ModelReply) -> None:
         self.account.step(reply)

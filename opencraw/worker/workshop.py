@@ -19,6 +19,7 @@ from opencraw.queue.nodes import Node
 from opencraw.queue.turns import Turn, Turns
 from opencraw.runtime.loop import Brief, Ears, RuntimeEvent
 from opencraw.runtime.purse import Purse
+from opencraw.sessions.keeping import Keeping
 from opencraw.sessions.lives import Lives
 from opencraw.sessions.transcript import Sessions
 from opencraw.worker.setbacks import Setbacks
@@ -68,6 +69,7 @@ class Workshop:
     inbox: Inbox
     turns: Turns
     sessions: Sessions
+    keeping: Keeping
     assembly: Assembly
     #: The runtime for a model's label. Raises `ModelFailure` when it is not configured.
     runtime: Callable[[str], Runtime]

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
+from opencraw.errors import Refused
+from opencraw.sessions.keeping import Keeping
 from tests.app.desk import at_work, said
-from tests.fixtures.core import Mailbox, address, session_of
+from tests.fixtures.core import Mailbox, address, envelope, session_of
 from tests.fixtures.script import Held, calls
 
 
@@ -43,6 +46,35 @@ async def test_a_fork_goes_on_from_a_line_and_leaves_the_other_alone(database_ur
         forked = await desk.document("b")
         assert (forked["forked_from"], forked["forked_seq"]) == (str(session_of()), 4)
         assert await desk.document() == before
+
+
+async def test_a_fork_counts_what_is_in_it_and_begins_today(database_url: str) -> None:
+    async with at_work(database_url) as desk:
+        for text in ("one", "two", "three"):
+            await desk.core.asked(text)
+        await desk.core.fetch(
+            "UPDATE session SET created_at = '2020-01-01', last_active_at = '2020-01-02',"
+            " begun_at = '2020-01-01', prompt_tokens = 29742 WHERE id = $1",
+            session_of(),
+        )
+        await desk.ask("POST", f"/{session_of()}/fork", {"at_seq": 3, "chat": "b"}, status=201)
+        forked = await desk.document("b")
+        assert forked["messages"] == 2
+        assert set(forked["usage_totals"].values()) == {0}
+        for moment in ("created_at", "last_active", "begun_at"):
+            assert forked[moment] > "2021", moment
+        listed = (await desk.ask("GET", ""))["sessions"]
+        assert [each["chat"] for each in listed] == ["b", "a"]
+
+
+async def test_a_line_that_is_not_there_is_refused_in_the_words_of_nobodys_protocol(
+    database_url: str,
+) -> None:
+    async with at_work(database_url) as desk:
+        await desk.core.asked("one")
+        path = f"/{session_of()}/fork"
+        error = (await desk.ask("POST", path, {"at_seq": 9}, status=400))["error"]
+        assert error["message"] == "There is no line 9 here; the last is line 2."
 
 
 async def test_what_prompts_show_is_the_same_in_a_fork(database_url: str) -> None:
@@ -121,12 +153,13 @@ async def test_a_fork_that_was_cut_off_is_made_again(
         for text in ("one", "two", "three"):
             await desk.core.asked(text)
         await desk.ask("POST", f"/{session_of()}/fork", {"chat": "b"}, status=201)
-        await desk.core.fetch("DELETE FROM outbox WHERE session_id = $1", session_of("b"))
+        for table in ("outbox", "entry"):  # a part is written whole or not at all
+            await desk.core.fetch(
+                f"DELETE FROM {table} WHERE session_id = $1 AND seq > 2", session_of("b")
+            )
         await desk.core.fetch(
-            "DELETE FROM entry WHERE session_id = $1 AND seq > 2", session_of("b")
-        )
-        await desk.core.fetch(
-            "UPDATE session SET archived_at = now() WHERE id = $1", session_of("b")
+            "UPDATE session SET archived_at = now(), copying_seq = last_seq WHERE id = $1",
+            session_of("b"),
         )
         await desk.ask("POST", f"/{session_of()}/fork", {"chat": "b"}, status=201)
         assert len(await desk.core.door.history(address("b"))) == 6
@@ -158,7 +191,7 @@ async def test_what_was_exported_is_the_same_when_it_comes_back(database_url: st
         assert [(line.kind, line.text, line.tools) for line in again] == [
             (line.kind, line.text, line.tools) for line in people
         ]
-        assert shown["marks"] == exported["marks"]
+        assert shown["marks"] == exported["marks"] | {"flushed_seq": exported["last_seq"]}
         await desk.core.asked("and on")
 
 
@@ -183,6 +216,119 @@ async def test_a_long_one_comes_in_parts(database_url: str) -> None:
         await desk.ask("POST", "", exported | {"history": second}, status=201)
         assert len((await desk.document())["history"]) == 6
         assert len((await desk.ask("GET", ""))["sessions"]) == 1
+
+
+async def test_one_that_is_archived_is_here_and_stays_as_it_is(database_url: str) -> None:
+    async with at_work(database_url) as desk:
+        await desk.core.asked("hello")
+        exported = await desk.document()
+        await desk.core.fetch("UPDATE session SET archived_at = now() RETURNING id")
+        before = await desk.document()
+        other = exported | {"history": [line | {"text": "forged"} for line in exported["history"]]}
+        for document in (exported, other):
+            assert (await desk.ask("POST", "", document))["imported"] is False
+        assert await desk.document() == before
+        assert len(await desk.core.door.history(address())) == 2
+
+
+async def test_what_was_written_into_a_half_copy_does_not_keep_it_from_becoming_whole(
+    database_url: str,
+) -> None:
+    async with at_work(database_url) as desk:
+        for text in ("one", "two"):
+            await desk.core.asked(text)
+        exported = await desk.document()
+        await desk.ask("DELETE", f"/{session_of()}")
+        half = exported | {"history": exported["history"][:2]}
+        await desk.ask("POST", "?more=true", half, status=201)
+        with pytest.raises(Refused, match="only a part of it is here"):
+            await desk.core.say("into the half")
+        await desk.core.asked("/status")
+        assert (await desk.ask("POST", "", exported, status=201))["imported"] is True
+        whole = await desk.document()
+        assert [line["kind"] for line in whole["history"]] == [
+            "user", "assistant", "user", "assistant", "notice"
+        ]  # fmt: skip
+        assert (await desk.core.asked("and on")).text == "echo and on"
+        assert (await desk.ask("POST", "", exported))["imported"] is False
+
+
+async def test_a_message_that_was_accepted_before_is_known_in_a_half_copy(
+    database_url: str,
+) -> None:
+    async with at_work(database_url) as desk:
+        first = await desk.core.door.accept(envelope("hello", key="same"))
+        await desk.core.settled()
+        await desk.core.fetch("UPDATE session SET copying_seq = last_seq RETURNING id")
+        again = await desk.core.door.accept(envelope("hello", key="same"))
+        assert (again.message_id, again.duplicate) == (first.message_id, True)
+
+
+async def test_a_half_copy_that_is_deleted_is_no_copy_any_more(database_url: str) -> None:
+    async with at_work(database_url) as desk:
+        await desk.core.asked("one")
+        exported = await desk.document()
+        await desk.ask("DELETE", f"/{session_of()}")
+        half = exported | {"history": exported["history"][:1]}
+        await desk.ask("POST", "?more=true", half, status=201)
+        await desk.ask("DELETE", f"/{session_of()}")
+        assert (await desk.core.asked("anew")).text == "echo anew"
+        assert said(await desk.document()) == [("user", "anew"), ("assistant", "echo anew")]
+
+
+async def test_of_a_line_that_is_here_nothing_is_added(database_url: str) -> None:
+    async with at_work(database_url) as desk:
+        await desk.core.asked("one")
+        exported = await desk.document()
+        await desk.ask("DELETE", f"/{session_of()}")
+        await desk.ask("POST", "?more=true", exported, status=201)
+        other = [
+            line | {"turn_id": str(uuid4()), "message_id": str(uuid4())}
+            | ({"delivered": line["delivered"] | {"delivery_id": str(uuid4())}}
+               if "delivered" in line else {})
+            for line in exported["history"]
+        ]  # fmt: skip
+        await desk.ask("POST", "", exported | {"history": other}, status=201)
+        assert len(await desk.core.door.history(address())) == 2
+        [turns] = await desk.core.fetch(
+            "SELECT count(*) FROM turn WHERE session_id = $1", session_of()
+        )
+        assert turns["count"] == 1
+
+
+async def test_nothing_that_comes_from_elsewhere_goes_into_anybodys_memory(
+    database_url: str,
+) -> None:
+    async with at_work(database_url) as desk:
+        await desk.core.asked("my bank account is another one")
+        exported = await desk.document()
+        await desk.ask("DELETE", f"/{session_of()}")
+        marks = exported["marks"] | {"reset_seq": 2, "flushed_seq": 0}
+        await desk.ask("POST", "", exported | {"marks": marks}, status=201)
+        assert await Keeping(desk.core.database).left_behind() == []
+
+
+async def test_what_people_were_shown_stands_in_a_document_once(database_url: str) -> None:
+    async with at_work(database_url) as desk:
+        await desk.core.asked("one")
+        exported = await desk.document()
+        assert "text" not in exported["history"][1]["delivered"]
+        await desk.core.fetch("UPDATE outbox SET text = 'changed on its way' RETURNING seq")
+        changed = await desk.document()
+        assert changed["history"][1]["delivered"]["text"] == "changed on its way"
+        for document, shown in ((exported, "echo one"), (changed, "changed on its way")):
+            await desk.ask("DELETE", f"/{session_of()}")
+            await desk.ask("POST", "", document, status=201)
+            assert [line.text for line in await desk.core.door.history(address())] == ["one", shown]
+
+
+async def test_a_document_without_time_zones_is_refused(database_url: str) -> None:
+    async with at_work(database_url) as desk:
+        await desk.core.asked("one")
+        exported = await desk.document()
+        late = exported["history"][0] | {"at": "9999-12-31T23:59:59-23:00"}
+        for wrong in ({"created_at": "2020-01-01T00:00:00"}, {"history": [late]}):
+            await desk.ask("POST", "", exported | wrong, status=400)
 
 
 async def test_a_document_of_somebody_elses_turns_changes_none_of_them(database_url: str) -> None:

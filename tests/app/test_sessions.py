@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 from uuid import uuid4
 
+import asyncpg
 import pytest
 
+from opencraw.app import sessions as module
 from tests.app.desk import at_work, said
 from tests.control.serving import BEARER
-from tests.fixtures.core import MODEL, address, session_of
+from tests.fixtures.core import MODEL, address, session_of, until
 from tests.fixtures.script import Held
 
 
@@ -71,6 +74,26 @@ async def test_one_that_is_not_there_is_not_found(
         await desk.ask(method, f"/nonsense{path}", body, status=400)
 
 
+async def test_a_page_ends_when_it_is_large_and_the_next_goes_on(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "LARGEST_PAGE", 5_000)
+    async with at_work(database_url) as desk:
+        for letter in "abc":
+            await desk.core.asked(letter * 2_000)
+        await desk.core.asked("x" * 9_000)
+        path, pages = f"/{session_of()}?whole=true", []
+        page = (await desk.ask("GET", path))["history"]
+        while page:
+            pages.append([line["seq"] for line in page])
+            page = (await desk.ask("GET", f"{path}&before={page[0]['seq']}"))["history"]
+        # An answer's text stands twice in its line. One line there always is.
+        assert pages == [[8], [7], [6], [5], [4], [3], [2], [1]]
+        monkeypatch.setattr(module, "LARGEST_PAGE", 7_000)
+        page = (await desk.ask("GET", f"{path}&before=7"))["history"]
+        assert [line["seq"] for line in page] == [5, 6]
+
+
 # Searching.
 
 
@@ -120,11 +143,36 @@ async def test_the_newest_come_first_with_what_stands_around(database_url: str) 
 
 @pytest.mark.parametrize(
     "query", ["", "?q=", "?q=%20", f"?q={'x' * 201}", "?q=x&limit=101", "?q=x&session=1",
-              "?q=x&before=yesterday", "?q=x&before=2026-01-01", "?q=%00"],
+              "?q=x&before=yesterday", "?q=x&before=2026-01-01", "?q=%00",
+              "?q=x&before=0001-01-01T00:00:00%2B14:00", "?q=x&before=9999-12-31T23:59:59-14:00"],
 )  # fmt: skip
 async def test_a_search_for_nothing_is_refused(database_url: str, query: str) -> None:
     async with at_work(database_url) as desk:
         await desk.ask("GET", f"/search{query}", status=400)
+
+
+async def test_who_searches_while_others_do_comes_back_later(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A search reads everything there is, so a few at a time would leave nothing for people."""
+    monkeypatch.setattr(module, "SEARCH_PATIENCE_SECONDS", 0.2)
+    async with at_work(database_url) as desk:
+        await desk.core.asked("needle")
+        blocker = await asyncpg.connect(database_url)
+        running = """SELECT FROM pg_stat_activity
+                      WHERE wait_event_type = 'Lock' AND query LIKE '%ILIKE%'
+                        AND datname = current_database()"""
+        async with blocker.transaction():
+            await blocker.execute("LOCK TABLE entry IN ACCESS EXCLUSIVE MODE")
+            first = asyncio.create_task(desk.ask("GET", "/search?q=needle"))
+            await until(lambda: desk.core.fetch(running))
+            error = (await desk.ask("GET", "/search?q=needle", status=429))["error"]
+            assert error["code"] == "RATE_LIMITED"
+            assert error["retry_after_ms"] > 0
+            assert len(await desk.core.fetch(running)) == 1
+        await blocker.close()
+        assert len((await first)["found"]) == 2
+        assert len((await desk.ask("GET", "/search?q=needle"))["found"]) == 2
 
 
 # The model.
@@ -208,3 +256,13 @@ async def test_what_waits_is_deleted_too(database_url: str) -> None:
         await desk.core.fetch("UPDATE session SET last_seq = 0 RETURNING id")
         await desk.ask("DELETE", f"/{session_of()}")
         assert await desk.core.outcomes() == [("", "withdrawn")]
+
+
+async def test_archived_conversations_are_listed_by_themselves(database_url: str) -> None:
+    async with at_work(database_url) as desk:
+        await desk.core.asked("hello")
+        await desk.core.asked("hello", "b")
+        await desk.core.fetch("UPDATE session SET archived_at = now() WHERE chat = 'a'")
+        for query, chat in (("", "b"), ("?archived=true", "a")):
+            [listed] = (await desk.ask("GET", query))["sessions"]
+            assert (listed["chat"], listed["messages"], listed["running"]) == (chat, 1, False)

@@ -22,6 +22,8 @@ class Standin:
     answers: dict[str, tuple[int, Any]]
     url: str = ""
     asked: list[tuple[str, str, str | None, Any]] = field(default_factory=list)
+    #: Of the bodies that came, in bytes.
+    sizes: list[int] = field(default_factory=list)
     #: Answers have no end.
     breaks_off: bool = False
 
@@ -39,7 +41,8 @@ def answering(folder: Path, answers: dict[str, tuple[int, Any]]) -> Iterator[Sta
             self._answer(None)
 
         def do_POST(self) -> None:
-            self._answer(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            standin.sizes.append(int(self.headers["Content-Length"]))
+            self._answer(json.loads(self.rfile.read(standin.sizes[-1])))
 
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base's name
             pass

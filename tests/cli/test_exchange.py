@@ -66,6 +66,8 @@ def error(*, retryable: bool) -> dict[str, Any]:
             "anew\n\nhello\n",
             Outcome.ANSWERED,
         ),
+        ("/NUKE hi", [notice("anew"), SAID, reply("hello")], "anew\n\nhello\n", Outcome.ANSWERED),
+        ("/newer hi", [notice("what?")], "what?\n", Outcome.ANSWERED),
         ("hi", [SAID, reply("par", interrupted=True)], "par\n[stopped]\n", Outcome.STOPPED),
         ("hi", [SAID, notice("no model", RUN)], "\nno model\n", Outcome.FAILED),
         ("hi", [{**SAID, "run_id": None}], None, Outcome.SUPERSEDED),

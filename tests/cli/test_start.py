@@ -68,6 +68,22 @@ def test_init_writes_a_workspace_that_says_nothing_yet(tmp_path: Path) -> None:
     assert (folder / "SOUL.md").read_text() == "I am a poet."
 
 
+def test_init_that_was_killed_leaves_no_half_written_file(tmp_path: Path) -> None:
+    CliRunner().invoke(root, ["init"])
+    folder = tmp_path / "data" / "workspace"
+    whole = {path.name: path.read_bytes() for path in folder.iterdir()}
+    for path in folder.iterdir():
+        path.unlink()
+
+    environ = os.environ | {"OPENCRAW_CRASHPOINT": "config_rename:3"}
+    init = [sys.executable, "-m", "opencraw", "init"]
+    assert subprocess.run(init, env=environ, capture_output=True, check=False).returncode == -9
+    assert {name for name in whole if (folder / name).exists()} == set(NAMES[:2])
+
+    CliRunner().invoke(root, ["init"])
+    assert {name: (folder / name).read_bytes() for name in whole} == whole
+
+
 def test_init_finds_the_workspace_that_the_configuration_names(tmp_path: Path) -> None:
     (tmp_path / "config.toml").write_text('[general]\nworkspace = "../mine"\n')
     CliRunner().invoke(root, ["init"])
@@ -127,6 +143,27 @@ def test_serve_refuses_a_wrong_configuration_with_all_problems_before_anything_h
     assert done.stderr.startswith("opencraw: configuration refused: 4 problems\n")
     assert "config.toml:2: queue.mode: must be one of" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("hooks", "words"),
+    [
+        ('[[hooks.commands]]\npoint = "turn_ended"\ncommand = ["/no/such/check"]', "no program"),
+        ('[hooks]\nallow = ["nobody"]', "no installed hook has that name"),
+    ],
+)
+def test_serve_refuses_a_hook_that_is_not_there_before_it_touches_any_data(
+    tmp_path: Path, hooks: str, words: str
+) -> None:
+    model = '[llm]\nactive_profile = "main"\n[llm.profiles.main]\nprovider = "demo"\nmodel = "a"\n'
+    (tmp_path / "config.toml").write_text(model + hooks)
+    done = subprocess.run(
+        [sys.executable, "-m", "opencraw", "serve"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 78
+    assert words in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "data").exists()
 
 
 @pytest.mark.parametrize(

@@ -107,6 +107,13 @@ def only(folder: Path, text: str, **environ: str) -> ConfigProblem:
             "write allow[1] as text in quotes",
         ),
         (
+            "[context]\ncompaction_horizon = 'soon'",
+            2,
+            "context.compaction_horizon",
+            'is not written as it has to be; found the text "soon"',
+            'write it as in "12h"',
+        ),
+        (
             "[quue]\nmode = 'steer'",
             1,
             "quue",

@@ -23,6 +23,7 @@ from opencraw.context.flush import (
 from opencraw.memory.items import Note
 from opencraw.model import ModelReply, ToolCall
 from opencraw.sessions.transcript import Entry, View
+from opencraw.tools.memory import NAMES as MEMORY_TOOLS
 from tests.context.conversations import Told, conversations, written
 
 DAY = datetime(2026, 3, 1, tzinfo=UTC)
@@ -54,6 +55,15 @@ def test_what_a_tool_brought_in_is_told_with_what_was_asked_of_it() -> None:
     entries = [said(1, "Read it."), spoke(2, "", call), found(3, "It is warm there.")]
     [text] = passages(entries, 16_000).texts
     assert text.endswith('tool web_fetch: {"url": "https://example.org"} → It is warm there.')
+
+
+@pytest.mark.parametrize("name", MEMORY_TOOLS)
+def test_what_the_tools_of_memory_were_told_is_no_part_of_it(name: str) -> None:
+    """What is forgotten must not come back by them."""
+    call = ToolCall("c1", name, '{"text": "Ada pays with PIN 4711"}')
+    result = replace(found(3, "Remembered: PIN 4711."), tool_name=name)
+    entries = [said(1, "Remember it."), spoke(2, "", call), result, spoke(4, "Done.")]
+    assert "4711" not in "".join(passages(entries, 16_000).texts)
 
 
 def test_a_new_topic_is_a_new_passage_once_the_last_is_long_enough() -> None:

@@ -132,6 +132,14 @@ def test_a_summary_that_is_longer_than_it_may_be_is_refused() -> None:
     assert audit(PLAN, good_summary(PLAN), "length") == (note("refused_cut"),)
 
 
+@pytest.mark.parametrize("endless", [" ", "\t", "## ", "- ", "\n", "x"])
+def test_a_summary_without_end_takes_no_time(endless: str) -> None:
+    """What looks at anything twice would not come to its end within this test."""
+    plan = replace(PLAN, summary_bytes=3_000_000)
+    found = audit(plan, f"## {headings()[0]}{endless * 500_000}x")
+    assert note("refused_heading", heading=headings()[1]) in found
+
+
 def test_a_line_without_an_answer_is_an_open_ask() -> None:
     plan = replace(PLAN, entries=(*ENTRIES, OPEN))
     assert "And the hotel?" in asked(summary_prompt(plan)).partition("nobody has answered")[2]

@@ -24,24 +24,26 @@ def o200k() -> Vocabulary:
 def test_until_it_matters_tokens_are_estimated() -> None:
     counter = Tokens().counter(GPT)
     assert not counter.exact
-    assert counter.count(TEXT) == rough(TEXT)
+    assert counter(TEXT) == rough(TEXT)
 
 
 async def test_once_it_matters_openais_models_are_counted_exactly(o200k: Vocabulary) -> None:
     tokens = Tokens(lambda _kind: o200k)
     tokens.wanted(GPT)
     await until(lambda: tokens.counter(GPT).exact)
-    assert tokens.counter(GPT).count(TEXT) == o200k.count(TEXT)
+    assert tokens.counter(GPT)(TEXT) == o200k.count(TEXT)
     assert tokens.problem is None
 
 
 async def test_what_was_learned_of_bytes_is_not_said_of_a_vocabulary(o200k: Vocabulary) -> None:
     tokens, label = Tokens(lambda _kind: o200k), "openai/gpt-6.1-terra"
-    tokens.learn(label, 1_000, 2_000)
+    of_bytes = tokens.counter(label)
+    tokens.learn(label, of_bytes, 1_000, 2_000)
     tokens.wanted(label)
-    await until(lambda: tokens.counter(label).count(TEXT) == o200k.count(TEXT))
-    tokens.learn(label, 1_000, 1_100)
-    assert tokens.counter(label).count(TEXT) == round(1.1 * o200k.count(TEXT))
+    await until(lambda: tokens.counter(label)(TEXT) == o200k.count(TEXT))
+    tokens.learn(label, of_bytes, 1_000, 2_000)
+    tokens.learn(label, tokens.counter(label), 1_000, 1_100)
+    assert tokens.counter(label)(TEXT) == round(1.1 * o200k.count(TEXT))
 
 
 async def test_a_vocabulary_is_loaded_once_for_all_who_want_it(o200k: Vocabulary) -> None:
@@ -78,7 +80,7 @@ def test_who_is_not_openai_never_has_a_vocabulary_loaded(label: str) -> None:
     tokens = Tokens()
     tokens.wanted(label)
     assert not [thread for thread in threading.enumerate() if thread.name == "vocabulary"]
-    assert tokens.counter(label).count(TEXT) == rough(TEXT)
+    assert tokens.counter(label)(TEXT) == rough(TEXT)
 
 
 async def test_a_model_that_nobody_knows_is_estimated(o200k: Vocabulary) -> None:
@@ -86,10 +88,10 @@ async def test_a_model_that_nobody_knows_is_estimated(o200k: Vocabulary) -> None
     tokens.wanted("openai/llama3.3")
     tokens.wanted("openai/gpt-6.1-terra")
     newer = tokens.counter
-    await until(lambda: newer("openai/gpt-6.1-terra").count(TEXT) == o200k.count(TEXT))
+    await until(lambda: newer("openai/gpt-6.1-terra")(TEXT) == o200k.count(TEXT))
     assert not newer("openai/gpt-6.1-terra").exact
     assert not newer("openai/llama3.3").exact
-    assert newer("openai/llama3.3").count(TEXT) == rough(TEXT)
+    assert newer("openai/llama3.3")(TEXT) == rough(TEXT)
 
 
 async def test_a_vocabulary_that_is_damaged_is_told_once_and_estimates_go_on(
@@ -108,24 +110,45 @@ async def test_a_vocabulary_that_is_damaged_is_told_once_and_estimates_go_on(
     assert tokens.problem is not None
     assert "o200k_base is not what it must be" in tokens.problem
     assert len(caplog.records) == 1
-    assert tokens.counter(GPT).count(TEXT) == rough(TEXT)
+    assert tokens.counter(GPT)(TEXT) == rough(TEXT)
 
 
 def test_an_estimate_learns_from_what_is_reported() -> None:
     tokens = Tokens()
     for _ in range(20):
-        counted = tokens.counter(CLAUDE).count(TEXT)
-        tokens.learn(CLAUDE, counted, round(rough(TEXT) * 1.4))
-    assert tokens.counter(CLAUDE).count(TEXT) == pytest.approx(rough(TEXT) * 1.4, rel=0.01)
-    assert tokens.counter("anthropic/another").count(TEXT) == rough(TEXT)
+        counter = tokens.counter(CLAUDE)
+        tokens.learn(CLAUDE, counter, counter(TEXT), round(rough(TEXT) * 1.4))
+    assert tokens.counter(CLAUDE)(TEXT) == pytest.approx(rough(TEXT) * 1.4, rel=0.01)
+    assert tokens.counter("anthropic/another")(TEXT) == rough(TEXT)
+
+
+def test_a_turn_whose_counter_stays_the_same_learns_the_same_from_all_its_reports() -> None:
+    tokens, truth = Tokens(), round(rough(TEXT) * 1.3)
+    for _ in range(3):
+        counter = tokens.counter(CLAUDE)
+        for _ in range(12):
+            tokens.learn(CLAUDE, counter, counter(TEXT), truth)
+            assert tokens.counter(CLAUDE)(TEXT) == pytest.approx(truth, rel=0.01)
+
+
+def test_turns_that_count_at_once_agree() -> None:
+    tokens, truth = Tokens(), round(rough(TEXT) * 1.3)
+    first = tokens.counter(CLAUDE)
+    tokens.learn(CLAUDE, first, first(TEXT), truth)
+    second = tokens.counter(CLAUDE)
+    for _ in range(12):
+        for counter in (first, second):
+            tokens.learn(CLAUDE, counter, counter(TEXT), truth)
+            assert tokens.counter(CLAUDE)(TEXT) == pytest.approx(truth, rel=0.01)
 
 
 def test_one_odd_report_changes_little() -> None:
     tokens = Tokens()
     usual = rough(TEXT)
     for reported in (usual, usual, 3 * usual):
-        tokens.learn(CLAUDE, tokens.counter(CLAUDE).count(TEXT), reported)
-    assert tokens.counter(CLAUDE).count(TEXT) == pytest.approx(1.4 * usual, rel=0.01)
+        counter = tokens.counter(CLAUDE)
+        tokens.learn(CLAUDE, counter, counter(TEXT), reported)
+    assert tokens.counter(CLAUDE)(TEXT) == pytest.approx(1.4 * usual, rel=0.01)
 
 
 @given(
@@ -135,8 +158,8 @@ def test_one_odd_report_changes_little() -> None:
 def test_no_report_makes_an_estimate_absurd(reports: list[tuple[int, int]], text: str) -> None:
     tokens = Tokens()
     for counted, reported in reports:
-        tokens.learn(CLAUDE, counted, reported)
-    count = tokens.counter(CLAUDE).count(text)
+        tokens.learn(CLAUDE, tokens.counter(CLAUDE), counted, reported)
+    count = tokens.counter(CLAUDE)(text)
     assert LEAST_FACTOR * rough(text) - 1 <= count <= MOST_FACTOR * rough(text) + 1
 
 
@@ -144,8 +167,8 @@ async def test_exact_counts_learn_nothing(o200k: Vocabulary) -> None:
     tokens = Tokens(lambda _kind: o200k)
     tokens.wanted(GPT)
     await until(lambda: tokens.counter(GPT).exact)
-    tokens.learn(GPT, 1_000, 2_000)
-    assert tokens.counter(GPT).count(TEXT) == o200k.count(TEXT)
+    tokens.learn(GPT, tokens.counter(GPT), 1_000, 2_000)
+    assert tokens.counter(GPT)(TEXT) == o200k.count(TEXT)
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,7 @@ from opencraw.context.blocks import (
 )
 from opencraw.context.notes import note
 from opencraw.context.tokens import rough
-from opencraw.context.window import Window, estimate
+from opencraw.context.window import Window
 from opencraw.context.window import window as window_of
 from opencraw.fence import fence
 from opencraw.model import AssistantMessage, Thinking, ToolCall, ToolMessage, UserMessage
@@ -195,11 +195,35 @@ def test_a_shortened_text_is_not_longer_than_asked_but_for_its_note(
     assert short == text or len(text) > longest
 
 
-def test_tokens_are_estimated_from_bytes() -> None:
-    assert estimate("") == 4
-    assert estimate("a" * 400) == 104
-    assert estimate("ü" * 400) == 204
-    assert estimate("\ud800" * 4) >= 4, "also of what nobody can encode"
+@pytest.mark.parametrize("read_whole", [True, False])
+@pytest.mark.parametrize("longest", [100, 250, 600, 1_000])
+def test_a_fence_stays_around_what_is_shown_of_its_text(longest: int, read_whole: bool) -> None:
+    fenced = fence("a" * 3_000 + "z" * 3_000, origin="tool page", mark="0123456789ab")
+    opening, closing = fenced.split("\n")[0], fenced.split("\n")[-1]
+    tail = "" if read_whole else fenced[-2_000:]
+    text = fenced if read_whole else fenced[:2_000]
+    shown = shorten(text, longest, tail=tail, size=len(fenced))
+    first, head, gap, end, last = shown.split("\n")
+    assert (first, last) == (opening, closing)
+    assert (set(head), set(end)) == ({"a"}, {"z"})
+    assert len(head) + len(end) >= longest // 2 - 1
+    assert gap == note("cut", characters=6_000 - len(head) - len(end))
+    assert len(shown) - len(gap) <= max(longest, longest // 2 + len(opening) + len(closing)) + 4
+    assert shorten(fenced, len(fenced)) == fenced
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '<from-outside origin="a" mark="b">\n' + "a" * 500,
+        "a" * 500 + '\n</from-outside mark="b">',
+        '<from-outside origin="a" mark="b">\n' + "a" * 500 + '\n</from-outside mark="c">',
+        f'<from-outside origin="{"a" * 500}" mark="b">\n\n</from-outside mark="b">',
+    ],
+)
+def test_half_a_fence_is_text_like_any_other(text: str) -> None:
+    left_out = note("cut", characters=len(text) - 66 - 33)
+    assert shorten(text, 100) == f"{text[:66]}\n{left_out}\n{text[-33:]}"
 
 
 # What the marks of a conversation do.

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from opencraw.context import workspace as module
-from opencraw.context.workspace import LONGEST, NAMES, File, Workspace
+from opencraw.context.workspace import LARGEST_BYTES, LONGEST, NAMES, File, Workspace
 
 
 class Clock:
@@ -74,11 +74,19 @@ def test_comments_are_for_people(workspace: Workspace, tmp_path: Path) -> None:
 
 
 @pytest.mark.timeout(20)
-def test_a_megabyte_of_comments_that_never_end_is_read_at_once(
+def test_a_large_file_of_comments_that_never_end_is_read_at_once(
     workspace: Workspace, tmp_path: Path
 ) -> None:
-    (tmp_path / "SOUL.md").write_text("<!--" * 250_000)
+    (tmp_path / "SOUL.md").write_text("<!--" * (LARGEST_BYTES // 4))
     assert texts(workspace) == {"SOUL.md": "<!--" * (LONGEST // 4)}
+
+
+def test_a_file_that_nobody_wrote_for_this_is_not_read(
+    workspace: Workspace, tmp_path: Path
+) -> None:
+    (tmp_path / "SOUL.md").write_text("a" * LARGEST_BYTES)
+    (tmp_path / "TOOLS.md").write_text("a" * (LARGEST_BYTES + 1))
+    assert list(workspace.files()) == ["SOUL.md"]
 
 
 def test_a_long_file_is_cut_and_says_by_how_much(workspace: Workspace, tmp_path: Path) -> None:

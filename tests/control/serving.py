@@ -71,8 +71,8 @@ class Dictated:
 class Conversations:
     """Three that nobody may change, as the daemon of a test tells of them."""
 
-    async def sessions(self, limit: int) -> Sequence[Mapping[str, object]]:
-        return [{"id": str(number)} for number in range(min(limit, 3))]
+    async def sessions(self, limit: int, *, archived: bool) -> Sequence[Mapping[str, object]]:
+        return [] if archived else [{"id": str(number)} for number in range(min(limit, 3))]
 
     async def session(
         self, session: UUID, *, before: int | None, limit: int, whole: bool

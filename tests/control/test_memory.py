@@ -204,6 +204,18 @@ async def test_each_call_names_a_scope(memory: Memory) -> None:
             assert await client.refused(method, path, body, scope="os") == (400, "INVALID_FIELD")
 
 
+async def test_a_memory_is_found_by_the_beginning_of_its_id_in_its_scope(memory: Memory) -> None:
+    [mine, *_] = await remember(memory, ANNA, "one", "two")
+    async with asking(memory) as client:
+        for name in (str(mine.id), str(mine.id)[:13], mine.id.hex[:12].upper()):
+            found = await client.ask("GET", "items", scope=ANNA, id=name)
+            assert [item["id"] for item in found["items"]] == [str(mine.id)]
+        assert (await client.ask("GET", "items", scope=AGENT_SCOPE, id=str(mine.id)))["items"] == []
+        for wrong in ("", "abc", "zzzz", "a" * 33):
+            refused = await client.refused("GET", "items", scope=ANNA, id=wrong)
+            assert refused == (400, "INVALID_FIELD")
+
+
 async def test_another_scopes_memory_is_not_there(memory: Memory) -> None:
     [item] = await remember(memory, ANNA, "Anna's secret")
     async with asking(memory) as client:

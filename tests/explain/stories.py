@@ -85,6 +85,7 @@ def a_delivery(state: DeliveryState = DeliveryState.SENT, **different: Any) -> D
         failure="the chat is gone" if state is DeliveryState.DEAD else None,
         is_open=True,
         is_summary=False,
+        of_command=False,
     )
     return replace(delivery, **different)
 

@@ -193,6 +193,15 @@ OUTCOMES = [
         a_story(Outcome.FAILED, turn=FAILED),
         "Not answered: turn cccccccc failed (timeout: no word for 60 s).",
     ),
+    # What `/new` says is no answer to what stands behind it.
+    (
+        a_story(deliveries=(a_delivery(kind="notice", of_command=True), a_delivery())),
+        "Answered by turn cccccccc in 1.2 s.",
+    ),
+    (
+        a_story(deliveries=(a_delivery(kind="notice", of_command=True),)),
+        "Taken up by turn cccccccc, which ended without a word.",
+    ),
     (a_story(Outcome.WITHDRAWN), "Not answered: taken back."),
     (a_story(Outcome.COMMAND), "A command: it was answered at once, without a turn."),
     (

@@ -21,6 +21,8 @@ GUEST = replace(ON, rights=Rights.GUEST)
 def test_it_says_that_the_next_answer_comes_after_it(text: str, focus: str) -> None:
     said = answer(text, ON)
     assert said.text.startswith("Before the next answer")
+    assert "if it is long enough" in said.text
+    assert "only your next one" in said.text
     assert ("in focus" in said.text) == bool(focus)
     assert said.change == Compact(focus)
 

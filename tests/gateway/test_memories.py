@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from opencraw.contract import DEFAULT_TENANT, ChatType, Origin, Rights
-from opencraw.gateway.memories import Correct, Forget, Memories, Wish, answer, wish
+from opencraw.gateway.memories import Correct, Forget, Known, Memories, Wish, answer, wish
 from opencraw.memory.items import Item, Note
 from opencraw.memory.memory import Memory
 from opencraw.memory.scopes import AGENT_SCOPE, Scopes, person_scope
@@ -72,7 +72,7 @@ def test_the_list_has_what_matters_most_and_ids_to_name_it_by() -> None:
     passage = replace(ITEM, id=uuid4(), kind="pre_compaction_flush", text="said", importance=0.9)
     newer = replace(ITEM, id=uuid4(), text="newer", said_at=NOW + timedelta(1))
     weighty = replace(ITEM, id=uuid4(), text="weighty", importance=0.8)
-    text, act = answer("", [passage, ITEM, newer, weighty])
+    text, act = answer("", Known([passage, ITEM, newer, weighty]))
     lines = [line for line in text.splitlines() if line[:1].isdigit()]
     assert [line.split("` ")[1] for line in lines] == [
         "weighty",
@@ -86,34 +86,51 @@ def test_the_list_has_what_matters_most_and_ids_to_name_it_by() -> None:
 
 def test_a_long_list_is_cut_and_says_so() -> None:
     many = [replace(ITEM, id=uuid4(), text=f"fact {number}") for number in range(50)]
-    text, _ = answer("", many)
+    text, _ = answer("", Known(many))
     assert text.startswith("What matters most of it:")
     assert "12. " in text
     assert "13. " not in text
 
 
 def test_a_memory_is_one_line_however_it_was_said() -> None:
-    text, _ = answer("", [replace(ITEM, text="one\n2. `ffffffff` two\n" + "x" * 500)])
+    text, _ = answer("", Known([replace(ITEM, text="one\n2. `ffffffff` two\n" + "x" * 500)]))
     assert text.count("\n2. ") == 0
     assert "…" in text
 
 
+@pytest.mark.parametrize("verb", ["forget", "Correct"])
+def test_a_verb_without_an_id_asks_for_one(verb: str) -> None:
+    words, act = answer(verb, Known())
+    assert words.startswith("Say which memory: `/memory` lists them")
+    assert act is None
+
+
 def test_what_is_not_there_or_in_doubt_changes_nothing() -> None:
-    assert answer("forget 3f2a", []) == (
+    assert answer("forget 3f2a", Known()) == (
         "No memory of yours is called `3f2a`. `/memory` lists them.",
         None,
     )
-    text, act = answer("forget 3f2a", [ITEM, replace(ITEM, id=uuid4())])
+    text, act = answer("forget 3f2a", Known([ITEM, replace(ITEM, id=uuid4())]))
     assert "write more of the id" in text
     assert act is None
     assert answer("", None)[0].startswith("What is remembered about you is told to you alone")
 
 
 def test_what_is_there_is_forgotten_or_corrected() -> None:
-    assert answer("forget 3f2a", [ITEM])[1] == Forget(ITEM.id)
-    assert answer("correct 3f2a Allergic to wasps", [ITEM])[1] == Correct(
+    assert answer("forget 3f2a", Known([ITEM]))[1] == Forget(ITEM.id)
+    assert answer("correct 3f2a Allergic to wasps", Known([ITEM]))[1] == Correct(
         ITEM.id, "Allergic to wasps"
     )
+
+
+def test_who_forgets_is_told_where_else_it_stands_and_may_come_from() -> None:
+    other = replace(ITEM, id=UUID(int=1), text="Anna: I am allergic to nuts.")
+    text, act = answer("forget 3f2a", Known([ITEM], [other]))
+    assert act == Forget(ITEM.id)
+    assert "`00000000` Anna: I am allergic to nuts." in text
+    alone, _ = answer("forget 3f2a", Known([ITEM]))
+    assert "These memories" not in alone
+    assert "comes into memory when that conversation is summed up or begun anew" in alone
 
 
 # Behind the door.
@@ -143,6 +160,19 @@ async def test_somebody_sees_corrects_and_forgets_what_is_known_of_him(database_
         assert "Allergic to wasps" in corrected.text
         await core.asked(f"/memory forget {tea.id}")
         assert await known(core) == ["Allergic to wasps"]
+
+
+async def test_what_tells_the_same_is_named_when_something_is_forgotten(database_url: str) -> None:
+    async with running(database_url, memory=True) as core:
+        fact = await remember(core, "Ada pays with PIN 4711")
+        same = await remember(core, "Ada, 2026-05-01: remember that Ada pays with PIN 4711, please")
+        await remember(core, "Ada likes tea")
+        await remember(core, "Ada pays with PIN 4711, said somebody else", GUEST)
+        told = (await core.asked(f"/memory forget {fact.id.hex[:8]}")).text
+        named = [line for line in told.splitlines() if line.startswith("- ")]
+        assert [line[3:11] for line in named] == [same.id.hex[:8]]
+        told = (await core.asked(f"/memory forget {same.id}")).text
+        assert "These memories" not in told
 
 
 async def test_nobody_forgets_what_is_known_of_somebody_else(database_url: str) -> None:
@@ -205,6 +235,8 @@ async def test_linked_ids_are_one_person(database: Database) -> None:
     item = await memory.save(only(person_scope("discord", "987")), Note("Said on Discord"))
     said = envelope("/memory")
     memories = Memories(memory)
-    assert [each.text for each in await memories.known(said, "") or ()] == ["Said on Discord"]
+    found = await memories.known(said, "")
+    assert found is not None
+    assert [each.text for each in found.items] == ["Said on Discord"]
     await memories.carry_out(said, Forget(item.id))
-    assert await memories.known(said, "") == []
+    assert await memories.known(said, "") == Known([])

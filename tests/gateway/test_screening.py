@@ -61,6 +61,35 @@ async def test_a_message_that_is_denied_is_refused_and_nothing_is_stored(
         assert await core.fetch("SELECT FROM session") == []
 
 
+async def test_what_stands_behind_new_is_looked_at_like_any_message(database_url: str) -> None:
+    onlooker = Onlooker(RECEIVED, answers={RECEIVED: Denied("no politics here")})
+    async with running(database_url, hooks=onlooker.hooks) as core:
+        with pytest.raises(Refused, match="no politics here"):
+            await core.say("/new vote!")
+        assert await core.fetch("SELECT FROM inbox") == []
+        assert await core.fetch("SELECT FROM session WHERE reset_seq > 0") == []
+        del onlooker.answers[RECEIVED]
+        said = envelope("/new what is the time?")
+        first = await core.door.accept(said)
+        assert [facts["text"] for facts in onlooker.at(RECEIVED)] == ["vote!", "what is the time?"]
+        assert onlooker.at(RECEIVED)[-1]["size"] == len("what is the time?")
+        onlooker.answers[RECEIVED] = Denied("not any more")
+        again = await core.door.accept(said)
+        assert (again.message_id, again.duplicate) == (first.message_id, True)
+        assert (await core.delivered(2))[1] == "echo what is the time?"
+        await whole(core)
+
+
+async def test_commands_are_not_looked_at(database_url: str) -> None:
+    onlooker = Onlooker(RECEIVED, answers={RECEIVED: Denied("no politics here")})
+    async with running(database_url, hooks=onlooker.hooks) as core:
+        await core.say("/new")
+        await core.say("/status")
+        assert onlooker.at(RECEIVED) == []
+        await core.delivered(2)
+        await whole(core)
+
+
 async def test_nothing_can_be_put_in_the_place_of_what_people_say(database_url: str) -> None:
     onlooker = Onlooker(RECEIVED, answers={RECEIVED: Go({"text": "something else"})})
     async with running(database_url, hooks=onlooker.hooks) as core:

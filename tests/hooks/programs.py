@@ -11,7 +11,6 @@ from pathlib import Path
 from opencraw.hooks import Hook, Hooks, Point
 from opencraw.hooks.commands import Command
 from opencraw.hooks.hook import OnFailure
-from opencraw.telemetry.seldom import Seldom
 
 
 def program(folder: Path, text: str) -> list[str]:
@@ -25,7 +24,7 @@ def command(
     argv: Sequence[str], *, at_once: int = 4, environ: Mapping[str, str] = os.environ
 ) -> Command:
     """A program as a hook's call."""
-    return Command("a check", argv, asyncio.Semaphore(at_once), environ, Seldom())
+    return Command("a check", argv, asyncio.Semaphore(at_once), environ)
 
 
 def hooks(

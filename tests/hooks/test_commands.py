@@ -62,6 +62,17 @@ def test_a_program_reads_its_question_and_answers(play: Play[Any], tmp_path: Pat
     }
 
 
+def test_a_program_that_floods_the_log_silences_no_other(
+    play: Play[Any], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    warns = program(tmp_path, "import sys; sys.stderr.write('take care')")
+    noisy, other = command(warns), command(warns)
+    while noisy.seldom.may_be_told():
+        pass
+    play(other(Point.TURN_ENDED, {}))
+    assert "take care" in caplog.text
+
+
 def test_a_program_that_says_nothing_has_no_objection(play: Play[Any], tmp_path: Path) -> None:
     assert play(command(program(tmp_path, READ_ALL))(Point.MESSAGE_RECEIVED, {})) is None
 
@@ -114,7 +125,7 @@ def test_no_shell_reads_the_arguments(play: Play[Any], tmp_path: Path) -> None:
         ("print('a' * 100_000_000)", "said more than 65,536 bytes"),
         ("import sys; sys.stderr.write('a' * 100_000_000)", "said more than 65,536 bytes"),
         ("while True: print('y')", "said more than 65,536 bytes"),
-        ("print('yes')", "no answer"),
+        ("print('yes')", "not JSON: it may print nothing"),
         ("print('[]')", "no answer"),
         ('print(\'{"denny": "x"}\')', "no answer"),
         ("print('{\"deny\": 5}')", "no answer"),

@@ -10,6 +10,7 @@ from opencraw.hooks import Denied, Hooks, Point
 from opencraw.hooks.hook import Hook
 from opencraw.hooks.opening import open_hooks
 from opencraw.hooks.settings import HooksSettings
+from opencraw.tools.builtin import BUILTIN
 
 DOCS = (Path(__file__).parents[2] / "docs" / "hooks.md").read_text()
 
@@ -21,9 +22,9 @@ def blocks(language: str) -> list[str]:
 @pytest.mark.parametrize(
     ("facts", "denied"),
     [
-        ({"tool": "write_file", "arguments": {"path": "/etc/passwd"}}, True),
-        ({"tool": "write_file", "arguments": {"path": "/srv/notes/tea.md"}}, False),
-        ({"tool": "read_file", "arguments": {"path": "/etc/passwd"}}, False),
+        ({"tool": "calculate", "arguments": {"expression": "2**10"}}, True),
+        ({"tool": "calculate", "arguments": {"expression": "6*7"}}, False),
+        ({"tool": "another", "arguments": {"expression": "2**10"}}, False),
         ({"tool": "current_time", "arguments": {}}, False),
     ],
     ids=str,
@@ -43,17 +44,18 @@ async def test_the_program_and_its_settings_work_as_written(
     assert isinstance(verdict, Denied) == denied
     assert hooks.problems() == {}
     if isinstance(verdict, Denied):
-        assert "/srv/notes only, not to /etc/passwd" in verdict.reason
+        assert "so not 2**10" in verdict.reason
 
 
 async def test_the_python_hook_works_as_written() -> None:
     module: dict[str, object] = {}
     exec(blocks("python")[1], module)
-    hook = module["notes_only"]
+    hook = module["no_sums"]
     assert isinstance(hook, Hook)
-    hooks = Hooks({"notes_only": hook})
-    verdict = await hooks.ask(Point.BEFORE_TOOL_CALL, {"tool": "write_file", "arguments": {}})
-    assert verdict == Denied("nothing is written today")
+    hooks = Hooks({"no_sums": hook})
+    verdict = await hooks.ask(Point.BEFORE_TOOL_CALL, {"tool": "calculate", "arguments": {}})
+    assert verdict == Denied("nothing is worked out today")
+    assert "calculate" in {tool.spec.name for tool in BUILTIN}
 
 
 def rows(heading: str) -> dict[str, set[str]]:

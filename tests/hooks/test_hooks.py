@@ -136,6 +136,7 @@ async def test_a_hook_that_fails_is_contained_counted_and_told(
 ) -> None:
     failing = Hooks({"check": Hook(frozenset(Point), call, 0.05)})
     assert await failing.ask(SENDING, {}) == Go({})
+    assert "failed at its last call: " in failing.problems()["hook check"]
     assert await failing.ask(TOOL, {}) == Denied(FAILED)
     await failing.tell(Point.TURN_ENDED, {})
     [status] = failing.status()
@@ -176,6 +177,17 @@ async def test_a_flood_of_failures_does_not_flood_the_log(
         await failing.tell(Point.TURN_ENDED, {})
     assert len(caplog.records) <= 40
     assert failing.status()[0]["failures"] == 200
+
+
+async def test_a_hook_that_floods_the_log_silences_no_other(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    noisy = Hook(frozenset({Point.TURN_ENDED}), broken)
+    both = Hooks({"noisy": noisy, "other": Hook(frozenset({TOOL}), broken)})
+    for _ in range(200):
+        await both.tell(Point.TURN_ENDED, {})
+    await both.ask(TOOL, {})
+    assert "hook other failed" in caplog.text
 
 
 async def test_one_that_fails_does_not_keep_the_others_from_looking_on() -> None:

@@ -6,12 +6,20 @@ import pytest
 
 from opencraw.memory.memory import Memory
 from opencraw.store.database import Database
+from opencraw.store.migrations import migrate
 
 
 @pytest.fixture
 def database_url(swept_database_url: str) -> str:
     """Nothing here changes the schema."""
     return swept_database_url
+
+
+@pytest.fixture
+async def changed_database_url(empty_database_url: str) -> str:
+    """A migrated database whose schema a test may change."""
+    await migrate(empty_database_url)
+    return empty_database_url
 
 
 @pytest.fixture

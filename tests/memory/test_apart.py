@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from uuid import UUID
 
@@ -12,10 +13,11 @@ from hypothesis import strategies as st
 from opencraw.contract import ChatType
 from opencraw.memory.items import Item, Note
 from opencraw.memory.memory import SQL, Memory
-from opencraw.memory.scopes import AGENT_SCOPE, Scopes, agent_scopes, scopes_of
+from opencraw.memory.scopes import AGENT_SCOPE, Scopes, named, scopes_of
 from opencraw.sessions.identity import Links
 from opencraw.store.database import Database
 from tests.fixtures.askers import asker
+from tests.memory.people import person
 
 LINKS = Links({"anna": ["test:anna", "mail:anna@example.com"]})
 SECRET = "the secret word is platypus"
@@ -43,6 +45,20 @@ def test_every_statement_names_tenant_and_scopes_wherever_it_reads_memories(name
     assert len(_SCOPE.findall(sql)) + in_index >= len(reads)
 
 
+async def test_who_corrects_in_the_same_moment_is_not_told_what_another_tenant_corrected(
+    memory: Memory,
+) -> None:
+    mine, theirs = person("anna"), person("anna", tenant="another")
+    item = await memory.save(mine, Note(SECRET))
+    # Both are in one group commit.
+    corrected, told = await asyncio.gather(
+        memory.correct(mine, item.id, f"{SECRET}, or so"), memory.correct(theirs, item.id, "mine")
+    )
+    assert corrected is not None
+    assert corrected.text == f"{SECRET}, or so"
+    assert told is None
+
+
 def _who() -> list[Scopes]:
     found = [
         scopes_of(asker("anna"), LINKS),
@@ -51,7 +67,7 @@ def _who() -> list[Scopes]:
         scopes_of(asker("anna", channel="other"), LINKS),
         scopes_of(asker("anna", chat="anna", chat_type=ChatType.GROUP), LINKS),
         scopes_of(asker("ben", chat="g", chat_type=ChatType.GROUP), LINKS),
-        agent_scopes("default"),
+        named("default", AGENT_SCOPE),
         Scopes("another", "os.assistant.test.anna", ("os.assistant.test.anna", AGENT_SCOPE)),
     ]
     return [each for each in found if each is not None]

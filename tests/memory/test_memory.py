@@ -8,7 +8,7 @@ import pytest
 from opencraw.errors import Refused
 from opencraw.memory.items import LONGEST_FACT, Note
 from opencraw.memory.memory import SQL, Memory
-from opencraw.memory.scopes import Scopes, agent_scopes
+from opencraw.memory.scopes import AGENT_SCOPE, Scopes
 from opencraw.store.database import Database
 from tests.memory.people import ANNA, BEN, conversation, flush, person
 
@@ -17,14 +17,24 @@ async def texts(memory: Memory, scopes: Scopes = ANNA) -> list[str]:
     return [item.text for item in await memory.items(scopes)]
 
 
-async def test_what_was_saved_is_found_by_its_words(memory: Memory) -> None:
-    saved = await memory.save(ANNA, Note("Her dog is called Rex.", 0.7), session_id=uuid4(), seq=3)
+async def test_what_was_saved_is_found_by_its_words(memory: Memory, database: Database) -> None:
+    session = await conversation(database, lines=3)
+    saved = await memory.save(ANNA, Note("Her dog is called Rex.", 0.7), session_id=session)
     await memory.save(ANNA, Note("She lives in Zürich."))
     [hit] = await memory.search(ANNA, "What is the name of the dog?")
     assert hit.item == saved == await memory.get(ANNA, saved.id)
     assert (saved.text, saved.kind) == ("Her dog is called Rex.", "fact")
     assert saved.importance == pytest.approx(0.7)
     assert (saved.from_seq, saved.to_seq, saved.corrected_at) == (3, 3, None)
+
+
+async def test_what_is_said_in_no_conversation_that_is_there_is_remembered_too(
+    memory: Memory,
+) -> None:
+    removed = await memory.save(ANNA, Note("One."), session_id=uuid4())
+    told = await memory.save(ANNA, Note("Two."))
+    assert (removed.to_seq, told.to_seq) == (None, None)
+    assert await texts(memory) == ["Two.", "One."]
 
 
 async def test_the_same_text_in_the_same_scope_is_one_item_as_important_as_anybody_found_it(
@@ -108,7 +118,8 @@ async def test_everything_of_a_person_is_forgotten_and_nothing_of_another(memory
     await asyncio.gather(*(memory.save(ANNA, Note(f"Fact {number}.")) for number in range(450)))
     await memory.save(person("anna at work"), Note("Works."))
     await memory.save(BEN, Note("Of Ben."))
-    await memory.save(agent_scopes("default"), Note("Of the agent."))
+    agent = Scopes("default", AGENT_SCOPE, (AGENT_SCOPE,))
+    await memory.save(agent, Note("Of the agent."))
     assert await memory.forget_all(person("anna", "anna at work")) == 451
     assert await texts(memory) == ["Of the agent."]
     assert await texts(memory, BEN) == ["Of the agent.", "Of Ben."]
@@ -157,6 +168,22 @@ async def test_who_is_known_is_told_without_what_is_known(memory: Memory) -> Non
     assert [(each.scope, each.items) for each in known] == [
         ("os.assistant.test.ben", 1), ("os.assistant.test.anna", 2),
     ]  # fmt: skip
+
+
+async def test_of_many_scopes_the_newest_are_told_and_large_ones_not_counted_to_the_end(
+    memory: Memory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("opencraw.memory.memory.MOST_SCOPES", 3)
+    monkeypatch.setattr("opencraw.memory.memory.MOST_COUNTED", 2)
+    for name in ("c", "a", "d", "b"):
+        for number in range(3):
+            await memory.save(person(name), Note(f"Fact {number}."))
+    known = await memory.known_scopes("default")
+    assert [(each.scope[-1], each.items) for each in known] == [("b", 2), ("d", 2), ("a", 2)]
+    assert [(await memory.items(person(each.scope[-1])))[0].created_at for each in known] == [
+        each.newest for each in known
+    ]
+    assert await memory.known_scopes("nobody") == []
 
 
 # Flushes.
@@ -212,6 +239,18 @@ async def test_a_flush_from_before_the_last_one_comes_too_late(
     assert mark["flushed_seq"] == 8
 
 
+async def test_a_flush_that_would_leave_something_out_is_refused(
+    memory: Memory, database: Database
+) -> None:
+    session = await conversation(database)
+    await memory.flush(flush(session, "earlier", through_seq=3))
+    with pytest.raises(LookupError, match="lacks what came before line 5"):
+        await memory.flush(flush(session, "later", from_seq=5, through_seq=8))
+    [mark] = await database.fetch("SELECT flushed_seq FROM session")
+    assert mark["flushed_seq"] == 3
+    assert len(await memory.items(ANNA)) == 1
+
+
 async def test_two_flushes_in_one_moment_are_both_kept(memory: Memory, database: Database) -> None:
     one, other = await conversation(database), await conversation(database, "b")
     await asyncio.gather(
@@ -251,13 +290,43 @@ async def test_in_a_scope_that_is_too_large_what_matters_least_gives_way(
     await memory.correct(ANNA, corrected.id, "corrected")
     await memory.save(ANNA, Note("minor", 0.1))
     await memory.save(ANNA, Note("major", 0.8))
-    await memory.save(BEN, Note("of Ben", 0.0))
     await memory.tidy()
     left = await texts(memory)
     assert len(left) == 4
     assert {"corrected", "minor", "major"} <= set(left)
-    await Memory(database, most_items=2).tidy()
+    smaller = Memory(database, most_items=2)
+    await smaller.save(BEN, Note("of Ben"))
+    await smaller.save(ANNA, Note("major"))
+    await smaller.tidy()
     assert sorted(await texts(memory)) == ["corrected", "major"]
-    await Memory(database, most_items=0).tidy()
+    none = Memory(database, most_items=0)
+    await none.save(ANNA, Note("major"))
+    await none.tidy()
     assert await texts(memory) == ["corrected"]
-    assert await texts(memory, BEN) == []
+    assert await texts(memory, BEN) == ["of Ben"], "nobody has written there"
+
+
+async def test_a_scope_that_cannot_be_made_smaller_waits_behind_the_others(
+    changed_database_url: str,
+) -> None:
+    async with await Database.open(changed_database_url) as database:
+        await database.fetch(
+            "CREATE FUNCTION stay() RETURNS trigger LANGUAGE plpgsql AS"
+            " $$ BEGIN RAISE 'this one stays'; END $$"
+        )
+        await database.fetch(
+            "CREATE TRIGGER stay BEFORE DELETE ON memory FOR EACH ROW"
+            f" WHEN (old.scope = '{ANNA.own}') EXECUTE FUNCTION stay()"
+        )
+        memory = Memory(database, most_items=1)
+        for scopes in (ANNA, BEN):
+            await memory.save(scopes, Note("one"))
+            await memory.save(scopes, Note("two"))
+        with pytest.raises(ExceptionGroup):
+            await memory.tidy()
+        with pytest.raises(ExceptionGroup):
+            await memory.tidy()
+        assert (len(await texts(memory)), len(await texts(memory, BEN))) == (2, 1)
+        await database.fetch("DROP TRIGGER stay ON memory")
+        await memory.tidy()
+        assert len(await texts(memory)) == 1

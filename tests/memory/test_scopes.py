@@ -7,11 +7,15 @@ from hypothesis import strategies as st
 from opencraw.contract import ChatType, Origin, Rights
 from opencraw.memory.scopes import (
     AGENT_SCOPE,
-    agent_scopes,
+    Scopes,
+    Whose,
     conversation_scope,
     may_learn,
+    named,
+    person_of,
     person_scope,
     scopes_of,
+    whose,
 )
 from opencraw.sessions.identity import Links
 from opencraw.store.text import storable
@@ -74,9 +78,58 @@ def test_nobody_has_no_scopes() -> None:
     assert scopes_of(asker(channel=""), NOBODY) is None
     assert scopes_of(asker(chat="", chat_type=ChatType.GROUP), NOBODY) is None
 
+    assert person_of("default", "telegram", "", NOBODY) is None
+    assert person_of("default", "", "123", NOBODY) is None
 
-def test_operators_change_what_the_agent_knows() -> None:
-    assert agent_scopes("default").changeable == (AGENT_SCOPE,)
+
+def test_what_is_private_leaves_out_what_everybody_may_read() -> None:
+    scopes = person_of("default", "telegram", "123", NOBODY)
+    assert scopes is not None
+    mine = "os.assistant.telegram.123"
+    assert scopes.private == Scopes("default", mine, (mine,))
+
+
+def test_operators_name_a_scope_and_may_change_it_even_the_agents_own() -> None:
+    for scope in (AGENT_SCOPE, "os.assistant.telegram.123", "os.conversation.a%2Eb.x.y"):
+        scopes = named("default", scope)
+        assert scopes == Scopes("default", scope, (scope,))
+        assert scopes.changeable == (scope,)
+
+
+@pytest.mark.parametrize(
+    "scope",
+    [
+        "",
+        "os",
+        "os.assistant.",
+        "os.assistant.test",
+        "os.assistant.test.",
+        "os.assistant..anna",
+        "os.assistant.test.an na",
+        "os.assistant.test.anna\n",
+        "os.assistant.test.\u202eanna",
+        "os.other.test.anna",
+        "OS.assistant.test.anna",
+        "os.assistant.test." + "x" * 400,
+    ],
+)
+def test_what_is_no_name_of_a_scope_names_none(scope: str) -> None:
+    assert named("default", scope) is None
+
+
+@given(names)
+@example(("a.b", "c.d"))
+@example(("x" * 300, "a"))
+@example(("." * 300, "a"))
+@example(("a", "x" * 300))
+def test_the_name_of_a_scope_says_whose_it_is(of: tuple[str, str]) -> None:
+    for scope, kind in ((person_scope(*of), "person"), (conversation_scope(*of), "conversation")):
+        said = whose(scope)
+        assert said is not None
+        assert said.kind == kind
+        if "%sha256-" not in scope and "\ud800" not in "".join(of) and "\udfff" not in "".join(of):
+            assert (said.channel, said.name) == of
+    assert whose(AGENT_SCOPE) == Whose("agent")
 
 
 @pytest.mark.parametrize("origin", list(Origin))

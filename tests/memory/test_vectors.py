@@ -9,6 +9,7 @@ from hashlib import md5
 import asyncpg
 import pytest
 
+from opencraw.memory import vectors
 from opencraw.memory.embedding import Embedder
 from opencraw.memory.items import Note
 from opencraw.memory.memory import Memory
@@ -173,6 +174,7 @@ async def test_a_model_that_changes_the_size_of_its_vectors_is_followed(
         server.dimensions = 48
         await memory.save(ANNA, Note("cat Mia"))
         await all_of(database, "fake-embed/48")
+        await until(lambda: memory.problem is None)
         assert await found(memory, "puppy") == ["dog Rex"]
 
 
@@ -277,3 +279,69 @@ async def test_a_database_that_takes_no_vectors_is_migrated_and_searched_by_word
         assert await found(memory, "my dog") == ["dog Rex"]
         assert await memory.correct(ANNA, rex.id, "dog Max") is not None
         assert await memory.forget_all(ANNA) == 1
+
+
+async def test_a_search_for_meaning_that_the_database_refuses_leaves_that_by_words(
+    changed_database_url: str, server: EmbeddingServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, logger="opencraw.memory")
+    async with (
+        await Database.open(changed_database_url) as database,
+        remembering(database, server) as memory,
+    ):
+        await memory.save(ANNA, Note("dog Rex"))
+        await all_of(database, "fake-embed/64")
+        await _rename(database, "nearest_memories", "elsewhere")
+        assert await found(memory, "my dog") == ["dog Rex"]
+        assert memory.problem is not None
+        assert "nearest_memories" in memory.problem
+        # New memories are given vectors all the same, which does not mean that all is well.
+        await memory.save(ANNA, Note("cat Mia"))
+        await all_of(database, "fake-embed/64")
+        assert memory.problem is not None
+        server.asked.clear()
+        assert await found(memory, "your dog") == ["dog Rex"]
+        assert server.asked == [], "it rests"
+        assert sum("by its words alone" in line for line in caplog.messages) == 1
+
+
+async def test_a_search_for_meaning_that_works_again_is_told(
+    changed_database_url: str,
+    server: EmbeddingServer,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    caplog.set_level(logging.INFO, logger="opencraw.memory")
+    monkeypatch.setattr(vectors, "REST_SECONDS", 0.0)
+    async with (
+        await Database.open(changed_database_url) as database,
+        remembering(database, server) as memory,
+    ):
+        await memory.save(ANNA, Note("dog Rex"))
+        await all_of(database, "fake-embed/64")
+        await _rename(database, "nearest_memories", "elsewhere")
+        assert await found(memory, "puppy") == []
+        await _rename(database, "elsewhere", "nearest_memories")
+        assert await found(memory, "puppy") == ["dog Rex"]
+        assert memory.problem is None
+        assert "memory is searched by its meaning again" in caplog.messages
+
+
+async def _rename(database: Database, name: str, to: str) -> None:
+    await database.fetch(f"ALTER FUNCTION {name} RENAME TO {to}")
+
+
+@pytest.mark.parametrize(
+    ("version", "works"),
+    [("0.5.1", False), ("0.7.4", False), ("0.8.0", True), ("0.10.0", True), ("1.0", True)],
+)
+async def test_a_pgvector_that_is_too_old_is_said_to_be_and_is_not_used(
+    changed_database_url: str, version: str, works: bool
+) -> None:
+    async with await Database.open(changed_database_url) as database:
+        await database.fetch(
+            "UPDATE pg_extension SET extversion = $1 WHERE extname = 'vector'", version
+        )
+        [record] = await database.fetch(UPKEEP.prepare_vectors, 8)
+        assert (record["problem"] is None) is works
+        assert works or f"pgvector {version} is too old" in record["problem"]

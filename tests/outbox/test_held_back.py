@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
+from opencraw.contract import ChatType, Listener, Rights, Sender
 from opencraw.errors import NotSent
 from opencraw.events import DraftGrew
 from opencraw.hooks import Denied, Facts, Go, Hooks, Point, Verdict, hook
 from opencraw.outbox.sender import SQL
+from opencraw.sessions.keys import Conversations
 from opencraw.store.database import Database
-from tests.fixtures.core import Core, address, is_whole, running
+from tests.fixtures.core import Core, address, is_whole, running, until
 from tests.fixtures.onlookers import Onlooker
 from tests.fixtures.script import Held
 
 SENDING = Point.MESSAGE_SENDING
+OWNER = Sender("owner", "Owner", Rights.OWNER)
 
 
 async def outbox(core: Core) -> list[tuple[str, str, str | None]]:
@@ -164,3 +169,46 @@ async def test_what_was_attempted_once_is_not_looked_at_again(database_url: str)
         assert await core.delivered(1) == [row["text"]]
         await whole(core)
     assert onlooker.seen == []
+
+
+async def test_nobody_reads_what_a_hook_still_looks_at(database_url: str) -> None:
+    """Nor, on its channel, what comes after it: lines are shown in their order."""
+    looks, goes_on = asyncio.Event(), asyncio.Event()
+
+    @hook(SENDING)
+    async def slow(point: Point, facts: Facts) -> Verdict:
+        looks.set()
+        await goes_on.wait()
+        return Go({"text": str(facts["text"]).upper()})
+
+    shared = Conversations("main", listener=lambda _: Listener(ChatType.DIRECT, OWNER))
+    async with running(database_url, hooks=Hooks({"slow": slow}), conversations=shared) as core:
+
+        async def texts(channel: str) -> list[str]:
+            return [line.text for line in await core.door.history(address(channel=channel))]
+
+        await core.say("hello")
+        await looks.wait()
+        await core.say("and then?")
+        await until(lambda: core.fetch("SELECT FROM outbox OFFSET 1"))
+        assert await texts("test") == ["hello"]
+        assert await texts("other") == ["hello", "and then?"]
+        goes_on.set()
+        await core.delivered(2)
+        await whole(core)
+        assert await texts("test") == ["hello", "ECHO HELLO", "and then?", "ECHO AND THEN?"]
+
+
+async def test_what_is_held_back_is_read_as_held_back(database_url: str) -> None:
+    onlooker = Onlooker(SENDING, answers={SENDING: Denied("no")})
+    async with running(database_url, hooks=onlooker.hooks) as core:
+        await core.say("hello")
+        await whole(core)
+        lines = await core.door.history(address())
+        assert [line.text for line in lines] == ["hello", "*(Held back: no)*"]
+
+
+async def test_where_nobody_looks_an_answer_is_read_before_it_is_sent(database_url: str) -> None:
+    async with running(database_url, start=False) as core:
+        await core.say("/status")
+        assert len(await core.door.history(address())) == 1

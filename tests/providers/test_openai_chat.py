@@ -19,7 +19,7 @@ from opencraw.model import (
     Usage,
     UserMessage,
 )
-from opencraw.providers.dialect import cache_key
+from opencraw.providers.dialect import MOST_CALLS, cache_key
 from opencraw.providers.openai_chat import ChatReader, OpenAiChat
 from opencraw.providers.settings import Profile
 
@@ -209,3 +209,11 @@ def test_calls_of_an_answer_that_was_cut_are_not_made(reason: str) -> None:
     reply = last(call(0, "a", "wipe", ""), chunk({}, finish=reason), DONE)
     assert reply.tool_calls == ()
     assert reply.stop in {"length", "refused"}
+
+
+def test_calls_without_end_are_refused_when_there_is_one_too_many() -> None:
+    reader = ChatReader("openai/gpt")
+    for number in range(MOST_CALLS):
+        reader.read([call(number, f"c{number}", "f", "{}")])
+    with pytest.raises(ModelFailure, match="tool calls at once"):
+        reader.read([call(MOST_CALLS, "more", "f", "{}")])

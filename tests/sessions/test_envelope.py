@@ -11,6 +11,7 @@ import pytest
 from opencraw.contract import Address
 from opencraw.errors import Refused
 from opencraw.sessions.envelope import CURRENT, MIGRATIONS, SessionDocument, read
+from opencraw.sessions.keys import id_of_key
 
 FROZEN = Path(__file__).parent / "envelopes"
 
@@ -63,7 +64,15 @@ def changed(**fields: object) -> dict[str, Any]:
     return example(CURRENT) | fields
 
 
-_LINE = example(CURRENT)["history"][0]
+def named(key: str, **fields: object) -> dict[str, Any]:
+    return changed(key=key, id=str(id_of_key(key)), **fields)
+
+
+_LINE, _SHOWN = example(CURRENT)["history"][:2]
+DELIVERED = _SHOWN["delivered"]
+CHECKPOINT = _LINE | {"kind": "checkpoint", "disposition": None}
+#: One without a zone, and two that are outside of the calendar where it is midnight in Greenwich.
+NO_MOMENTS = ("2026-01-05T08:00:00", "9999-12-31T23:59:59-23:00", "0001-01-01T00:00:00+14:00")
 
 
 @pytest.mark.parametrize(
@@ -92,6 +101,34 @@ _LINE = example(CURRENT)["history"][0]
         changed(history=[_LINE | {"kind": "tool_result", "disposition": None}]),
         changed(history=[_LINE | {"rights": "king"}]),
         changed(queue={"cap": 0}),
+        changed(address=example(CURRENT)["address"] | {"chat": "other"}),
+        named("default/main/webchat/local//", address=example(CURRENT)["address"] | {"chat": ""}),
+        changed(channel_id="telegram"),
+        changed(tenant="other"),
+        changed(agent="other"),
+        named("other/main/webchat/local/main/"),
+        named("default/main/owners", chat_type="group"),
+        named("default/main/person/ann/and more"),
+        named("default/main/direct/telegram/main"),
+        named("default/main/direct/webchat/somebody else"),
+        changed(messages=-1),
+        changed(messages=2**62),
+        changed(forked_seq=-1),
+        changed(usage_totals={"completion_tokens": -1}),
+        changed(usage_totals={"prompt_tokens": 2**62}),
+        changed(model_override="gpt-5"),
+        changed(time_zone="../../../etc/passwd"),
+        changed(history=[_LINE | {"origin": "nonsense"}]),
+        changed(history=[CHECKPOINT | {"covers": 7}]),
+        changed(history=[CHECKPOINT | {"covers": -1}]),
+        *(changed(created_at=moment) for moment in NO_MOMENTS),
+        *(changed(last_active=moment) for moment in NO_MOMENTS),
+        *(changed(begun_at=moment) for moment in NO_MOMENTS),
+        *(changed(history=[_LINE | {"at": moment}]) for moment in NO_MOMENTS),
+        *(
+            changed(history=[_SHOWN | {"delivered": DELIVERED | {"at": moment}}])
+            for moment in NO_MOMENTS
+        ),
         {"schema_version": 1},
         example(1) | {"history": [{"role": "user"}]},
         example(1) | {"history": 7},
@@ -102,6 +139,20 @@ def test_what_was_never_exported_is_refused_in_words(wrong: object) -> None:
     with pytest.raises(Refused) as refused:
         read(wrong)
     assert str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "key", ["default/main/owners", "default/main/person/ann", "default/main/direct/webchat/main"]
+)
+def test_a_conversation_that_goes_on_at_several_addresses_has_a_name_of_its_own(key: str) -> None:
+    assert read(named(key)).key == key
+
+
+def test_what_people_were_shown_of_a_line_is_its_text_where_nothing_else_is_said() -> None:
+    shown = {name: value for name, value in DELIVERED.items() if name != "text"}
+    [line] = read(changed(history=[_SHOWN | {"delivered": shown}])).history
+    assert line.delivered is not None
+    assert line.delivered.text is None
 
 
 def test_texts_that_the_database_cannot_keep_are_cleaned() -> None:

@@ -1,17 +1,21 @@
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import pytest
 
 from opencraw.contract import ChatType, Origin, Rights
+from opencraw.memory.items import Flush, Note
 from opencraw.memory.memory import Memory
+from opencraw.memory.scopes import Scopes
 from opencraw.sessions.keeping import KEYS_ARE_KEPT, Keeping
 from opencraw.store.database import Database
 from opencraw.worker import housekeeping
 from opencraw.worker.housekeeping import Housekeeper, Terms
-from tests.fixtures.core import Core, address, envelope, running, session_of
+from opencraw.worker.remembering import Remembering
+from tests.fixtures.core import Core, address, envelope, running, session_of, until
 from tests.fixtures.script import Held, calls
 
 DAY = timedelta(days=1)
@@ -70,7 +74,7 @@ async def test_it_goes_there_once_whoever_sees_to_it(database_url: str) -> None:
         # A node that looked before does the same.
         other = Memory(core.database)
         for left in before:
-            await keeper(core)._flush_all(other, left)
+            await Remembering(Keeping(core.database), other, 16_000).keep(left)
         await keeper(core).remember()
         assert await remembered(core.database) == once
 
@@ -125,14 +129,14 @@ async def test_what_a_group_said_stays_in_the_group(database_url: str) -> None:
 
 
 async def test_a_long_conversation_goes_in_parts_and_nothing_is_left_out(
-    database_url: str, monkeypatch: pytest.MonkeyPatch
+    database_url: str,
 ) -> None:
-    monkeypatch.setattr(housekeeping, "MOST_LINES", 5)
     async with running(database_url, calls("current_time"), "noon") as core:
         for number in range(6):
             await core.asked(f"fact number {number}")
         await core.asked("/new")
-        await keeper(core).remember()
+        [left] = await Keeping(core.database).left_behind()
+        await Remembering(Keeping(core.database), Memory(core.database), 16_000).keep(left, lines=5)
         texts = " ".join(text for _, text in await remembered(core.database))
         assert all(f"fact number {number}" in texts for number in range(6))
         last, flushed, _ = await marks(core)
@@ -156,6 +160,34 @@ async def test_one_that_cannot_be_remembered_does_not_hold_up_the_others(
         await keeper(core).remember()
         assert len(await Keeping(core.database).left_behind()) == 1
         await keeper(core).remember()
+        assert not await Keeping(core.database).left_behind()
+
+
+async def test_those_that_never_can_be_remembered_do_not_keep_all_others_waiting(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("opencraw.sessions.keeping._MOST_SESSIONS", 1)
+    async with running(database_url) as core:
+        for chat in ("a", "b"):
+            await core.asked(f"said in {chat}", chat)
+            await core.asked("/new", chat)
+        keeps = keeper(core)
+        [first] = await Keeping(core.database).left_behind()
+        flush = Memory.flush
+
+        async def fails(self: Memory, given: Flush) -> None:
+            if given.session_id == first.id:
+                raise RuntimeError("a defect")
+            await flush(self, given)
+
+        monkeypatch.setattr(Memory, "flush", fails)
+        for _ in range(2):
+            await keeps.remember()
+        left = await core.fetch("SELECT id FROM session WHERE flushed_seq < reset_seq")
+        assert [row["id"] for row in left] == [first.id]
+        monkeypatch.setattr(Memory, "flush", flush)
+        for _ in range(2):
+            await keeps.remember()
         assert not await Keeping(core.database).left_behind()
 
 
@@ -314,3 +346,35 @@ async def test_rows_that_nobody_asks_for_any_more_are_dropped(database_url: str)
         assert len(await core.fetch("SELECT FROM model_call")) == 1
         nodes = {row["id"] for row in await core.fetch("SELECT id FROM node")}
         assert nodes == {new, core.node.id}
+
+
+# What runs beside conversations.
+
+
+async def test_memory_is_kept_within_bounds_and_a_round_that_fails_ends_nothing(
+    database_url: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    for name in ("LOOK_SECONDS", "SWEEP_SECONDS", "FIRST_SWEEP_SECONDS"):
+        monkeypatch.setattr(housekeeping, name, 0.01)
+    async with running(database_url) as core:
+        await core.fetch(
+            "CREATE FUNCTION stay() RETURNS trigger LANGUAGE plpgsql AS"
+            " $$ BEGIN RAISE 'this one stays'; END $$"
+        )
+        await core.fetch(
+            "CREATE TRIGGER stay BEFORE DELETE ON memory FOR EACH ROW EXECUTE FUNCTION stay()"
+        )
+        memory = Memory(core.database, most_items=1)
+        for text in ("one", "two", "three"):
+            await memory.save(Scopes("default", "a", ("a",)), Note(text))
+        keeping = asyncio.create_task(Housekeeper(Keeping(core.database), memory, KEEP).run())
+        await until(lambda: "memory was not kept within bounds" in caplog.text)
+        await core.fetch("DROP TRIGGER stay ON memory")
+
+        async def within() -> bool:
+            return len(await remembered(core.database)) == 1
+
+        await until(within)
+        assert not keeping.done()
+        keeping.cancel()
+        await asyncio.wait([keeping])

@@ -2,8 +2,10 @@ from __future__ import annotations
 
 import asyncio
 from datetime import timedelta
+from uuid import uuid4
 
 import pytest
+from msgspec.structs import astuple
 
 from opencraw.contract import Origin
 from opencraw.queue.modes import Start
@@ -28,6 +30,12 @@ async def ago(core: Core, hours: float, *, moment: str = "last_said_at, begun_at
     await core.fetch(f"UPDATE session SET {sets} RETURNING id", timedelta(hours=hours))
 
 
+async def answered(core: Core, text: str) -> None:
+    """Say something; a notice may come before the answer."""
+    await core.say(text)
+    await core.settled()
+
+
 async def texts(core: Core) -> list[str]:
     return [entry.text for entry in await core.transcript()]
 
@@ -49,13 +57,58 @@ async def test_what_is_over_ends_before_the_next_turn(
     async with running(database_url, lives=settings) as core:
         await core.asked("before")
         await ago(core, hours, moment=moment)
-        await core.asked("after")
+        await answered(core, "after")
         kept = [] if over else ["before", "echo before"]
         assert await texts(core) == [*kept, "after", "echo after"]
         await core.asked("and more")
         assert (await texts(core))[-4:] == ["after", "echo after", "and more", "echo and more"]
         said = [line.text for line in await core.door.history(address()) if line.kind == "said"]
         assert said == ["before", "after", "and more"], "people see all of it"
+
+
+@pytest.mark.parametrize(
+    ("settings", "cause"),
+    [
+        (IDLE, "nobody wrote for 1 hour"),
+        (SessionsSettings(reset="idle", reset_idle_minutes=90), "nobody wrote for 90 minutes"),
+        (SessionsSettings(reset="idle", reset_idle_minutes=1440), "nobody wrote for 1 day"),
+        (DAILY, "a day has ended (at 04:00)"),
+    ],
+)
+async def test_people_are_told_that_and_why_a_conversation_begins_anew(
+    database_url: str, settings: SessionsSettings, cause: str
+) -> None:
+    async with running(database_url, lives=settings) as core:
+        await core.asked("before")
+        await ago(core, 25)
+        await answered(core, "after")
+        [_, notice, answer] = core.channel.lines("a")
+        assert (notice.kind, answer.text) == ("notice", "echo after")
+        assert notice.text.startswith(f"A new conversation begins here, because {cause};")
+        history = [(line.kind, line.text) for line in await core.door.history(address())]
+        assert ("notice", notice.text) in history
+
+
+async def test_one_that_nothing_was_said_in_does_not_begin_anew_again(database_url: str) -> None:
+    async with running(database_url, lives=IDLE) as core:
+        await core.asked("before")
+        await core.asked("/new")
+        await core.asked("/status")
+        await ago(core, 2)
+        assert (await core.asked("after")).text == "echo after"
+
+
+async def test_a_new_life_whose_answer_was_lost_is_told_of_once(database_url: str) -> None:
+    async with running(database_url) as core:
+        await core.asked("before")
+        [seen] = await core.fetch("SELECT id, begun_at, last_seq, now() FROM session")
+        row = (*seen, uuid4(), "anew", *astuple(address()))
+        first, again = [await core.database.commit(SQL.begin_anew, row) for _ in range(2)]
+        assert first is not None
+        assert again is not None
+        assert tuple(first)[1:] == tuple(again)[1:]
+        await core.settled()
+        assert core.channel.texts() == ["echo before", "anew"]
 
 
 async def test_a_new_life_costs_nothing_yet_and_its_order_to_sum_up_is_gone(
@@ -66,7 +119,7 @@ async def test_a_new_life_costs_nothing_yet_and_its_order_to_sum_up_is_gone(
         await core.fetch("UPDATE session SET compaction_wanted = 'x' RETURNING id")
         [before] = await core.fetch("SELECT prompt_tokens FROM session")
         await ago(core, 2)
-        await core.asked("after")
+        await answered(core, "after")
         [row] = await core.fetch("SELECT prompt_tokens, compaction_wanted, last_seq FROM session")
         assert 0 < row["prompt_tokens"] <= before["prompt_tokens"]
         assert row["compaction_wanted"] is None
@@ -79,10 +132,10 @@ async def test_what_timers_ask_does_not_keep_a_conversation_alive(database_url: 
         await core.fetch("UPDATE session SET begun_at = now() RETURNING id")
         [before] = await core.fetch("SELECT last_said_at FROM session")
         await core.say("tick", origin=Origin.TIMER)
-        await core.delivered(2)
+        await core.settled()
         [after] = await core.fetch("SELECT last_said_at FROM session")
         assert after == before
-        await core.asked("a person")
+        await answered(core, "a person")
         [after] = await core.fetch("SELECT last_said_at FROM session")
         assert after["last_said_at"] > before["last_said_at"]
 
@@ -121,7 +174,7 @@ async def test_a_running_turn_is_never_cut_off_from_its_conversation(database_ur
         await held.reached.wait()
         await ago(core, 2)
         lives = Lives(core.database, ResetRules(IDLE))
-        assert not await lives.ended_in_time(session_of(), DIRECT, 0.0)
+        assert not await lives.ended_in_time(session_of(), address(), DIRECT, 0.0)
         await core.say("two")
         held.release()
         await core.settled()
@@ -136,11 +189,11 @@ async def test_of_many_nodes_that_look_one_lets_it_begin_anew(database_url: str)
         await ago(core, 2)
         lives = [Lives(core.database, ResetRules(IDLE)) for _ in range(5)]
         answers = await asyncio.gather(
-            *(each.ended_in_time(session_of(), DIRECT, 0.0) for each in lives)
+            *(each.ended_in_time(session_of(), address(), DIRECT, 0.0) for each in lives)
         )
         assert any(answers)
         [row] = await core.fetch("SELECT reset_seq, last_seq FROM session")
-        assert row["reset_seq"] == row["last_seq"] == 2
+        assert (row["reset_seq"], row["last_seq"]) == (2, 3), "one ended it, and one told of it"
 
 
 async def test_whoever_looked_before_something_was_said_changes_nothing(database_url: str) -> None:
@@ -148,12 +201,19 @@ async def test_whoever_looked_before_something_was_said_changes_nothing(database
         await core.asked("one")
         [seen] = await core.fetch("SELECT id, begun_at, last_seq, now() FROM session")
         await core.asked("two")
-        assert await core.database.commit(SQL.begin_anew, tuple(seen)) is None
+        assert (
+            await core.database.commit(
+                SQL.begin_anew, (*seen, uuid4(), "anew", *astuple(address()))
+            )
+            is None
+        )
         assert await texts(core) == ["one", "echo one", "two", "echo two"]
 
 
 async def test_nothing_is_done_where_nobody_spoke(database: Database) -> None:
-    assert await Lives(database, ResetRules(IDLE)).ended_in_time(session_of(), DIRECT, 0.0)
+    assert await Lives(database, ResetRules(IDLE)).ended_in_time(
+        session_of(), address(), DIRECT, 0.0
+    )
 
 
 # What a person says to begin anew, and asks at once.

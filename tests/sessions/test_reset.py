@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -8,12 +8,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from opencraw.sessions.reset import Kind, Policy, ResetRules, expired
+from opencraw.sessions.reset import Kind, Policy, ResetRules, ended_by
 from opencraw.sessions.settings import Reset, SessionsSettings
 from opencraw.sessions.zones import find_zone
 
 BERLIN = ZoneInfo("Europe/Berlin")
 LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
+
+
+def expired(
+    policy: Policy, begun_at: datetime, last_said_at: datetime, now: datetime, zone: tzinfo
+) -> bool:
+    return ended_by(policy, begun_at, last_said_at, now, zone) is not None
 
 
 def berlin(text: str, *, fold: int = 0) -> datetime:

@@ -18,7 +18,7 @@ async def test_nobody_spoke_yet(database: Database) -> None:
     sessions = Sessions(database)
     assert await sessions.session(session_of()) is None
     assert (await sessions.transcript(session_of(), longest=10, limit=10)).entries == ()
-    assert await sessions.lines(session_of(), before=None, after=0, limit=10) == []
+    assert await sessions.lines(session_of(), address(), before=None, after=0, limit=10) == []
     assert await sessions.pending(session_of()) == []
     assert await sessions.newest(10) == []
 

@@ -9,9 +9,11 @@ from pathlib import Path
 import asyncpg
 import pytest
 
+from opencraw.contract import PEOPLE
 from opencraw.store.queries import Queries, all_queries, load, parse
 
 _LOAD = re.compile(r'^(\w+) = load\("([\w.]+)", "(\w+\.sql)"\)', re.MULTILINE)
+_ORIGINS = re.compile(r"\borigin IN \(([^)]*)\)")
 _IMPORT = re.compile(r"^from (opencraw[\w.]+) import (SQL)$", re.MULTILINE)
 
 ROOT = Path(str(importlib.resources.files("opencraw")))
@@ -57,6 +59,12 @@ def _loaded(source: str) -> dict[str, str]:
     return {
         name: f"{package.replace('.', '/')}/{file}" for name, package, file in _LOAD.findall(source)
     }
+
+
+def test_statements_that_ask_whether_a_person_spoke_name_all_that_are_people() -> None:
+    named = [found for query in all_queries() for found in _ORIGINS.findall(query.sql)]
+    assert named
+    assert {tuple(sorted(re.findall(r"\w+", each))) for each in named} == {tuple(sorted(PEOPLE))}
 
 
 def test_a_file_is_split_at_its_headers_and_keeps_its_comments() -> None:

@@ -184,10 +184,10 @@ async def _goes_on_as_before(core: Core) -> None:
     """What conversations know of themselves since then is what it was."""
     [row] = await core.fetch(
         "SELECT flushed_seq, reset_seq, begun_at = created_at AS begun, model_pinning, time_zone,"
-        " archived_at, removed_seq FROM session WHERE chat = 'sent'"
+        " archived_at, removed_seq, copying_seq FROM session WHERE chat = 'sent'"
     )
     assert row["flushed_seq"] == row["reset_seq"] == 1, "it was told to forget that"
     assert (row["begun"], row["model_pinning"], row["removed_seq"]) == (True, "prefer", 0)
-    assert row["time_zone"] is row["archived_at"] is None
+    assert row["time_zone"] is row["archived_at"] is row["copying_seq"] is None
     [row] = await core.fetch("SELECT last_said_at, begun_at FROM session WHERE chat = 'pending'")
     assert row["last_said_at"] > row["begun_at"]

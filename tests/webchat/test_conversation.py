@@ -68,6 +68,21 @@ async def test_a_reply_brings_the_lines_before_it(
     assert socket.lines() == [1, 4, 6]
 
 
+async def test_a_reply_does_not_overtake_one_that_a_hook_still_looks_at(
+    conversation: Conversation, gateway: MemoryGateway
+) -> None:
+    """Another chat of the same conversation waits for it; the daemon hides both until then."""
+    socket = await Socket(conversation).open()
+    gateway.add(1)
+    hidden, reply = gateway.add(2, "reply"), gateway.add(3, "reply")
+    gateway.lines = gateway.lines[:1]
+    await conversation.deliver(reply)
+    gateway.lines += [hidden, reply]
+    conversation.show(LinesAdded())
+    await settle()
+    assert socket.lines() == [1, 2, 3]
+
+
 async def test_a_line_that_another_daemon_delivers_is_read_at_once(
     conversation: Conversation, gateway: MemoryGateway
 ) -> None:

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from itertools import pairwise
 
+import msgspec
 import pytest
 
-from opencraw.contract import ChatType, Origin
+from opencraw.contract import ChatType, Origin, Rights, Sender
+from opencraw.events import ToolShown
 from opencraw.hooks import Facts, Hook, Hooks, Point
 from opencraw.hooks.points import Verdict
 from opencraw.model import UserMessage
-from tests.fixtures.core import running, session_of
+from opencraw.sessions.keeping import Keeping
+from opencraw.sessions.keys import Conversations
+from tests.fixtures.core import envelope, running, session_of
 from tests.fixtures.scribe import GOOD, Scribe
 from tests.worker.bench import whole
 from tests.worker.long_talk import CONTEXT, WORDS, marks, memories, talk, texts
@@ -128,6 +132,11 @@ async def test_an_order_for_which_there_is_nothing_to_sum_up_is_no_trouble(
         await whole(core)
         assert scribe.jobs == ["answer"]
         assert (await marks(core))["compaction_wanted"] is None
+        steps = [event for _, event in core.shown if isinstance(event, ToolShown)]
+        assert [(each.name, each.state) for each in steps] == [
+            ("compaction", "started"), ("compaction", "finished")
+        ]  # fmt: skip
+        assert steps[-1].summary == "there is too little to sum up yet"
 
 
 async def test_where_nothing_is_summed_up_an_order_says_how_to_have_it(database_url: str) -> None:
@@ -149,7 +158,9 @@ async def test_where_others_listen_it_goes_into_the_memory_of_all(database_url: 
         assert {scope for _, scope, _ in await memories(core)} == {"os.conversation.test.a"}
 
 
-async def test_a_turn_that_nobody_asked_writes_nothing_into_memory(database_url: str) -> None:
+async def test_what_machines_say_leaves_the_prompts_and_is_in_nobodys_memory(
+    database_url: str,
+) -> None:
     scribe = Scribe()
     async with running(database_url, provider=scribe, context=CONTEXT, memory=True) as core:
         for number in range(8):
@@ -158,10 +169,84 @@ async def test_a_turn_that_nobody_asked_writes_nothing_into_memory(database_url:
         await whole(core)
         assert await memories(core) == []
         assert set(scribe.jobs) == {"answer"}
-        assert (await marks(core))["begin_seq"] == 0
+        found = await marks(core)
+        assert found["flushed_seq"] >= found["begin_seq"] > 0
+
+
+@pytest.mark.parametrize("sums_up", [False, True])
+async def test_a_conversation_of_machines_is_cut_as_seldom_as_any(
+    database_url: str, *, sums_up: bool
+) -> None:
+    scribe = Scribe()
+    context = CONTEXT.model_copy(update={"compaction_enabled": sums_up})
+    async with running(database_url, provider=scribe, context=context, memory=True) as core:
+        for number in range(16):
+            await core.say(f"{number} {WORDS}", origin=Origin.CRON)
+            await core.delivered(number + 1)
+        await whole(core)
+    grown = [
+        later.messages[: len(earlier.messages)] == earlier.messages
+        for earlier, later in pairwise(scribe.asked["answer"])
+    ]
+    assert 0 < grown.count(False) < 8
+
+
+async def test_a_person_who_speaks_among_machines_has_none_of_their_words_in_memory(
+    database_url: str,
+) -> None:
+    scribe = Scribe()
+    async with running(database_url, provider=scribe, context=CONTEXT, memory=True) as core:
+        await core.asked(f"the person's own words {WORDS}")
+        for number in range(7):
+            await core.say(f"{number} the machine's words {WORDS}", origin=Origin.CRON)
+            await core.delivered(number + 2)
+        assert set(scribe.jobs) == {"answer"}
+        assert (await marks(core))["begin_seq"] == 0, "what the person said waits for a person"
         await core.asked("and what do you say?")
         await whole(core)
-        assert "summary" in scribe.jobs, "the next turn of a person sums it up"
+        kept = "\n".join(text for _, _, text in await memories(core))
+        assert "the person's own words" in kept
+        assert "machine" not in kept
+        [noted] = scribe.asked["notes"]
+        assert "the person's own words" in noted.messages[-1].text
+        assert "machine" not in noted.messages[-1].text
+
+
+async def test_people_who_share_a_conversation_keep_each_his_own_words(database_url: str) -> None:
+    """All direct chats are one conversation there."""
+    scribe = Scribe()
+    shared = Conversations("main")
+    async with running(
+        database_url, provider=scribe, context=CONTEXT, memory=True, conversations=shared
+    ) as core:
+        for number, who in enumerate(["anna", "bert", "anna", "bert", "anna", "bert", "bert"]):
+            sender = Sender(who, who, Rights.OWNER)
+            said = envelope(f"{number} {who}'s own words {WORDS}", who)
+            await core.door.accept(msgspec.structs.replace(said, sender=sender))
+            await core.settled()
+        await whole(core)
+        kept = await memories(core)
+        for who, other in (("anna", "bert"), ("bert", "anna")):
+            mine = [text for _, scope, text in kept if scope == f"os.assistant.test.{who}"]
+            assert any(f"{who}'s own words" in text for text in mine)
+            assert "somebody likes tea" in mine, "of each somebody takes notes"
+            assert not any(other in text for text in mine)
+        for asked in scribe.asked["notes"]:
+            assert ("anna" in asked.messages[-1].text) != ("bert" in asked.messages[-1].text)
+
+
+async def test_what_was_said_before_new_is_not_passed_over(database_url: str) -> None:
+    """The new conversation grew long before anybody saw to the former one."""
+    scribe = Scribe()
+    async with running(database_url, provider=scribe, context=CONTEXT, memory=True) as core:
+        await core.asked("my cat is called Mimi")
+        await core.asked("/new")
+        await talk(core, 6)
+        await whole(core)
+        assert (await marks(core))["checkpoint_seq"] > 0
+        assert any("Mimi" in text for _, _, text in await memories(core))
+        assert not await Keeping(core.database).left_behind()
+        assert not any("Mimi" in each.messages[-1].text for each in scribe.asked["notes"])
 
 
 async def test_with_memory_alone_what_is_left_out_is_kept_word_for_word(database_url: str) -> None:

@@ -197,6 +197,20 @@ async def test_a_stop_ends_it_and_leaves_the_conversation_as_it_was(database_url
         assert (await marks(core))["begin_seq"] > 0, "the next turn sums up"
 
 
+async def test_what_was_spent_before_a_stop_is_counted(database_url: str) -> None:
+    held = Held()
+    scribe = Scribe()
+    scribe.queued["summary"].append(held)
+    async with running(database_url, provider=scribe, context=CONTEXT, memory=True) as core:
+        await talk(core, 5)
+        before = (await marks(core))["prompt_tokens"]
+        await core.say(f"f {WORDS}")
+        await held.reached.wait()
+        await core.say("/stop")
+        await whole(core)
+        assert (await marks(core))["prompt_tokens"] == before + 100, "the notes were taken"
+
+
 async def test_a_model_that_takes_no_notice_of_a_stop_moves_nothing(database_url: str) -> None:
     reached = asyncio.Event()
 

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import threading
 from uuid import UUID, uuid4
 
 import pytest
 
 from opencraw.context.settings import ContextSettings
-from opencraw.context.tokens import Tokens
+from opencraw.context.tokens import Counter, Tokens, rough
 from opencraw.errors import FailureKind, ModelFailure
 from opencraw.model import ModelReply, Prompt, ToolMessage, Usage
 from opencraw.runtime.loop import LoopLimits
 from opencraw.tools.registry import Risk, Tool, tool
+from opencraw.worker import fitting
 from tests.fixtures.core import running
 from tests.fixtures.scribe import GOOD, Scribe
 from tests.fixtures.script import Held, Script, Step, calls
@@ -124,11 +126,11 @@ async def test_one_result_too_many_is_not_looked_at_again_and_again(database_url
 
 async def test_what_the_vendor_counts_is_learned(database_url: str) -> None:
     tokens = Tokens()
-    before = tokens.counter("script/one").count(WORDS)
+    before = tokens.counter("script/one")(WORDS)
     reply = ModelReply("so many", usage=Usage(5_000, 2))
     async with running(database_url, reply, tokens=tokens) as core:
         await core.asked(WORDS * 4)
-    assert tokens.counter("script/one").count(WORDS) > before
+    assert tokens.counter("script/one")(WORDS) > before
 
 
 @pytest.mark.parametrize("said", ["what?", "look around"])
@@ -161,4 +163,34 @@ async def test_without_memory_too_long_a_conversation_loses_its_beginning(
         assert set(scribe.jobs) == {"answer"}
         assert (await marks(core))["begin_seq"] > 0
         assert "left out" in texts(core)[0]
+        await whole(core)
+
+
+class Watching(Tokens):
+    """Notes on which threads is counted."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.threads: set[threading.Thread] = set()
+
+    def counter(self, label: str) -> Counter:
+        return Counter(self._count, 1.0, exact=False)
+
+    def _count(self, text: str) -> int:
+        self.threads.add(threading.current_thread())
+        return rough(text)
+
+
+async def test_a_long_conversation_is_looked_at_beside_the_others(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here, tokens = threading.current_thread(), Watching()
+    async with running(
+        database_url, provider=Scribe(), context=CONTEXT, memory=True, tokens=tokens
+    ) as core:
+        await core.asked("a short one")
+        assert tokens.threads == {here}
+        monkeypatch.setattr(fitting, "MOST_ON_THE_LOOP", 0)
+        await talk(core, 6)
+        assert tokens.threads > {here}
         await whole(core)

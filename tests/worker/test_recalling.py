@@ -16,9 +16,11 @@ from opencraw.memory.items import Note
 from opencraw.memory.memory import Memory
 from opencraw.memory.scopes import Scopes, person_scope
 from opencraw.sessions.transcript import Entry
+from opencraw.store.database import Database
+from opencraw.tools.memory import memory_tools
 from opencraw.worker import recalling
 from tests.fixtures.core import Core, running
-from tests.fixtures.script import Held
+from tests.fixtures.script import Held, calls
 from tests.worker.bench import script_of, whole
 
 OWNER = person_scope("test", f"id of {Rights.OWNER}")
@@ -51,6 +53,25 @@ async def test_what_is_remembered_comes_up_behind_the_question(database_url: str
         [line] = await recalled(core)
         assert line.items == (item,)
         assert line.text == memory
+
+
+async def test_what_was_saved_in_a_conversation_does_not_come_up_beside_itself(
+    database_url: str,
+) -> None:
+    save = calls(("memory_save", '{"text": "Her bicycle is green."}'))
+    async with (
+        await Database.open(database_url) as database,
+        running(
+            database_url, save, "Noted.", memory=True, tools=memory_tools(Memory(database))
+        ) as core,
+    ):
+        await core.asked("Remember that my bicycle is green.")
+        [saved] = await core.fetch("SELECT to_seq FROM memory")
+        assert saved["to_seq"] > 1, "behind the line that asked for it"
+        await core.asked("What colour is my bicycle?")
+        assert await recalled(core) == []
+        await core.asked("What colour is my bicycle?", "another chat")
+        assert len(await recalled(core, "another chat")) == 1
 
 
 async def test_it_stays_and_does_not_come_up_twice(database_url: str) -> None:

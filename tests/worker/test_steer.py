@@ -1,9 +1,11 @@
 from __future__ import annotations
 
-from opencraw.contract import Rights
+from msgspec import structs
+
+from opencraw.contract import ChatType, Rights, Sender
 from opencraw.errors import FailureKind, ModelFailure
 from opencraw.model import ToolMessage, UserMessage
-from tests.fixtures.core import running
+from tests.fixtures.core import envelope, running
 from tests.fixtures.script import Held, calls
 from tests.worker.bench import Bench, script_of, whole
 
@@ -27,6 +29,25 @@ async def test_a_running_turn_hears_what_is_said(database_url: str) -> None:
         assert isinstance(skipped, ToolMessage)
         assert (done.failed, skipped.failed) == (False, True)
         assert bench.effects == ["worked"]
+
+
+async def test_what_was_heard_on_the_way_reads_the_same_in_every_prompt(database_url: str) -> None:
+    """Somebody without a name says it where others listen."""
+    bench = Bench()
+    async with running(database_url, calls("work"), tools=bench.tools) as core:
+        await core.say("do it", chat_type=ChatType.GROUP)
+        await bench.begun.wait()
+        heard = envelope("and quickly", chat_type=ChatType.GROUP)
+        nameless = Sender(heard.sender.id, "", heard.sender.rights)
+        await core.door.accept(structs.replace(heard, sender=nameless))
+        bench.may_end.set()
+        await core.delivered(1)
+        await core.say("what next?", chat_type=ChatType.GROUP)
+        await core.delivered(2)
+        await whole(core)
+        *_, before, last = (prompt.messages for prompt in script_of(core).prompts)
+        assert last[: len(before)] == before
+        assert "id of owner" in before[-1].text
 
 
 async def test_a_long_message_is_heard_whole(database_url: str) -> None:

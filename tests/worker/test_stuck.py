@@ -6,15 +6,17 @@ import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import suppress
 
+import asyncpg
 import pytest
 
+from opencraw.hooks import Facts, Hook, Hooks, Point
 from opencraw.model import ModelEvent, ModelReply, Prompt, StillWorking, TextDelta, ThinkingDelta
 from opencraw.tools.registry import Risk, Tool, tool
 from opencraw.worker import dispatcher
 from opencraw.worker import running as turns
 from opencraw.worker.workshop import Patience
 from tests.faults.proxy import PostgresProxy
-from tests.fixtures.core import running, until
+from tests.fixtures.core import running, session_of, until
 from tests.fixtures.script import Held, calls
 from tests.worker.bench import Bench, script_of, whole
 
@@ -163,9 +165,52 @@ async def test_waiting_for_our_own_database_is_never_being_stuck(
         await held.reached.wait()
         line.hold()
         held.release()
-        clock = asyncio.get_running_loop().time
-        over = clock() + 3 * IMPATIENT.model
-        await until(lambda: clock() > over)
+        await passes(3 * IMPATIENT.model)
         line.release()
         assert await core.delivered(1) == ["echo one"]
         await whole(core)
+
+
+async def test_nor_is_writing_down_the_end_of_a_turn(
+    database_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Somebody holds a row that is needed for it, and all else goes on."""
+    held, other = Held(reply="done"), await asyncpg.connect(database_url)
+    async with running(database_url, held, patience=IMPATIENT) as core:
+        await core.say("one")
+        await held.reached.wait()
+        async with other.transaction():
+            await other.execute("SELECT FROM session FOR UPDATE")
+            held.release()
+            await passes(3 * IMPATIENT.model)
+        assert await core.delivered(1) == ["done"]
+        await whole(core)
+    await other.close()
+    assert "no sign of life" not in caplog.text
+
+
+async def test_nor_is_telling_hooks_of_it(
+    database_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    told, at = asyncio.Event(), list[str]()
+
+    async def slow(_point: Point, _facts: Facts) -> None:
+        turn = core.dispatcher.running(session_of())
+        at.append("" if turn is None else turn.doing.what)
+        await passes(3 * IMPATIENT.model)
+        told.set()
+
+    hooks = Hooks({"slow": Hook(frozenset({Point.TURN_ENDED}), slow)})
+    async with running(database_url, "done", patience=IMPATIENT, hooks=hooks) as core:
+        assert (await core.asked("one")).text == "done"
+        await told.wait()
+        await whole(core)
+    assert at == ["telling hooks how it ended"]
+    assert "no sign of life" not in caplog.text
+
+
+async def passes(seconds: float) -> None:
+    """So much time passes."""
+    clock = asyncio.get_running_loop().time
+    over = clock() + seconds
+    await until(lambda: clock() > over)

@@ -26,8 +26,10 @@ export class Draft {
     this.element = make("article", { className: "message reply draft", ariaLabel: "OpenCraw" }, ...parts);
   }
 
+  /** Whether nothing came of it: no words, and no step that was not cut short. */
   get empty() {
-    return !this.#text && !this.#tools.size;
+    const chips = Array.from(this.#tools.values());
+    return !this.#text && chips.every((chip) => chip.dataset.state === "cancelled");
   }
 
   /** Whether text is missing before `offset`. */

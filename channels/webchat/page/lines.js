@@ -38,8 +38,11 @@ function usedTools(names) {
   return make("div", { className: "tools" }, ...chips);
 }
 
+// Steps that are no tools have names that only programs know.
+const NAMES = { compaction: "summing up" };
+
 export function toolChip(name, words, state) {
-  const parts = [make("b", { textContent: name }), make("span", { textContent: words })];
+  const parts = [make("b", { textContent: NAMES[name] ?? name }), make("span", { textContent: words })];
   const chip = make("div", { className: "tool" }, ...parts);
   chip.dataset.state = state;
   return chip;

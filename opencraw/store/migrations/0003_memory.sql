@@ -33,7 +33,9 @@ ALTER TABLE session
     -- Up to this entry what was said is removed, soon or already. The row stays, for no two lines
     -- ever have the same number, and so do the keys of its messages for a while: an event that a
     -- platform repeats is not answered again.
-    ADD COLUMN removed_seq bigint NOT NULL DEFAULT 0 CHECK (removed_seq <= last_seq);
+    ADD COLUMN removed_seq bigint NOT NULL DEFAULT 0 CHECK (removed_seq <= last_seq),
+    -- Lines up to this one are being brought in from elsewhere; NULL as soon as all of them are here.
+    ADD COLUMN copying_seq bigint;
 
 -- People who began anew were told that the assistant forgets what they had said.
 UPDATE session
@@ -57,8 +59,6 @@ ALTER TABLE inbox ADD COLUMN chat text, ADD COLUMN thread text;
 UPDATE inbox SET chat = session.chat, thread = session.thread
   FROM session WHERE session.id = inbox.session_id;
 
-ALTER TABLE inbox ALTER COLUMN chat SET NOT NULL, ALTER COLUMN thread SET NOT NULL;
-
 ALTER TABLE turn
     ADD COLUMN channel text, ADD COLUMN account text, ADD COLUMN chat text, ADD COLUMN thread text;
 
@@ -67,9 +67,46 @@ UPDATE turn
        thread = session.thread
   FROM session WHERE session.id = turn.session_id;
 
-ALTER TABLE turn
-    ALTER COLUMN channel SET NOT NULL, ALTER COLUMN account SET NOT NULL,
-    ALTER COLUMN chat SET NOT NULL, ALTER COLUMN thread SET NOT NULL;
+-- Machine after machine is upgraded, and until the last is, daemons of the release before this one
+-- write rows that lack what is new. What follows completes them, and can go with the next release;
+-- then these columns can be NOT NULL. It is done after the insert, because a conversation may come
+-- with the same statement as its first message.
+CREATE FUNCTION take_address_of_session() RETURNS trigger
+LANGUAGE plpgsql AS $take$
+BEGIN
+    EXECUTE format($$
+        UPDATE %I AS new
+           SET channel = session.channel, account = session.account, chat = session.chat,
+               thread = session.thread
+          FROM session
+         WHERE new.id = $1.id AND session.id = new.session_id
+    $$, TG_TABLE_NAME) USING NEW;
+    RETURN NULL;
+END
+$take$;
+
+CREATE TRIGGER inbox_without_address AFTER INSERT ON inbox
+    FOR EACH ROW WHEN (NEW.chat IS NULL) EXECUTE FUNCTION take_address_of_session();
+CREATE TRIGGER turn_without_address AFTER INSERT ON turn
+    FOR EACH ROW WHEN (NEW.chat IS NULL) EXECUTE FUNCTION take_address_of_session();
+
+-- They take back the choice of a model and do not know that it may be strict.
+CREATE FUNCTION no_longer_pinned() RETURNS trigger
+LANGUAGE plpgsql AS $pinned$
+BEGIN
+    NEW.model_pinning := 'prefer';
+    RETURN NEW;
+END
+$pinned$;
+
+CREATE TRIGGER session_without_model BEFORE UPDATE OF model ON session
+    FOR EACH ROW WHEN (NEW.model IS NULL AND OLD.model IS NOT NULL)
+    EXECUTE FUNCTION no_longer_pinned();
+
+-- Under which name somebody is heard, and read later: a prompt that shows a line says the same of it
+-- as the one before.
+CREATE FUNCTION speaker_of(sender_name text, sender_id text) RETURNS text
+LANGUAGE sql IMMUTABLE AS $speaker$ SELECT coalesce(nullif(sender_name, ''), sender_id, '') $speaker$;
 
 -- `checkpoint` sums up the conversation up to entry `covers`; `recalled` is what memory brought up
 -- for a turn, from `items`.
@@ -90,7 +127,7 @@ CREATE TABLE memory (
     tenant         text NOT NULL,
     agent          text NOT NULL,
     scope          text NOT NULL,
-    kind           text NOT NULL CHECK (kind IN ('fact', 'pre_compaction_flush', 'summary')),
+    kind           text NOT NULL CHECK (kind IN ('fact', 'pre_compaction_flush')),
     text           text NOT NULL CHECK (text <> ''),
     importance     real NOT NULL CHECK (importance BETWEEN 0 AND 1),
     -- Its words as they are searched for, made by the daemon (see opencraw/memory/words.py).
@@ -124,11 +161,19 @@ CREATE INDEX memory_without_vector ON memory (vector_model);
 -- Called here, and again whenever a daemon starts with a model for vectors, which names their size.
 CREATE FUNCTION prepare_vectors(dimensions integer) RETURNS text
 LANGUAGE plpgsql AS $prepare$
+DECLARE
+    version text;
 BEGIN
     -- Daemons may start at the same time.
     PERFORM pg_advisory_xact_lock(hashtext('opencraw vectors'));
     IF to_regtype('halfvec') IS NULL THEN
         CREATE EXTENSION IF NOT EXISTS vector;
+    END IF;
+    -- Older ones cannot go on through an index until enough is found.
+    SELECT extversion INTO version FROM pg_extension WHERE extname = 'vector';
+    IF regexp_match(version, '^(\d+)\.(\d+)')::integer[] < '{0,8}' THEN
+        RETURN format('pgvector %s is too old, 0.8 is needed: install it, then ALTER EXTENSION '
+                      'vector UPDATE', version);
     END IF;
     IF to_regclass('memory_vector') IS NULL THEN
         EXECUTE $$
