@@ -150,7 +150,7 @@ async def _taken_over(victim: Daemon, chat: str, database: Database) -> float:
 
 async def _until(database: Database, condition: str, chat: str) -> None:
     sql = f"""SELECT FROM turn JOIN session ON session.id = session_id
-               WHERE chat = $1 AND {condition}"""
+               WHERE session.chat = $1 AND {condition}"""
     async with asyncio.timeout(30):
         while not await database.fetch(sql, chat):
             await asyncio.sleep(0.01)
