@@ -4,6 +4,7 @@ OpenCrawError
 ├── Refused            say no to the caller, who must change something
 │   ├── Unauthorised   … who must show a credential
 │   ├── Forbidden      … whose credential does not reach this far
+│   ├── NotAdmitted    … who is a stranger here, and is told so at most once
 │   ├── NotFound       … who named something that is not there
 │   └── SlowDown       … who is too fast, and may come back `retry_after` seconds from now
 ├── Unavailable        ask the caller to come back; nothing is lost
@@ -11,6 +12,7 @@ OpenCrawError
 ├── ConfigInvalid      do not start; print every problem at once
 ├── CannotStart        do not start; print the cause and the fix
 │   └── NotInstalled   … which the configuration asks for, so trying again does not help
+├── AccountRefused     a platform refuses our account: no retry helps, an operator does
 ├── Fenced             somebody else owns this work now: stop, leave no trace
 ├── ModelFailure       a model did not answer; `kind` says whether trying again helps
 └── DeliveryFailure    a platform did not take a message
@@ -50,6 +52,13 @@ class Unauthorised(Refused):
 
 class Forbidden(Refused):
     """A known credential without the scope this needs."""
+
+    status = 403
+
+
+class NotAdmitted(Refused):
+    """The sender is not let in. Whoever offered the message acknowledges it and says nothing: what
+    there is to say to a stranger has been said. `code` tells why."""
 
     status = 403
 
@@ -121,6 +130,11 @@ class CannotStart(OpenCrawError):
 
 class NotInstalled(CannotStart):
     """The configuration names something that this machine does not have."""
+
+
+class AccountRefused(OpenCrawError):
+    """A platform refuses our account: a token was revoked, a permission is missing. The text names
+    the cause and the next step; nothing is lost, and trying again soon does not help."""
 
 
 class Fenced(OpenCrawError):

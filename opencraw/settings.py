@@ -11,6 +11,8 @@ Mode = Literal["collect", "followup", "steer", "interrupt"]
 DebounceWindow = Literal["fixed", "sliding"]
 Drop = Literal["summarize", "oldest", "newest", "block"]
 
+DOCX = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
+
 LONGEST_DEBOUNCE_MS = 60_000
 LARGEST_CAP = 1000
 
@@ -58,3 +60,48 @@ class HttpChannelSettings(ChannelSettings):
 
     port: int = Field(default=3000, ge=0, le=65_535)
     """The port the daemon's HTTP server listens on; 0 takes any free one."""
+
+
+AccessMode = Literal["pairing", "allowlist", "open"]
+
+
+class AccessSettings(Section):
+    """Who may talk to the assistant here. Ids are the platform's own, never names."""
+
+    mode: AccessMode = "pairing"
+    """How strangers become guests: by a code that an owner approves, never, or at once."""
+
+    owners: list[str] = []
+    """Senders who may do everything that can be done in a chat."""
+
+    allowed_senders: list[str] = []
+    """Senders who are guests without being asked for a code."""
+
+    groups: list[str] = []
+    """Groups (or channels) in which the assistant listens to the people it knows; nowhere else."""
+
+    require_mention: bool = True
+    """Whether a group's messages must be meant for the assistant: a mention, a reply, a command."""
+
+
+class AttachmentSettings(Section):
+    """Which files people may send here; nothing else is fetched."""
+
+    max_bytes: int = Field(default=10_000_000, ge=0, le=50_000_000)
+    """How large a file may be; 0 takes none."""
+
+    max_per_message: int = Field(default=10, ge=0, le=50)
+    """How many of a message's files are looked at."""
+
+    types: list[str] = ["image/*", "text/*", "audio/*", "application/pdf", "application/json", DOCX]
+    """Which types are taken, by their MIME names; `image/*` is all images."""
+
+
+class PlatformSettings(ChannelSettings):
+    """A channel that strangers can reach: who may talk there is decided at the door."""
+
+    access: AccessSettings = AccessSettings()
+    """Who may talk to the assistant here."""
+
+    attachments: AttachmentSettings = AttachmentSettings()
+    """Which files people may send here."""
