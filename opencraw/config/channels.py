@@ -5,8 +5,8 @@ from __future__ import annotations
 from functools import cache
 from importlib.metadata import entry_points
 
-from opencraw.contract import ChannelKind
-from opencraw.errors import CannotStart
+from opencraw.contract import Channel, ChannelKind
+from opencraw.errors import CannotStart, NotInstalled
 from opencraw.settings import ChannelSettings
 
 GROUP = "opencraw.channels"
@@ -32,3 +32,17 @@ def installed() -> dict[str, ChannelKind]:
             )
         kinds[entry.name] = kind
     return dict(sorted(kinds.items()))
+
+
+def open_channel(name: str, settings: ChannelSettings) -> Channel:
+    """Open an enabled channel; nothing is asked of its platform yet. Raises `NotInstalled` where
+    its library is missing, and what the channel raises for settings that it cannot work with."""
+    try:
+        return installed()[name].open(settings)
+    except ImportError as error:
+        raise NotInstalled(
+            f"channels.{name} is enabled, and what it needs is not installed ({error.name}).\n"
+            f"OpenCraw does not start without it.\n"
+            f"Install opencraw[{name}] (from a clone: make run EXTRAS={name}), or set "
+            f"channels.{name}.enabled = false."
+        ) from error

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from difflib import get_close_matches
 from typing import TypeVar
 
+from opencraw.config.access import problems_of
 from opencraw.config.channels import installed
 from opencraw.config.source import Source
 from opencraw.context.settings import ContextSettings
@@ -17,7 +18,7 @@ from opencraw.providers import needs_key
 from opencraw.providers.settings import KeySettings, LlmSettings, Profile
 from opencraw.queue.settings import QueueSettings
 from opencraw.sessions.settings import SessionsSettings
-from opencraw.settings import Section
+from opencraw.settings import PlatformSettings, Section
 from opencraw.store.settings import DatabaseSettings
 
 S = TypeVar("S", bound=Section)
@@ -32,6 +33,7 @@ class Valid:
 
     def __init__(self, sections: Mapping[tuple[str, ...], Section], source: Source) -> None:
         self._sections = {type(section): section for section in sections.values()}
+        self.by_key = sections
         self.where = source.where
 
     def get(self, kind: type[S]) -> S | None:
@@ -42,6 +44,7 @@ class Valid:
 def check(valid: Valid) -> list[ConfigProblem]:
     """Every broken rule."""
     rules: tuple[Callable[[Valid], Problems], ...] = (
+        _access,
         _active_profile,
         _channels_of_resets,
         _compaction,
@@ -54,6 +57,15 @@ def check(valid: Valid) -> list[ConfigProblem]:
         _production,
     )
     return [problem for rule in rules for problem in rule(valid)]
+
+
+def _access(valid: Valid) -> Problems:
+    """Lists that let nobody in, or in which nobody can find himself."""
+    for key, section in valid.by_key.items():
+        if isinstance(section, PlatformSettings):
+            for name, problem, fix in problems_of(key[-1], section):
+                path = (*key, "access", name)
+                yield ConfigProblem(valid.where(path), ".".join(path), problem, fix)
 
 
 def active_profile(llm: LlmSettings) -> Profile | None:

@@ -6,12 +6,12 @@ They are answered at the door: never behind a turn, never by a model.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from opencraw.contract import ChatType, Rights
-from opencraw.gateway import memories, queue_words
+from opencraw.contract import ChatType, CommandHelp, Rights
+from opencraw.gateway import letting_in, memories, queue_words
 from opencraw.gateway.models import Models
 from opencraw.limits.tariff import amount
 from opencraw.queue.rules import LaneRules
@@ -64,6 +64,8 @@ class Situation:
     powers: Powers = field(default_factory=Powers)
     #: What `/memory` may mean; None where it may not be told.
     memories: memories.Known | None = None
+    #: Who asks to be let in; None where it is for somebody else to decide about that.
+    requests: letting_in.Requests | None = None
 
     @property
     def may_decide(self) -> bool:
@@ -73,11 +75,11 @@ class Situation:
 
 @dataclass(frozen=True)
 class Answer:
-    """What a command says, and what it changes in the session or in memory."""
+    """What a command says, and what it changes in the session, in memory, or for somebody else."""
 
     text: str
     change: Change | None = None
-    act: memories.Forget | memories.Correct | None = None
+    act: memories.Forget | memories.Correct | letting_in.Resolve | None = None
 
 
 @dataclass(frozen=True)
@@ -116,6 +118,11 @@ def asks_memory(text: str) -> str | None:
     return argument if name == "memory" else None
 
 
+def asks_pairing(text: str) -> bool:
+    """Whether `text` is about who is let in."""
+    return parts(text)[0] == "pair"
+
+
 def answer(text: str, situation: Situation) -> Answer:
     """Answer the command in `text`. An unknown one gets the list of those there are."""
     name, argument = parts(text)
@@ -128,6 +135,15 @@ def answer(text: str, situation: Situation) -> Answer:
     if decides and not situation.may_decide:
         return Answer(f"Only the owner may use `/{command.name}` where others listen; ask them.")
     return command.answer(situation, argument)
+
+
+def listed() -> Sequence[CommandHelp]:
+    """The commands, for platforms that list them."""
+    shown = {command.name: command for command in COMMANDS.values()}
+    return [
+        CommandHelp(each.name, each.usage, each.help, each.takes_argument)
+        for each in shown.values()
+    ]
 
 
 def _list() -> str:
@@ -281,6 +297,12 @@ def _memory(situation: Situation, argument: str) -> Answer:
     return Answer(text, act=act)
 
 
+def _pair(situation: Situation, argument: str) -> Answer:
+    alone = situation.chat_type is ChatType.DIRECT and situation.rights is Rights.OWNER
+    text, act = letting_in.answer(argument, situation.requests if alone else None)
+    return Answer(text, act=act)
+
+
 def _timezone(situation: Situation, argument: str) -> Answer:
     usage = COMMANDS["timezone"].usage
     if not argument:
@@ -343,6 +365,10 @@ COMMANDS = {
         ),
         Command(
             "memory", memories.USAGE, "what is remembered about you", _memory, takes_argument=True
+        ),
+        Command(
+            "pair", letting_in.USAGE, "who asks to be let in, and what you say to that", _pair,
+            takes_argument=True,
         ),
         Command("usage", "/usage", "tokens of this conversation, and what the day cost", _usage),
         Command(

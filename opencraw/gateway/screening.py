@@ -11,10 +11,12 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from uuid import UUID
 
-from opencraw.contract import Envelope
-from opencraw.errors import Unavailable
+from opencraw.contract import Envelope, Receipt
+from opencraw.errors import Refused, Unavailable
+from opencraw.gateway.bounds import PATIENCE_SECONDS
 from opencraw.hooks import Denied, Hooks, Point, Verdict
 from opencraw.hooks.points import GO
+from opencraw.queue.inbox import Inbox
 from opencraw.store.text import storable
 
 #: For all hooks together: whoever offers a message does not wait much longer.
@@ -56,6 +58,13 @@ class Screening:
 def said_no(verdict: Verdict) -> str | None:
     """What the sender is told, if the message is not taken."""
     return f"This message was not taken: {verdict.reason}" if isinstance(verdict, Denied) else None
+
+
+async def refuse_denied(inbox: Inbox, envelope: Envelope, reason: str) -> Receipt:
+    """Refuse what hooks said no to. What was taken in before stays so."""
+    if known := await inbox.known(envelope, patience=PATIENCE_SECONDS):
+        return known
+    raise Refused(reason, code="FORBIDDEN")
 
 
 def _facts(envelope: Envelope, session: UUID) -> dict[str, object]:

@@ -5,9 +5,9 @@ import asyncio
 import msgspec
 import pytest
 
-from opencraw.contract import Address, Envelope, Gateway, Sender, Trigger
+from opencraw.contract import Address, Envelope, Sender, Trigger
 from opencraw.errors import NotFound, Refused
-from opencraw.gateway.door import LONGEST_KEY, LONGEST_TEXT
+from opencraw.gateway.bounds import LONGEST_KEY, LONGEST_TEXT
 from opencraw.sessions.choice import QueueChoice
 from tests.fixtures.core import MODEL, Core, address, envelope, is_whole, running, session_of
 from tests.fixtures.script import Held, Script
@@ -20,11 +20,10 @@ async def whole(core: Core) -> None:
 
 async def test_a_receipt_is_given_once_the_message_is_durable(database_url: str) -> None:
     async with running(database_url, start=False) as core:
-        gateway: Gateway = core.door
-        receipt = await gateway.accept(envelope("hello"))
+        receipt = await core.door.accept(envelope("hello"))
         [row] = await core.fetch("SELECT message_id, state FROM inbox")
         assert tuple(row) == (receipt.message_id, "waiting")
-        assert gateway.model == MODEL
+        assert core.door.model == MODEL
 
 
 async def test_the_same_event_a_hundred_times_at_once_is_one_turn(database_url: str) -> None:

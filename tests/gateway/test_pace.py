@@ -8,7 +8,8 @@ from uuid import UUID
 import pytest
 
 from opencraw.errors import Refused, SlowDown
-from opencraw.gateway.door import Door, Outlets
+from opencraw.gateway.desk import Desk, Outlets
+from opencraw.gateway.door import Door
 from opencraw.gateway.models import Models
 from opencraw.sessions.transcript import Session, Sessions
 from opencraw.store.database import Database
@@ -79,14 +80,15 @@ class _Slow(Sessions):
 
 
 def door_of(core: Core, sessions: Sessions) -> Door:
-    return Door(
-        core.inbox,
-        sessions,
-        core.dispatcher,
+    desk = Desk(
+        inbox=core.inbox,
+        sessions=sessions,
+        lanes=core.dispatcher,
         rules=core.rules,
         models=Models(MODEL, {MODEL: "main"}),
         outlets=Outlets(core.outbox.post, lambda _address, _event: None, lambda: ("test",)),
     )
+    return Door(desk, core.entrance)
 
 
 async def test_a_slow_command_delays_no_other_conversation(database_url: str) -> None:
@@ -121,4 +123,4 @@ async def test_commands_of_one_conversation_are_answered_one_after_the_other(
         assert (choice.mode, choice.cap, choice.debounce_ms, choice.drop) == (
             "collect", 7, 1000, "newest"
         )  # fmt: skip
-        assert len(door._answering) == 0, "nobody waits, so nothing is remembered"
+        assert len(door._answering._locks) == 0, "nobody waits, so nothing is remembered"

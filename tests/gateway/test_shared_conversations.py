@@ -13,6 +13,7 @@ from opencraw.contract import (
     ChatType,
     Delivery,
     Listener,
+    PartSent,
     Rights,
     Sender,
 )
@@ -22,7 +23,8 @@ from opencraw.queue.rules import ChannelRules
 from opencraw.sessions.keys import Conversations, session_id
 from opencraw.sessions.send_policy import SendRule
 from opencraw.settings import ChannelSettings, Mode
-from tests.fixtures.core import Core, Mailbox, address, running, until
+from tests.fixtures.core import Core, address, running, until
+from tests.fixtures.mailbox import Mailbox
 from tests.fixtures.script import Held, Script, calls
 
 OWNER = Sender("owner", "Owner", Rights.OWNER)
@@ -244,7 +246,7 @@ async def test_an_address_that_cannot_be_reached_holds_up_no_other(
     swept_database_url: str,
 ) -> None:
     class Half(Mailbox):
-        async def send(self, delivery: Delivery) -> None:
+        async def send(self, delivery: Delivery, sent: PartSent) -> None:
             if delivery.address.chat == "a" and not self.gate.is_set():
                 raise NotSent("a is away", retry_after=0.01)
             self.got.append(delivery)

@@ -9,16 +9,8 @@ import pytest
 from opencraw.contract import ChatType, Rights
 from opencraw.errors import Refused
 from opencraw.sessions.send_policy import SendRule
-from tests.fixtures.core import (
-    Core,
-    Mailbox,
-    address,
-    envelope,
-    is_whole,
-    running,
-    session_of,
-    until,
-)
+from tests.fixtures.core import Core, address, envelope, is_whole, running, session_of, until
+from tests.fixtures.mailbox import Mailbox
 from tests.fixtures.script import Held, Script
 
 NO_GROUPS = SendRule(action="deny", chat_type="group")

@@ -1,0 +1,186 @@
+"""What channels are given: the door, and all that is remembered for a channel of its platform."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from uuid import UUID, uuid4
+
+from opencraw.attachments.attachments import Attachments
+from opencraw.contract import (
+    DEFAULT_TENANT,
+    Address,
+    Attachment,
+    CommandHelp,
+    Draft,
+    Envelope,
+    Line,
+    Pick,
+    Reaction,
+    Receipt,
+    Waiting,
+)
+from opencraw.errors import Refused, SlowDown
+from opencraw.gateway.commands import COMMANDS
+from opencraw.gateway.door import Door
+from opencraw.gateway.second_thoughts import SecondThoughts
+from opencraw.limits.rates import Rates
+from opencraw.platforms.cursors import Cursors
+from opencraw.platforms.drafts import Drafts
+from opencraw.platforms.quarantine import Quarantine
+from opencraw.platforms.reactions import Reactions
+from opencraw.platforms.traffic import Traffics
+from opencraw.store.database import Database
+
+log = logging.getLogger(__name__)
+
+#: So often in a minute somebody at one address is told that a message was not taken.
+TOLD_PER_MINUTE = 5
+
+
+@dataclass(frozen=True)
+class Records:
+    """What is remembered for channels of their platforms."""
+
+    cursors: Cursors
+    quarantine: Quarantine
+    reactions: Reactions
+    drafts: Drafts
+
+    @classmethod
+    def of(cls, database: Database) -> Records:
+        """Those in this database."""
+        return cls(Cursors(database), Quarantine(database), Reactions(database), Drafts(database))
+
+
+class Reception:
+    """See `opencraw.contract.Gateway`."""
+
+    def __init__(
+        self,
+        door: Door,
+        second_thoughts: SecondThoughts,
+        records: Records,
+        attachments: Attachments,
+        traffics: Traffics | None = None,
+    ) -> None:
+        self._door = door
+        self._second_thoughts = second_thoughts
+        self._records = records
+        self._attachments = attachments
+        self._traffics = traffics or Traffics()
+        self._told = Rates(TOLD_PER_MINUTE)
+
+    async def accept(self, envelope: Envelope) -> Receipt:
+        """Return once the message is durable; see `Door.accept`."""
+        traffic = self._traffics.of(envelope.address.channel)
+        try:
+            receipt = await self._door.accept(envelope)
+        except Refused as refusal:
+            traffic.refused(refusal.code)
+            raise
+        traffic.accepted(duplicate=receipt.duplicate)
+        return receipt
+
+    async def admits(self, envelope: Envelope) -> bool:
+        """Whether `accept` would let its sender in."""
+        return await self._door.admits(envelope)
+
+    async def tell(self, address: Address, text: str, *, reply_context: str = "") -> None:
+        """Say something about a message that was refused; returns once it is durable. Whoever sends
+        many such messages is told a few times a minute."""
+        try:
+            self._told.take(f"{address.channel}/{address.account}/{address.chat}", str(uuid4()))
+        except SlowDown:
+            log.warning("channel %s: somebody was told often enough", address.channel)
+            return
+        await self._door.post(address, DEFAULT_TENANT, text, reply_context=reply_context)
+
+    async def keep(self, channel: str, name: str, content_type: str, data: bytes) -> Attachment:
+        """Store a file for an envelope that follows."""
+        return await self._attachments.keep(channel, name, content_type, data)
+
+    async def choose(self, pick: Pick) -> str:
+        """Carry out what somebody chose; returns words for that person."""
+        return await self._door.choose(pick)
+
+    async def react(self, reaction: Reaction) -> bool:
+        """Note what somebody thinks of a message of ours."""
+        about = await self._records.reactions.about(reaction)
+        if about is None:
+            return False
+        asks = Envelope(
+            reaction.address, reaction.sender, "", "reaction", uuid4(),
+            tenant=about.tenant, chat_type=about.chat_type,
+        )  # fmt: skip
+        if not await self.admits(asks):
+            return False
+        await self._records.reactions.note(reaction, about)
+        return True
+
+    async def amend(self, envelope: Envelope) -> bool:
+        """Have a message that waits say what it says now."""
+        return await self.admits(envelope) and await self._second_thoughts.amend(envelope)
+
+    async def retract(self, address: Address, platform_id: str, sender: str = "") -> bool:
+        """Take back a message that waits, because it was deleted on the platform."""
+        return await self._second_thoughts.retract(address, platform_id, sender)
+
+    async def quarantine(self, channel: str, account: str, payload: str, problem: str) -> None:
+        """Put aside an event that cannot be understood."""
+        log.warning("channel %s: an event was put aside: %s", channel, problem)
+        self._traffics.of(channel).quarantined(problem)
+        await self._records.quarantine.put_aside(channel, account, payload, problem)
+
+    async def cursor(self, channel: str, account: str, name: str = "") -> str | None:
+        """How far the channel has come."""
+        return await self._records.cursors.position(channel, account, name)
+
+    async def move_cursor(self, channel: str, account: str, value: str, name: str = "") -> None:
+        """Note how far the channel has come."""
+        await self._records.cursors.move(channel, account, name, value)
+
+    async def draft_shown(self, turn_id: UUID, platform_id: str) -> None:
+        """Note the message that shows a running turn."""
+        await self._records.drafts.shown(turn_id, platform_id)
+
+    async def draft_of(self, turn_id: UUID) -> str:
+        """The message that shows a turn; empty is none."""
+        return await self._records.drafts.of(turn_id)
+
+    @property
+    def commands(self) -> Sequence[CommandHelp]:
+        """The slash commands there are."""
+        return [
+            CommandHelp(name, each.usage, each.help, each.takes_argument)
+            for name, each in COMMANDS.items()
+            if name == each.name
+        ]
+
+    async def history(
+        self, address: Address, *, before: int | None = None, after: int = 0, limit: int = 100
+    ) -> Sequence[Line]:
+        """The newest `limit` lines with `after < seq < before`, oldest first."""
+        return await self._door.history(address, before=before, after=after, limit=limit)
+
+    async def waiting(self, address: Address) -> Sequence[Waiting]:
+        """Accepted messages that no turn has taken up yet, in order."""
+        return await self._door.waiting(address)
+
+    async def withdraw(self, address: Address, message_id: UUID) -> bool:
+        """Take a waiting message back."""
+        return await self._door.withdraw(address, message_id)
+
+    def draft(self, address: Address) -> Draft | None:
+        """The turn that runs for this address in this process, if any."""
+        return self._door.draft(address)
+
+    def conversation(self, address: Address) -> UUID:
+        """The id of the conversation that goes on at this address."""
+        return self._door.conversation(address)
+
+    @property
+    def model(self) -> str:
+        """The configured model."""
+        return self._door.model

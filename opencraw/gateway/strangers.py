@@ -1,0 +1,263 @@
+"""What is said to strangers, and to owners about them, and what owners say.
+
+A stranger is told once how to be let in, straight through the channel: no conversation of ours
+begins with somebody whom nobody knows. An owner is asked in the direct chat that was used last.
+Both happen beside accepting: whoever hands in a message does not wait for a platform.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from uuid import UUID, uuid4, uuid5
+
+from opencraw.access.admission import Admission
+from opencraw.access.choices import Choices
+from opencraw.access.pairing import Pairing, Request, Standing, Word
+from opencraw.access.policy import Code, Who
+from opencraw.contract import (
+    DEFAULT_TENANT,
+    Address,
+    Channel,
+    ChatType,
+    Choice,
+    Delivery,
+    Edits,
+    Envelope,
+    Line,
+    Listener,
+    Pick,
+    Rights,
+    Sender,
+)
+from opencraw.errors import (
+    DeliveryFailure,
+    Forbidden,
+    MaybeSent,
+    NeverSendable,
+    NotAdmitted,
+    NotFound,
+    OpenCrawError,
+    Refused,
+)
+from opencraw.gateway import letting_in
+from opencraw.gateway.errands import Errands
+from opencraw.gateway.speaking import Speaker
+from opencraw.sessions.keys import Conversation
+from opencraw.sessions.send_policy import Place, SendPolicy
+
+log = logging.getLogger(__name__)
+
+_COMMANDS = UUID("6f70656e-6372-6177-8000-70616972696e")
+
+
+@dataclass(frozen=True)
+class Ways:
+    """On which ways people are reached, and which are closed."""
+
+    channels: Mapping[str, Channel]
+    #: Who is at an address, as its channel says.
+    listener: Callable[[Address], Listener | None]
+    speaker: Speaker
+    speech: SendPolicy
+
+
+class Strangers:
+    """People who ask to be let in."""
+
+    def __init__(
+        self, pairing: Pairing, choices: Choices, admission: Admission, ways: Ways
+    ) -> None:
+        self._pairing = pairing
+        self._choices = choices
+        self._admission = admission
+        self._ways = ways
+        self._errands = Errands()
+
+    async def run(self) -> None:
+        """Tell strangers, ask owners and show decisions, until cancelled."""
+        await self._errands.run()
+
+    async def knock(self, envelope: Envelope, standing: Standing | None) -> Code:
+        """A stranger wrote: the first time that makes a request. Returns how it stands."""
+        if standing is not None and standing.state == "rejected":
+            return Code.REJECTED
+        known = standing or await self._pairing.ask(envelope)
+        if known is None:
+            return Code.PENDING_CAP_REACHED
+        if not known.told:
+            self._errands.add("telling a stranger", partial(self._introduce, known.id))
+        return Code.PENDING_CREATED if standing is None else Code.PENDING_REQUIRED
+
+    async def requests(self) -> letting_in.Requests:
+        """Who waits for a word, then who was let in."""
+        return await self._pairing.requests()
+
+    async def resolve(self, code: str, word: Word) -> Request:
+        """Carry out what an owner says about a request. Raises `Refused` for a code that is wrong,
+        over, or resolved already."""
+        called = await self._pairing.called(code, word.by)
+        request = await self._pairing.resolve(called.id, word)
+        text = letting_in.in_words(request)
+        await self._choices.settle(request.id, letting_in.decided(request, text, now=True))
+        self._follow_up(request)
+        return request
+
+    async def resolve_for(self, envelope: Envelope, resolve: letting_in.Resolve) -> str:
+        """Carry out `/pair approve` or `/pair reject`; returns what is answered. The same command
+        is the same word."""
+        if envelope.sender.rights is not Rights.OWNER:
+            raise Forbidden("Only an owner lets people in; ask one.", code="FORBIDDEN")
+        address = envelope.address
+        name = f"{address.channel}/{address.account}/{envelope.dedupe_key}"
+        by = f"{address.channel}:{envelope.sender.id}"
+        word = Word(by, resolve.rights, id=uuid5(_COMMANDS, name))
+        return letting_in.in_words(await self.resolve(resolve.code, word))
+
+    async def has_owner(self, request: Request) -> bool:
+        """Whether anybody may do everything where this request came from."""
+        return await self._admission.has_owner(request.channel, request.account)
+
+    async def revoke(self, channel: str, sender: str, account: str | None, by: str) -> int:
+        """Let a person in no more, from now on. Raises `NotFound` for whoever was not let in, and
+        `Refused` for whoever the configuration lets in."""
+        revoked = await self._pairing.revoke(channel, sender, account, by)
+        listed = self._admission.listed_rights(channel, sender)
+        if listed is not None:
+            where = "owners" if listed is Rights.OWNER else "allowed_senders"
+            raise Refused(
+                f"{sender} is let in by the configuration, and stays so until you take the id out "
+                f"of channels.{channel}.access.{where} and start the daemon again."
+                + (" The approval of the code was revoked." if revoked else ""),
+                code="CONFLICT_ERROR",
+            )
+        if not revoked:
+            raise NotFound(
+                f"Nobody with the id {sender} was let in on {channel}. `opencraw pairing list` "
+                "shows who was."
+            )
+        return revoked
+
+    async def choose(self, pick: Pick) -> str:
+        """Carry out what somebody chose. Raises `Refused` for whoever is no owner."""
+        who = Who.pressed(pick)
+        rights = await self._admission.rights(who, DEFAULT_TENANT)
+        if rights is None:
+            raise NotAdmitted("Only an owner decides this.", code="FORBIDDEN")
+        if rights is not Rights.OWNER:
+            raise Forbidden("Only an owner decides this; ask one.", code="FORBIDDEN")
+        by = f"{pick.address.channel}:{pick.sender.id}"
+        subject, decided = await self._choices.choose(pick.choice_id, pick.option, by)
+        if not decided.now:
+            self._show_soon(subject)
+            raise Refused(decided.text, code="CONFLICT_ERROR")
+        self._follow_up(await self._pairing.request(subject))
+        return decided.text
+
+    def _follow_up(self, request: Request) -> None:
+        """Show what was decided where it was asked, and tell whoever was let in."""
+        self._show_soon(request.id)
+        if request.state == "approved":
+            self._errands.add("welcoming somebody", partial(self._welcome, request))
+
+    def _show_soon(self, subject: UUID) -> None:
+        self._errands.add("showing a decision", partial(self._show_decision, subject))
+
+    async def _introduce(self, request_id: UUID) -> None:
+        """Ask an owner about a stranger, and tell the stranger what to do. Only one of us does."""
+        teller = uuid4()
+        if not await self._pairing.begin_telling(request_id, teller):
+            return
+        request = await self._pairing.request(request_id)
+        try:
+            await self._ask_owner(request)
+        except OpenCrawError as error:
+            log.warning("no owner could be asked about %s: %s", request.person, error)
+        told = self._is_silent(request) or await self._is_told(request)
+        if told is not None:
+            await self._pairing.end_telling(request_id, teller, told=told)
+
+    async def _is_told(self, request: Request) -> bool | None:
+        """Tell a stranger the code; returns whether that arrived. None is not known: then it counts
+        as under way for a while, before a next message may try again."""
+        try:
+            await self._send(request, "notice", letting_in.notice(request))
+        except NeverSendable as failure:
+            log.warning("%s cannot be told how to be let in: %s", request.person, failure)
+        except MaybeSent as failure:
+            log.warning("whether %s knows the code is not known: %s", request.person, failure)
+            return None
+        except DeliveryFailure as failure:
+            log.warning("%s does not know the code yet: %s", request.person, failure)
+            return False
+        return True
+
+    def _is_silent(self, request: Request) -> bool:
+        """Whether the assistant may say nothing there, not even that."""
+        here = Conversation.at(request.address, request.tenant)
+        place = Place(request.channel, ChatType.DIRECT, here.keys)
+        return self._ways.speech.denies(place) is not None
+
+    async def _welcome(self, request: Request) -> None:
+        if self._is_silent(request):
+            return
+        try:
+            await self._send(request, "welcome", letting_in.WELCOME)
+        except DeliveryFailure as failure:
+            log.warning("%s was not told of being let in: %s", request.person, failure)
+
+    async def _send(self, request: Request, what: str, text: str) -> None:
+        channel = self._ways.channels.get(request.channel)
+        if channel is None:
+            raise NeverSendable("the channel is not open any more")
+        delivery_id = uuid5(request.id, what)
+        line = Line(0, "notice", text, datetime.now(UTC), delivery_id)
+        delivery = Delivery(delivery_id, request.address, line, reply_context=request.reply_context)
+        await channel.send(delivery, _unrecorded)
+
+    async def _ask_owner(self, request: Request) -> None:
+        """Ask the owner who talked to us last, unless somebody is asked already."""
+        choice = Choice(uuid5(request.id, "choice"), (letting_in.APPROVE, letting_in.REJECT))
+        if await self._choices.is_posted(choice.id):
+            return
+        where = await self._owner()
+        if where is None:
+            log.info("%s asks to be let in, and no owner has a direct chat", request.person)
+            return
+        seconds = max(1.0, (request.expires_at - datetime.now(UTC)).total_seconds())
+        await self._choices.ask(choice, letting_in.KIND, request.id, seconds)
+        text = letting_in.question(request)
+        await self._ways.speaker.post(where, request.tenant, text, choice=choice.id)
+
+    async def _owner(self) -> Address | None:
+        """The direct chat of somebody who is an owner now."""
+        for address, opened_by in await self._choices.direct_talks(list(self._ways.channels)):
+            if await self._is_owner(address, opened_by):
+                return address
+        return None
+
+    async def _is_owner(self, address: Address, opened_by: str) -> bool:
+        if self._admission.vouches(address.channel):
+            listener = self._ways.listener(address)
+            sender = listener.sender if listener is not None else None
+            return sender is not None and sender.rights is Rights.OWNER
+        who = Who(address, Sender(opened_by, "", Rights.GUEST), ChatType.DIRECT)
+        return await self._admission.rights(who, DEFAULT_TENANT) is Rights.OWNER
+
+    async def _show_decision(self, subject: UUID) -> None:
+        """Have the messages that asked say what was decided."""
+        for shown in await self._choices.messages(subject):
+            channel = self._ways.channels.get(shown.address.channel)
+            if not isinstance(channel, Edits):
+                continue
+            try:
+                await channel.edit(shown.address, shown.platform_id, shown.text)
+            except DeliveryFailure as failure:
+                log.info("a question still shows its buttons: %s", failure)
+
+
+async def _unrecorded(_platform_id: str) -> None:
+    """There is no row whose parts anybody would count."""
