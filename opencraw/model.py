@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 from typing import Literal, Protocol
+from uuid import UUID
 
 import msgspec
 
@@ -26,8 +27,19 @@ class Thinking(msgspec.Struct, frozen=True):
     redacted: bool = False
 
 
+class Picture(msgspec.Struct, frozen=True):
+    """A picture to look at. Its bytes join it when its prompt is sent."""
+
+    id: UUID
+    content_type: str
+    #: About how many of the model's tokens it takes.
+    tokens: int
+    data: bytes = b""
+
+
 class UserMessage(msgspec.Struct, frozen=True):
     text: str
+    pictures: tuple[Picture, ...] = ()
 
 
 class AssistantMessage(msgspec.Struct, frozen=True):

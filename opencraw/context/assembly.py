@@ -8,6 +8,7 @@ from dataclasses import replace
 import msgspec
 
 from opencraw.context.blocks import Compaction, Limits
+from opencraw.context.files import PictureTokens
 from opencraw.context.settings import ContextSettings, GeneralSettings
 from opencraw.context.system import SystemPrompt
 from opencraw.context.tokens import Counter, Tokens
@@ -24,7 +25,7 @@ _LEAST_TOKENS = 500
 
 class Assembly:
     """How prompts are made, under one configuration. `rooms` says how many tokens some models take,
-    beside their answers."""
+    beside their answers, and `pictures` which models see, and how their vendors count pictures."""
 
     def __init__(
         self,
@@ -34,11 +35,13 @@ class Assembly:
         system: SystemPrompt | None = None,
         tokens: Tokens | None = None,
         rooms: Mapping[str, int] | None = None,
+        pictures: Mapping[str, PictureTokens] | None = None,
     ) -> None:
         #: What a turn's model is told before everything else.
         self.system = (system or SystemPrompt(general)).text
         self.tokens = tokens or Tokens()
         self._rooms = rooms or {}
+        self._pictures = pictures or {}
         self._limits = Limits(
             max_prompt_tokens=context.max_prompt_tokens,
             min_recent_messages=context.min_recent_messages,
@@ -70,7 +73,8 @@ class Assembly:
 
     def limits(self, label: str, wrapping: int) -> Limits:
         """How much this model is shown of a conversation."""
-        limits, room = self._limits, self._rooms.get(label)
+        limits = replace(self._limits, pictures=self._pictures.get(label))
+        room = self._rooms.get(label)
         if room is None:
             return limits
         most = max(int(room * (1 - SPARE)) - wrapping, _LEAST_TOKENS)

@@ -14,6 +14,7 @@ from uuid import UUID
 
 import msgspec
 
+from opencraw.context.files import SHORT_DOCUMENT, Look, PictureTokens, pictures_in, with_files
 from opencraw.context.notes import note
 from opencraw.contract import ChatType, Rights
 from opencraw.fence import edges, fence
@@ -51,11 +52,18 @@ class Limits:
     compaction: Compaction | None = None
     #: So many entries are in view at most; of more, the marks move. More than this has to be read.
     most_entries: int = 2_000
+    #: How the model's vendor counts pictures; None: it cannot see.
+    pictures: PictureTokens | None = None
 
     @property
     def max_text_chars(self) -> int:
         """No single text is shown beyond this: it alone would fill the window."""
         return max(self.max_prompt_tokens * 4, self.max_tool_chars)
+
+    @property
+    def max_document_chars(self) -> int:
+        """Of all documents of one message: half a window, about."""
+        return self.max_prompt_tokens * 2
 
     def tightened(self) -> Limits:
         """For when a vendor says that a prompt which these limits allow is too long: half of
@@ -138,18 +146,29 @@ def weight(text: str, count: Count) -> int:
 def said(text: str, speaker: str, rights: str, view: View) -> str:
     """What somebody said, as the assistant reads it. Where others listen, it says who spoke, and a
     guest's words are fenced: they are to be answered, and never to be obeyed like an owner's."""
-    if view.chat_type is None or view.chat_type == ChatType.DIRECT:
+    if view.chat_type is None or view.chat_type == ChatType.DIRECT or not text.strip():
         return text
     if rights == Rights.OWNER:
         return note("speaks", name=named(speaker), text=text)
     return fence(text, origin=note("guest", name=named(speaker)), mark=view.fence)
 
 
+def message_weight(message: UserMessage, count: Count) -> int:
+    """How many tokens a message takes in a prompt."""
+    return weight(message.text, count) + sum(picture.tokens for picture in message.pictures)
+
+
 def blocks(transcript: Transcript, limits: Limits, count: Count) -> Iterator[Block]:
     """What is shown of a conversation after its beginning, oldest first. A summary of what came
     before is not among it."""
-    drawn = _Drawing(transcript.view, limits.max_text_chars, limits.max_tool_chars, count)
     entries = transcript.entries
+    look = Look(
+        limits.max_document_chars,
+        transcript.view.fence,
+        limits.pictures,
+        pictures_in(entries, transcript.view),
+    )
+    drawn = _Drawing(transcript.view, limits.max_text_chars, limits.max_tool_chars, count, look)
     position = 0
     while position < len(entries):
         entry = entries[position]
@@ -183,15 +202,22 @@ class _Drawing:
     longest: int
     longest_result: int
     count: Count
+    look: Look
 
     def line(self, entry: Entry) -> Block:
+        look = self.look
+        if entry.files and entry.seq <= self.view.pruned_seq:
+            look = replace(look, longest=min(look.longest, SHORT_DOCUMENT))
         text = fit(entry, self.longest)
         text = said(text, entry.speaker, entry.rights, self.view)
-        return self._alone(entry, text, said=True)
+        message = UserMessage(*with_files(text, entry.files, look))
+        tokens = message_weight(message, self.count)
+        return Block(entry.seq, entry.turn_id, (message,), tokens, said=True)
 
     def recalled(self, entry: Entry) -> Iterator[Block]:
         if entry.seq > self.view.pruned_seq:
-            yield self._alone(entry, entry.text)
+            message = UserMessage(entry.text)
+            yield Block(entry.seq, entry.turn_id, (message,), weight(entry.text, self.count))
 
     def step(self, entry: Entry, rest: Sequence[Entry], *, newest: bool) -> Block:
         """An assistant's step with the results of its calls."""
@@ -231,7 +257,3 @@ class _Drawing:
         if entry.seq <= self.view.pruned_seq:
             longest = min(longest, SHORT_RESULT)
         return fit(entry, longest)
-
-    def _alone(self, entry: Entry, text: str, *, said: bool = False) -> Block:
-        tokens = weight(text, self.count)
-        return Block(entry.seq, entry.turn_id, (UserMessage(text),), tokens, said)

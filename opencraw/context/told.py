@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from enum import IntEnum
 
 from opencraw.context.blocks import fit, named, shorten
+from opencraw.context.files import names_of
 from opencraw.context.notes import note
 from opencraw.contract import Rights
 from opencraw.model import ToolCall
@@ -71,6 +72,8 @@ def _told(entry: Entry, calls: dict[str, ToolCall]) -> Told | None:
     day = f"{entry.at:%Y-%m-%d}" if entry.at else ""
     # Of a text that was not read whole, what was read: its beginning and its end.
     text = fit(entry, len(entry.text))
+    if entry.files:
+        text = "\n".join(filter(None, (text, names_of(entry.files))))
     match entry.kind:
         case "user" if text.strip():
             name = named(entry.speaker)

@@ -14,7 +14,7 @@ import msgspec
 
 from opencraw.context.blocks import weight
 from opencraw.context.tokens import rough
-from opencraw.model import AssistantMessage, Message, Prompt, Usage
+from opencraw.model import AssistantMessage, Message, Prompt, Usage, UserMessage
 from opencraw.providers.settings import Profile
 
 #: Parts of the prices' unit that amounts are counted in.
@@ -74,6 +74,8 @@ def _tokens_of(message: Message) -> int:
     if isinstance(message, AssistantMessage):
         tokens += sum(_weight(call.name + call.arguments) for call in message.tool_calls)
         tokens += sum(_weight(each.text + each.signature) for each in message.thinking)
+    elif isinstance(message, UserMessage):
+        tokens += sum(picture.tokens for picture in message.pictures)
     return tokens
 
 

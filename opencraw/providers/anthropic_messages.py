@@ -22,6 +22,7 @@ from opencraw.model import (
     Message,
     ModelEvent,
     ModelReply,
+    Picture,
     Prompt,
     StopReason,
     TextDelta,
@@ -32,7 +33,7 @@ from opencraw.model import (
     Usage,
     UserMessage,
 )
-from opencraw.providers.dialect import Body, as_object, clean, distinct, tool_call
+from opencraw.providers.dialect import Body, as_object, base64_of, clean, distinct, tool_call
 from opencraw.providers.failures import (
     Signs,
     Table,
@@ -200,8 +201,11 @@ class AnthropicMessages:
 def _blocks(message: Message) -> list[Body]:
     """A message's content. The vendor refuses blank text, so it is left out."""
     match message:
-        case UserMessage(text):
-            return [{"type": "text", "text": text}] if text.strip() else []
+        case UserMessage(text, pictures):
+            return [
+                *({"type": "image", "source": _source(picture)} for picture in pictures),
+                *([{"type": "text", "text": text}] if text.strip() else []),
+            ]
         case ToolMessage(call_id=call_id, text=text, failed=failed):
             result: Body = {"type": "tool_result", "tool_use_id": _id(call_id), "content": text}
             return [{**result, "is_error": True} if failed else result]
@@ -219,6 +223,10 @@ def _blocks(message: Message) -> list[Body]:
                     for call in calls
                 ),
             ]
+
+
+def _source(picture: Picture) -> Body:
+    return {"type": "base64", "media_type": picture.content_type, "data": base64_of(picture)}
 
 
 def _thinking(part: Thinking) -> Body:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import re
 from collections.abc import Mapping, Sized
@@ -9,7 +10,7 @@ from typing import Any, Protocol
 
 import msgspec
 
-from opencraw.model import ModelEvent, Prompt, ToolCall
+from opencraw.model import ModelEvent, Picture, Prompt, ToolCall
 from opencraw.providers.failures import Table, broken
 
 Body = dict[str, Any]
@@ -54,6 +55,16 @@ class Dialect(Protocol):
     def reader(self) -> Reader:
         """A reader for one answer."""
         ...
+
+
+def base64_of(picture: Picture) -> str:
+    """A picture as requests carry it."""
+    return base64.b64encode(picture.data).decode("ascii")
+
+
+def data_url(picture: Picture) -> str:
+    """A picture as an address that holds it."""
+    return f"data:{picture.content_type};base64,{base64_of(picture)}"
 
 
 def clean(text: str) -> str:

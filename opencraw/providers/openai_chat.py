@@ -33,7 +33,15 @@ from opencraw.model import (
     Usage,
     UserMessage,
 )
-from opencraw.providers.dialect import Body, bounded, cache_key, clean, distinct, tool_call
+from opencraw.providers.dialect import (
+    Body,
+    bounded,
+    cache_key,
+    clean,
+    data_url,
+    distinct,
+    tool_call,
+)
 from opencraw.providers.failures import (
     Signs,
     Table,
@@ -229,8 +237,13 @@ class OpenAiChat:
 
 def _translate_message(message: Message) -> Body:
     match message:
-        case UserMessage(text):
+        case UserMessage(text, pictures=()):
             return {"role": "user", "content": text}
+        case UserMessage(text, pictures):
+            shown = [
+                {"type": "image_url", "image_url": {"url": data_url(each)}} for each in pictures
+            ]
+            return {"role": "user", "content": [*shown, {"type": "text", "text": text}]}
         case ToolMessage(call_id=call_id, text=text):
             return {"role": "tool", "tool_call_id": call_id, "content": text}
         case AssistantMessage(text, tool_calls=()):

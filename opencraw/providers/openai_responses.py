@@ -30,7 +30,15 @@ from opencraw.model import (
     Usage,
     UserMessage,
 )
-from opencraw.providers.dialect import Body, as_object, cache_key, clean, distinct, tool_call
+from opencraw.providers.dialect import (
+    Body,
+    as_object,
+    cache_key,
+    clean,
+    data_url,
+    distinct,
+    tool_call,
+)
 from opencraw.providers.failures import (
     Complaint,
     broken,
@@ -161,8 +169,15 @@ class OpenAiResponses:
 
 def _items(message: Message) -> list[Body]:
     match message:
-        case UserMessage(text):
+        case UserMessage(text, pictures=()):
             return [{"type": "message", "role": "user", "content": text}]
+        case UserMessage(text, pictures):
+            shown = [
+                {"type": "input_image", "image_url": data_url(each), "detail": "auto"}
+                for each in pictures
+            ]
+            content = [*shown, {"type": "input_text", "text": text}]
+            return [{"type": "message", "role": "user", "content": content}]
         case ToolMessage(call_id=call_id, text=text):
             return [{"type": "function_call_output", "call_id": call_id, "output": text}]
         case AssistantMessage(text, calls, thinking):

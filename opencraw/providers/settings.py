@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
@@ -17,6 +18,13 @@ VENDOR_URLS: dict[str, str] = {
     "openai-responses": "https://api.openai.com/v1",
     "anthropic": "https://api.anthropic.com",
 }
+
+#: Names of models that look at pictures, as far as they tell.
+_SEES = re.compile(
+    r"(?:^|/)(?:(?:chat)?gpt-(?:4o|4\.[1-9]|4-turbo|[5-9])|o1(?!-mini)|o3(?!-mini)|o[4-9]"
+    r"|claude-(?!1|2|instant)|gemini|gemma-?3|pixtral|llava|llama-?(?:3\.2-(?:11|90)b|4))"
+    r"|vision|[-_.]vl\b|\dvl\b"
+)
 
 #: The vendor's own floor for a thinking budget.
 LEAST_THINKING = 1024
@@ -43,6 +51,9 @@ class Profile(Section):
     context_window: int | None = Field(default=None, ge=1_000)
     """How many tokens the model takes in all; prompts keep within it where context.max_prompt_tokens allows more."""  # noqa: E501 - one line of help
 
+    vision: bool | None = None
+    """Whether the model is shown pictures; by default its name tells."""
+
     idle_timeout_seconds: float = Field(default=60, gt=0)
     """How long a model may stay silent, before its first word or between two, until it is given up."""  # noqa: E501 - one line of help
 
@@ -65,6 +76,11 @@ class Profile(Section):
     def label(self) -> str:
         """The model as people are shown it: `anthropic/claude-sonnet-4-5`."""
         return f"{self.provider}/{self.model}"
+
+    @property
+    def sees(self) -> bool:
+        """Whether the model is shown pictures."""
+        return _SEES.search(self.model.lower()) is not None if self.vision is None else self.vision
 
     @property
     def own_host(self) -> bool:
@@ -117,6 +133,11 @@ class LlmSettings(Section):
 
     profiles: dict[str, Profile] = Field(min_length=1)
     """The models that can be chosen, each under a name of your own."""
+
+    @property
+    def seeing(self) -> dict[str, str]:
+        """The wire formats of the models that are shown pictures, by their labels."""
+        return {each.label: each.provider for each in self.profiles.values() if each.sees}
 
     @property
     def rooms(self) -> dict[str, int]:

@@ -5,6 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from opencraw.sessions.choice import QueueChoice
+from opencraw.store.text import storable
+
+#: What some change sets, in the order in which `answer_command` takes it.
+_SETS = ("model", "sends", "focus", "time_zone", "asks")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,3 +60,26 @@ class ChooseTimeZone:
 
 
 Change = Reset | Stop | ChooseQueue | ChooseModel | Speak | Compact | ChooseTimeZone
+
+
+def columns(change: Change | None) -> tuple[object, ...]:
+    """A change as `answer_command` reads it: what it is, then all that some change sets."""
+    kind, queue, sets = "", QueueChoice(), dict[str, object]()
+    match change:
+        case None:
+            pass
+        case Reset(asks):
+            kind, sets = "reset", {"asks": storable(asks) or None}
+        case Stop():
+            kind = "stop"
+        case ChooseQueue(choice):
+            kind, queue = "queue", choice
+        case ChooseModel(label):
+            kind, sets = "model", {"model": label}
+        case Speak(sends):
+            kind, sets = "send", {"sends": sends}
+        case Compact(focus):
+            kind, sets = "compact", {"focus": focus}
+        case ChooseTimeZone(name):
+            kind, sets = "timezone", {"time_zone": name}
+    return (kind, *queue.columns, *(sets.get(column) for column in _SETS))

@@ -16,6 +16,7 @@ from msgspec.structs import astuple, replace
 
 from opencraw.sessions.documents import Documents
 from opencraw.sessions.envelope import DocumentMarks, HistoryLine, SessionDocument, UsageTotals
+from opencraw.sessions.files import display_name
 from opencraw.sessions.keys import Conversation
 from opencraw.store.database import Database
 from opencraw.store.queries import load
@@ -82,9 +83,17 @@ class Copies:
         return record is not None and bool(record["open"])
 
     async def _add(self, session: UUID, lines: Sequence[HistoryLine]) -> None:
-        for part in _parts(lines):
+        for part in _parts([_alone(line) for line in lines]):
             row = (session, _encoder.encode(part).decode())
             await self._database.commit(SQL.add_lines, row)
+
+
+def _alone(line: HistoryLine) -> HistoryLine:
+    """A line that does without its files, which stay where they are. Their names are part of it."""
+    if not line.files:
+        return line
+    names = (f"[{display_name(each.name)}]" for each in line.files)
+    return replace(line, text="\n".join(filter(None, (line.text, *names))), files=())
 
 
 def _parts(lines: Sequence[HistoryLine]) -> Iterator[list[HistoryLine]]:

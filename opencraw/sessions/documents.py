@@ -16,10 +16,12 @@ from opencraw.sessions.envelope import (
     Delivered,
     DocumentMarks,
     HistoryLine,
+    NamedFile,
     Queue,
     SessionDocument,
     UsageTotals,
 )
+from opencraw.sessions.files import files_of
 from opencraw.sessions.keeping import address_of
 from opencraw.sessions.transcript import NO_END
 from opencraw.store.database import Database, Record
@@ -199,6 +201,9 @@ def _line(record: Record) -> HistoryLine:
         covers=record["covers"],
         items=tuple(record["items"] or ()),
         delivered=_delivered(record),
+        files=tuple(
+            NamedFile(each.name, each.content_type, each.size) for each in files_of(record["files"])
+        ),
         **person,
     )
 

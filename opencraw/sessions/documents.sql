@@ -45,6 +45,7 @@ SELECT entry.seq, entry.kind, entry.text, entry.created_at AS at, entry.turn_id,
        entry.disposition, entry.tool_calls::text AS tool_calls, entry.thinking::text AS thinking,
        entry.call_id, entry.tool_name, entry.failed, entry.interrupted, entry.covers, entry.items,
        turn.asked_by, turn.rights, turn.origin,
+       CASE WHEN entry.kind = 'user' THEN files_of(entry.message_id, 0) END AS files,
        outbox.delivery_id, outbox.kind AS shown_as, outbox.text AS shown, outbox.tools,
        outbox.created_at AS shown_at, outbox.interrupted AS shown_in_part
   FROM measured

@@ -77,6 +77,14 @@ class Delivered(_Struct, frozen=True, omit_defaults=True):
     interrupted: bool = False
 
 
+class NamedFile(_Struct, frozen=True):
+    """A file that came with a message, without its bytes: they stay where they are."""
+
+    name: str
+    content_type: str
+    size: int | None = None
+
+
 class HistoryLine(_Struct, frozen=True, omit_defaults=True):
     """One entry of the transcript. Which fields mean something depends on `kind`."""
 
@@ -102,6 +110,7 @@ class HistoryLine(_Struct, frozen=True, omit_defaults=True):
     covers: int | None = None
     items: tuple[UUID, ...] = ()
     delivered: Delivered | None = None
+    files: tuple[NamedFile, ...] = ()
 
 
 class SessionDocument(_Struct, frozen=True):

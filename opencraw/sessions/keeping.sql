@@ -15,6 +15,7 @@ SELECT entry.seq, entry.kind, left(entry.text, $5) AS text,
        length(entry.text) AS size, entry.turn_id, entry.created_at AS at, entry.disposition,
        entry.tool_calls::text AS tool_calls, entry.thinking::text AS thinking, entry.call_id,
        entry.tool_name, entry.failed, entry.interrupted, entry.covers, entry.items,
+       CASE WHEN entry.kind = 'user' THEN files_of(entry.message_id, 0) END AS files,
        speaker_of(inbox.sender_name, inbox.sender_id) AS speaker,
        coalesce(inbox.rights, turn.rights) AS rights,
        turn.asked_by, turn.rights AS turn_rights, turn.origin, turn.channel, turn.account, turn.chat,
@@ -122,6 +123,9 @@ WITH given AS (
        SET state = 'done', outcome = 'withdrawn', text = '', sender_name = ''
       FROM gone
      WHERE inbox.session_id = gone.session_id AND inbox.state IN ('waiting', 'overflowed')
+    RETURNING inbox.message_id
+), files AS (
+    DELETE FROM attachment USING withdrawn WHERE attachment.message_id = withdrawn.message_id
 )
 SELECT given.ord FROM given JOIN gone USING (session_id);
 
@@ -166,6 +170,9 @@ WITH given AS (
        SET turn_id = NULL, text = '', sender_name = ''
       FROM ended
      WHERE inbox.turn_id = ended.id AND inbox.state = 'done'
+    RETURNING inbox.message_id
+), files AS (
+    DELETE FROM attachment USING asked WHERE attachment.message_id = asked.message_id
 ), turns AS (
     DELETE FROM turn USING ended WHERE turn.id = ended.id
 ), notices AS (
@@ -187,7 +194,9 @@ SELECT ord FROM given;
 -- be removed.
 SELECT id
   FROM inbox
- WHERE session_id = $1 AND turn_id IS NULL AND state = 'done' AND text <> ''
+ WHERE session_id = $1 AND turn_id IS NULL AND state = 'done'
+   AND (text <> '' OR EXISTS (SELECT FROM attachment
+                               WHERE attachment.message_id = inbox.message_id))
    AND accepted_at <= coalesce($2, (SELECT entry.created_at
                                       FROM session
                                       JOIN entry ON entry.session_id = session.id
@@ -206,14 +215,18 @@ WITH given AS (
        SET text = '', sender_name = ''
       FROM given
      WHERE inbox.id = ANY(string_to_array(given.ids, ',')::bigint[]) AND inbox.state = 'done'
+    RETURNING inbox.message_id
+), files AS (
+    DELETE FROM attachment USING emptied WHERE attachment.message_id = emptied.message_id
 )
 SELECT ord FROM given;
 
 -- name: old_rows
 -- What nobody asks for any more: keys of messages that were removed, calls of models whose day is
--- long over, and nodes that are long gone.
+-- long over, and nodes that are long gone. A message without words that a turn took up brought files.
 SELECT ARRAY(SELECT id FROM inbox
-              WHERE text = '' AND state = 'done' AND accepted_at < $1 ORDER BY id LIMIT $4)::text[]
+              WHERE text = '' AND turn_id IS NULL AND state = 'done'
+                AND accepted_at < $1 ORDER BY id LIMIT $4)::text[]
            AS keys,
        ARRAY(SELECT id FROM model_call WHERE day < $2::date LIMIT $4)::text[] AS calls,
        ARRAY(SELECT id FROM node
@@ -229,6 +242,7 @@ WITH given AS (
 ), keys AS (
     DELETE FROM inbox USING given
      WHERE inbox.id = ANY(string_to_array(given.keys, ',')::bigint[]) AND inbox.text = ''
+       AND inbox.turn_id IS NULL
 ), calls AS (
     DELETE FROM model_call USING given
      WHERE model_call.id = ANY(string_to_array(given.calls, ',')::uuid[])

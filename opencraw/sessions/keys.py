@@ -61,7 +61,7 @@ class Conversations:
         links: Links | None = None,
         listener: Callable[[Address], Listener | None] = lambda _address: None,
     ) -> None:
-        """`listener` tells who is at an address, as far as its channel knows."""
+        """`listener` tells who is at an address, as far as that can be told at once."""
         self._scope = scope
         self._links = links or Links()
         self.listener = listener
@@ -69,13 +69,14 @@ class Conversations:
     def of(self, envelope: Envelope) -> Conversation:
         """The conversation to which a message belongs."""
         listener = Listener(envelope.chat_type, envelope.sender)
-        return self._of(envelope.address, envelope.tenant, listener)
+        return self.heard_by(listener, envelope.address, envelope.tenant)
 
     def at(self, address: Address, tenant: str) -> Conversation:
-        """The conversation that goes on at `address`."""
-        return self._of(address, tenant, self.listener(address))
+        """The conversation that goes on at `address`, as far as can be told at once."""
+        return self.heard_by(self.listener(address), address, tenant)
 
-    def _of(self, address: Address, tenant: str, listener: Listener | None) -> Conversation:
+    def heard_by(self, listener: Listener | None, address: Address, tenant: str) -> Conversation:
+        """The conversation that goes on at `address`, where `listener` is."""
         shared_by = self._shared_by(address.channel, listener)
         if shared_by is None:
             return Conversation.at(address, tenant)

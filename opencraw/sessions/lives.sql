@@ -35,8 +35,15 @@ WITH given AS (
       JOIN anew USING (session_id, delivery_id)
 ), posted AS (
     INSERT INTO outbox (delivery_id, session_id, seq, channel, account, chat, thread, kind, text,
-                        state)
+                        reply_context, state)
     SELECT delivery_id, session_id, anew.last_seq, channel, account, chat, thread, 'notice', notice,
+           coalesce((SELECT inbox.reply_context
+                       FROM inbox
+                      WHERE inbox.session_id = given.session_id AND inbox.state = 'waiting'
+                        AND inbox.channel = given.channel AND inbox.account = given.account
+                        AND inbox.chat = given.chat AND inbox.thread = given.thread
+                      ORDER BY inbox.id
+                      LIMIT 1), ''),
            'pending'
       FROM given
       JOIN anew USING (session_id, delivery_id)

@@ -32,6 +32,10 @@ SELECT shown.seq, shown.kind, left(shown.text, $4) AS text,
        CASE shown.disposition
            WHEN 'summarized' THEN (SELECT turn.rights FROM turn WHERE turn.id = shown.turn_id)
            ELSE coalesce(inbox.rights, '') END AS rights,
+       -- Nearly no line has files, and a function costs more than a look.
+       CASE WHEN EXISTS (SELECT FROM attachment
+                          WHERE shown.kind = 'user' AND attachment.message_id = shown.message_id)
+            THEN files_of(shown.message_id, $4) END AS files,
        here.begin_seq, here.left_out, here.checkpoint_seq, here.pruned_seq, here.flushed_seq,
        here.compaction_wanted, here.fence, here.chat_type
   FROM here
@@ -55,7 +59,8 @@ WITH looked_at AS (
 )
 (SELECT entry.seq, 'said' AS kind, entry.text, entry.created_at AS at, entry.message_id,
         entry.turn_id, '{}'::text[] AS tools, false AS interrupted,
-        coalesce(inbox.dedupe_key, '') AS dedupe_key
+        coalesce(inbox.dedupe_key, '') AS dedupe_key, files_of(entry.message_id, 0) AS files,
+        NULL AS choice
    FROM entry
    LEFT JOIN inbox ON inbox.message_id = entry.message_id
   WHERE entry.session_id = $1 AND entry.kind = 'user' AND entry.disposition <> 'summarized'
@@ -63,7 +68,10 @@ WITH looked_at AS (
   ORDER BY entry.seq DESC
   LIMIT $4)
 UNION ALL
-(SELECT seq, kind, text, created_at, delivery_id, turn_id, tools, interrupted, ''
+(SELECT seq, kind, text, created_at, delivery_id, turn_id, tools, interrupted, '', NULL,
+        (SELECT jsonb_build_object('id', choice.id, 'options', choice.options)::text
+           FROM choice
+          WHERE choice.id = outbox.choice_id AND decided IS NULL AND expires_at > now())
    FROM outbox
   WHERE session_id = $1 AND seq > $2 AND seq < least($3, (SELECT seq FROM looked_at))
     AND NOT ($5 AND state = 'pending' AND attempts = 0)
@@ -74,11 +82,12 @@ LIMIT $4;
 
 -- name: pending
 -- Of those that gave up their places, which may be very many, the newest.
-(SELECT message_id, text, accepted_at, dedupe_key, false AS overflowed, id
+(SELECT message_id, text, accepted_at, dedupe_key, false AS overflowed, id,
+        files_of(message_id, 0) AS files
    FROM inbox
   WHERE session_id = $1 AND state = 'waiting')
 UNION ALL
-(SELECT message_id, text, accepted_at, dedupe_key, true, id
+(SELECT message_id, text, accepted_at, dedupe_key, true, id, files_of(message_id, 0)
    FROM inbox
   WHERE session_id = $1 AND state = 'overflowed'
   ORDER BY id DESC
@@ -145,19 +154,19 @@ WITH given AS (
                   $8::text[], $9::text[], $10::text[], $11::uuid[], $12::text[], $13::text[],
                   $14::text[], $15::text[], $16::text[], $17::integer[], $18::text[],
                   $19::integer[], $20::text[], $21::text[], $22::boolean[], $23::text[], $24::text[],
-                  $25::text[], $26::text[], $27::uuid[])
+                  $25::text[], $26::text[], $27::uuid[], $28::text[], $29::text[])
            WITH ORDINALITY
         AS row(message_id, session_id, channel, account, chat, thread, sender_id, sender_name,
                rights, text, correlation_id, origin, dedupe_key, chat_type, change, mode,
                debounce_ms, debounce_window, cap, drop, model, sends, focus, time_zone, asks, reply,
-               delivery_id, ord)
+               delivery_id, platform_id, reply_context, ord)
 ), fresh AS (
     INSERT INTO inbox (message_id, session_id, channel, account, chat, thread, dedupe_key, sender_id,
-                       sender_name, rights, text, correlation_id, origin, trigger_type, state,
-                       outcome)
+                       sender_name, rights, text, correlation_id, origin, trigger_type, platform_id,
+                       reply_context, state, outcome)
     SELECT message_id, session_id, given.channel, given.account, given.chat, given.thread,
            dedupe_key, sender_id, sender_name, rights, coalesce(asks, text), correlation_id, origin,
-           CASE WHEN asks IS NULL THEN 'command' ELSE 'message' END,
+           CASE WHEN asks IS NULL THEN 'command' ELSE 'message' END, platform_id, reply_context,
            CASE WHEN asks IS NULL OR NOT session.sends THEN 'done' ELSE 'waiting' END,
            CASE WHEN asks IS NULL THEN 'command' WHEN NOT session.sends THEN 'muted' END
       FROM given
@@ -218,9 +227,9 @@ WITH given AS (
       JOIN changed USING (session_id)
 ), posted AS (
     INSERT INTO outbox (delivery_id, session_id, seq, channel, account, chat, thread, kind, text,
-                        state)
+                        reply_context, state)
     SELECT delivery_id, session_id, last_seq, channel, account, chat, thread, 'notice', reply,
-           'pending'
+           reply_context, 'pending'
       FROM doing
       JOIN changed USING (session_id)
     RETURNING delivery_id, seq, created_at
@@ -271,9 +280,10 @@ RETURNING given.ord;
 WITH given AS (
     SELECT *
       FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::text[],
-                  $7::text[])
+                  $7::text[], $8::text[], $9::uuid[])
            WITH ORDINALITY
-        AS row(delivery_id, session_id, text, channel, account, chat, thread, ord)
+        AS row(delivery_id, session_id, text, channel, account, chat, thread, reply_context,
+               choice_id, ord)
 ), fresh AS (
     SELECT * FROM given
      WHERE NOT EXISTS (SELECT FROM outbox WHERE outbox.delivery_id = given.delivery_id)
@@ -294,9 +304,9 @@ WITH given AS (
       JOIN numbered USING (session_id)
 ), posted AS (
     INSERT INTO outbox (delivery_id, session_id, seq, channel, account, chat, thread, kind, text,
-                        state)
+                        reply_context, choice_id, state)
     SELECT delivery_id, session_id, base + nth, channel, account, chat, thread, 'notice', text,
-           'pending'
+           reply_context, choice_id, 'pending'
       FROM placed
       JOIN numbered USING (session_id)
     RETURNING delivery_id, seq, created_at

@@ -5,27 +5,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
+from itertools import takewhile
 from typing import Literal
 from uuid import UUID, uuid4
 
 import msgspec
 from msgspec.structs import astuple
 
-from opencraw.contract import Address, ChatType, Envelope, Line, Waiting
+from opencraw.contract import Address, ChatType, Choice, Envelope, Line, Waiting
 from opencraw.errors import Unavailable
 from opencraw.hooks import Hooks, Point
 from opencraw.model import Thinking, ToolCall
-from opencraw.sessions.change import (
-    Change,
-    ChooseModel,
-    ChooseQueue,
-    ChooseTimeZone,
-    Compact,
-    Reset,
-    Speak,
-    Stop,
-)
+from opencraw.sessions.change import Change, Reset, Stop, columns
 from opencraw.sessions.choice import QueueChoice
+from opencraw.sessions.files import File, files_of, shown
 from opencraw.sessions.keys import AGENT, Conversation, reply_id
 from opencraw.store.database import Database, Record
 from opencraw.store.queries import load
@@ -37,9 +30,8 @@ SQL = load("opencraw.sessions", "sessions.sql")
 MOST_OVERFLOWED = 100
 #: Beyond every line.
 NO_END = 2**62
-#: What some change sets, in the order in which `answer_command` takes it.
-_SETS = ("model", "sends", "focus", "time_zone", "asks")
 _tool_calls = msgspec.json.Decoder(tuple[ToolCall, ...])
+_choice = msgspec.json.Decoder(Choice)
 _thinking = msgspec.json.Decoder(tuple[Thinking, ...])
 
 
@@ -70,6 +62,13 @@ class Entry(msgspec.Struct, frozen=True):
     rights: str = ""
     #: When it was written down.
     at: datetime | None = None
+    #: Of what somebody said: the files that came with it.
+    files: tuple[File, ...] = ()
+
+    @property
+    def awaits_files(self) -> bool:
+        """Whether nobody has fetched its files yet: it will be another line then."""
+        return any(file.is_awaited for file in self.files)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +100,11 @@ class Transcript:
 
     view: View
     entries: Sequence[Entry]
+
+    @property
+    def awaited_files(self) -> list[UUID]:
+        """The files that nobody has fetched yet."""
+        return [file.id for entry in self.entries for file in entry.files if file.is_awaited]
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +159,8 @@ class _Remembered:
         texts = len(entry.text) + len(entry.tail)
         calls = sum(len(call.arguments) for call in entry.tool_calls)
         thinking = sum(len(each.text) + len(each.signature) for each in entry.thinking)
-        return texts + calls + thinking + self.WEIGHT
+        files = sum(len(each.text or "") + self.WEIGHT for each in entry.files)
+        return texts + calls + thinking + files + self.WEIGHT
 
 
 class Sessions:
@@ -172,7 +177,7 @@ class Sessions:
 
         `longest` and `limit` are the same at every call. What was read before is remembered for a
         while: lines never change and are numbered in the order of their commits, so only newer ones
-        have to be asked for.
+        have to be asked for; and those whose files are still to come.
         """
         known = self._read.take(session)
         after = known[-1].seq if known else 0
@@ -182,7 +187,7 @@ class Sessions:
         view = _view(records[0])
         fresh = [entry_of(record) for record in reversed(records) if record["seq"] is not None]
         entries = _in_view([*known, *fresh], view, limit)
-        self._read.put(session, entries)
+        self._read.put(session, tuple(takewhile(lambda each: not each.awaits_files, entries)))
         return Transcript(view, entries)
 
     async def lines(
@@ -197,7 +202,17 @@ class Sessions:
         hooked = self._hooks.at(Point.MESSAGE_SENDING)
         row = (session, after, end, limit, hooked, reader.channel)
         records = await self._database.fetch(SQL.lines, *row)
-        return [Line(**{**record, "tools": tuple(record["tools"])}) for record in reversed(records)]
+        return [
+            Line(
+                **{
+                    **record,
+                    "tools": tuple(record["tools"]),
+                    "files": shown(record["files"]),
+                    "choice": _choice.decode(record["choice"]) if record["choice"] else None,
+                }
+            )
+            for record in reversed(records)
+        ]
 
     async def pending(self, session: UUID) -> Sequence[Waiting]:
         """What no turn has taken up yet, in order."""
@@ -209,6 +224,7 @@ class Sessions:
                 at=record["accepted_at"],
                 dedupe_key=record["dedupe_key"],
                 overflowed=record["overflowed"],
+                files=shown(record["files"]),
             )
             for record in records
         ]
@@ -262,9 +278,11 @@ class Sessions:
                 envelope.origin.value,
                 envelope.dedupe_key,
                 envelope.chat_type.value,
-                *_columns(change),
+                *columns(change),
                 reply,
                 delivery_id,
+                storable(envelope.platform_id),
+                storable(envelope.reply_context),
             ),
         )
         if record is None or record["message_id"] is None:
@@ -281,10 +299,21 @@ class Sessions:
         """Have this model answer from the next turn on; None is the default one."""
         await self._database.commit(SQL.choose_model, (session, label, pinning))
 
-    async def post(self, here: Conversation, text: str, *, patience: float) -> Line:
-        """Add a notice and its delivery. The session must be there."""
+    async def post(
+        self,
+        here: Conversation,
+        text: str,
+        *,
+        reply_context: str = "",
+        choice: UUID | None = None,
+        patience: float,
+    ) -> Line:
+        """Add a notice and its delivery, which may ask for a `choice`. The session must be
+        there."""
         delivery_id = uuid4()
-        row = (delivery_id, here.id, text, *astuple(here.address))
+        row = (
+            delivery_id, here.id, text, *astuple(here.address), storable(reply_context), choice
+        )  # fmt: skip
         try:
             record = await self._database.commit(SQL.post, row, patience=patience)
         except Unavailable as error:
@@ -295,29 +324,6 @@ class Sessions:
         if record is None:
             raise Unavailable("the message could not be stored; try again")
         return _notice(record, delivery_id, text)
-
-
-def _columns(change: Change | None) -> tuple[object, ...]:
-    """A change as `answer_command` reads it: what it is, then all that some change sets."""
-    kind, queue, sets = "", QueueChoice(), dict[str, object]()
-    match change:
-        case None:
-            pass
-        case Reset(asks):
-            kind, sets = "reset", {"asks": storable(asks) or None}
-        case Stop():
-            kind = "stop"
-        case ChooseQueue(choice):
-            kind, queue = "queue", choice
-        case ChooseModel(label):
-            kind, sets = "model", {"model": label}
-        case Speak(sends):
-            kind, sets = "send", {"sends": sends}
-        case Compact(focus):
-            kind, sets = "compact", {"focus": focus}
-        case ChooseTimeZone(name):
-            kind, sets = "timezone", {"time_zone": name}
-    return (kind, *queue.columns, *(sets.get(column) for column in _SETS))
 
 
 def _notice(record: Record, delivery_id: UUID, text: str) -> Line:
@@ -361,4 +367,5 @@ def entry_of(record: Record) -> Entry:
         speaker=record["speaker"],
         rights=record["rights"],
         at=record["at"],
+        files=files_of(record.get("files")),
     )

@@ -12,8 +12,9 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import ParamSpec, TypeVar
 
-from opencraw.context.blocks import Limits, said, shorten, weight
+from opencraw.context.blocks import Limits, message_weight, said, shorten, weight
 from opencraw.context.compaction import Move, Plan, move
+from opencraw.context.files import Look, with_files
 from opencraw.context.window import Window, window
 from opencraw.errors import FailureKind, ModelFailure
 from opencraw.model import UserMessage
@@ -57,6 +58,8 @@ class Fitting:
         self._limits = self._assembly.limits(turn.model, self._wrapping)
         self._overflows = 0
         self._view = View()
+        #: Whether there are any in what the model is shown.
+        self._shows_pictures = False
         #: What the model is shown, in tokens as we count them, and how much of it is too much.
         self._shown = 0
         self._too_much = 0
@@ -73,6 +76,9 @@ class Fitting:
             log.info(
                 "turn %s: %d parts of the conversation did not fit", self._turn.id, shown.left_out
             )
+        self._shows_pictures = any(
+            isinstance(each, UserMessage) and each.pictures for each in shown.messages
+        )
         self._shown = shown.tokens
         self._too_much = max(self._threshold, int(self._shown * GROWTH))
         if self._shown > self._threshold / 2:
@@ -113,9 +119,14 @@ class Fitting:
 
     def hears(self, message: Said) -> UserMessage:
         """What was said meanwhile, as the model is shown it now and in every later prompt."""
+        limits = self._limits
+        pictures = frozenset(file.id for file in message.files)
+        look = Look(limits.max_document_chars, self._view.fence, limits.pictures, pictures)
         text = said(message.text, message.speaker, message.rights, self._view)
-        self._shown += weight(text, self._count)
-        return UserMessage(text)
+        heard = UserMessage(*with_files(text, message.files, look))
+        self._shown += message_weight(heard, self._count)
+        self._shows_pictures |= bool(heard.pictures)
+        return heard
 
     def is_outgrown_by(self, event: RuntimeEvent) -> bool:
         """Whether the conversation should be looked at anew before the model is asked again. Never
@@ -140,6 +151,11 @@ class Fitting:
     def try_smaller(self, failure: ModelFailure) -> None:
         """Show less from now on, if that is what the provider wants. Raises `failure` when it is
         not, or when that was tried often enough."""
+        if failure.kind is FailureKind.FORMAT and self._shows_pictures:
+            # It may be one of them: what only looks like a picture, or a model that does not see.
+            log.warning("turn %s: %s; it is shown no pictures", self._turn.id, failure)
+            self._limits = replace(self._limits, pictures=None)
+            return
         if failure.kind is not FailureKind.CONTEXT_OVERFLOW:
             raise failure
         self._overflows += 1

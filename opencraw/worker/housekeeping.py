@@ -1,7 +1,8 @@
 """What is done about conversations when nobody waits for it.
 
 What people began anew after goes into memory, silent conversations are archived, and what has been
-kept for long enough is removed. Every node does this; none needs to know of the others.
+kept for long enough is removed, as are files that came with no message. Every node does this; none
+needs to know of the others.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
+from opencraw.attachments.attachments import Attachments
 from opencraw.errors import Unavailable
 from opencraw.memory.memory import Memory
 from opencraw.sessions.keeping import Keeping
@@ -41,13 +43,20 @@ class Terms:
 class Housekeeper:
     """Keeps house for as long as the daemon lives."""
 
-    def __init__(self, keeping: Keeping, memory: Memory | None, terms: Terms) -> None:
+    def __init__(
+        self,
+        keeping: Keeping,
+        memory: Memory | None,
+        terms: Terms,
+        attachments: Attachments | None = None,
+    ) -> None:
         self._keeping = keeping
         self._memory = memory
         self._remembering = (
             Remembering(keeping, memory, terms.flush_max_chars) if memory is not None else None
         )
         self._terms = terms
+        self._attachments = attachments
 
     async def run(self) -> None:
         """Look after things until cancelled. What fails is tried again in the next round."""
@@ -80,6 +89,8 @@ class Housekeeper:
             await self._keeping.let_go(now - terms.prune_after)
         await self._keeping.finish_removals()
         await self._keeping.drop_old_rows(now)
+        if self._attachments is not None:
+            await self._attachments.sweep(now)
 
     async def remember(self) -> None:
         """Bring into memory what was said before conversations began anew. What was said while

@@ -22,7 +22,7 @@ from opencraw.model import (
     UserMessage,
 )
 from opencraw.queue.failures import Failure, Fault
-from opencraw.queue.inbox import Lane, Message
+from opencraw.queue.inbox import Lane, Message, Said
 from opencraw.queue.modes import Meeting, heard, meets_running_turn
 from opencraw.queue.turns import Settlement, Turn
 from opencraw.runtime.loop import Brief, StepEnds
@@ -143,9 +143,16 @@ class Running:
         taken = await self._steps.advance((), hears=wanted)
         self._took(len(taken))
         self._steps.show(QueueChanged())
-        said = await self._workshop.inbox.texts(taken)
+        said = await self._said(taken)
+        awaited = [file.id for each in said for file in each.files if file.is_awaited]
+        if await self._steps.fetched(awaited):
+            said = await self._said(taken)
         assert self._fitting is not None, "a turn is given ears when it is shown something"
-        return [self._fitting.hears(each) for each in said]
+        return await self._steps.with_pictures([self._fitting.hears(each) for each in said])
+
+    async def _said(self, ids: Sequence[int]) -> Sequence[Said]:
+        longest = self._workshop.assembly.longest_text
+        return await self._workshop.inbox.texts(ids, longest=longest)
 
     async def _audible(self) -> Sequence[Message]:
         lane = await self._lane()
@@ -263,6 +270,8 @@ class Running:
         transcript = await self._read()
         if self.turn.attempt > 1 and await self._is_overtaken():
             return await self._cut_short()
+        if await self._steps.fetched(transcript.awaited_files):
+            transcript = await self._read()
         if line := await brought_up(self._workshop, self.turn, transcript):
             await self._steps.advance([line])
             transcript = await self._read()
@@ -278,8 +287,9 @@ class Running:
         """Let the turn go on from what this window shows. Returns its last step, or None when the
         conversation has to be looked at anew, because it has outgrown its window."""
         last: ModelReply | None = None
+        shown = await self._steps.with_pictures(window.messages)
         brief = Brief(
-            self.turn.asker, fitting.system, window.messages, window.open_calls,
+            self.turn.asker, fitting.system, shown, window.open_calls,
             self._account.rounds, mark,
         )  # fmt: skip
         try:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Sequence
+from uuid import UUID
 
 from opencraw import crashpoints
 from opencraw.events import Event, ToolShown, ToolState
@@ -12,6 +14,7 @@ from opencraw.model import AssistantMessage, ModelReply, ToolCall, Usage
 from opencraw.queue.turns import Marks, TranscriptLine, Turn
 from opencraw.runtime.loop import RuntimeEvent, StepBegins, StepEnds, ToolBegins, ToolEnds
 from opencraw.worker.account import Account
+from opencraw.worker.fetching import AT_ONCE, SECONDS, M
 from opencraw.worker.workshop import Doing, Workshop
 
 _SUMMARY = 200
@@ -84,6 +87,25 @@ class Steps:
         usage += self.pay()
         self.spent += usage
         return await self._workshop.turns.advance(self._turn, lines, usage, hears)
+
+    async def fetched(self, files: Sequence[UUID]) -> bool:
+        """Have those of these files brought that are still to come. False: there was nothing to do,
+        and what was read of them is still true."""
+        fetching = self._workshop.fetching
+        if fetching is None or not files:
+            return False
+        if pending := await fetching.pending(files):
+            rounds = math.ceil(len(pending) / AT_ONCE) + 1
+            now = asyncio.get_running_loop().time()
+            self.doing = Doing("fetching files", now + rounds * SECONDS)
+            await fetching.fetch(pending)
+            self.doing = Doing("reading the conversation")
+        return True
+
+    async def with_pictures(self, messages: Sequence[M]) -> Sequence[M]:
+        """The same messages, with the bytes of their pictures."""
+        fetching = self._workshop.fetching
+        return messages if fetching is None else await fetching.with_pictures(messages)
 
     async def move(self, marks: Marks, usage: Usage = Usage()) -> None:
         """Change what prompts show of the conversation; see `Turns.move`."""

@@ -22,6 +22,7 @@ from opencraw.runtime.purse import Purse
 from opencraw.sessions.keeping import Keeping
 from opencraw.sessions.lives import Lives
 from opencraw.sessions.transcript import Sessions
+from opencraw.worker.fetching import Fetching
 from opencraw.worker.setbacks import Setbacks
 
 #: A tool that outlives its own limit by so much takes no notice of it.
@@ -82,6 +83,8 @@ class Workshop:
     purse: Callable[[Turn], Purse | None] = lambda _turn: None
     #: Operator code that looks on, or is asked.
     hooks: Hooks = field(default_factory=Hooks)
+    #: What brings the files of messages; None where messages have none.
+    fetching: Fetching | None = None
     #: What is known beyond a conversation; None when nothing is to be remembered.
     memory: Memory | None = None
     setbacks: Setbacks = field(default_factory=Setbacks)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from contextlib import aclosing
+from uuid import UUID
 
 import pytest
 
@@ -14,6 +15,7 @@ from opencraw.model import (
     Message,
     ModelEvent,
     ModelReply,
+    Picture,
     Prompt,
     StillWorking,
     TextDelta,
@@ -26,7 +28,8 @@ from opencraw.model import (
     UserMessage,
 )
 from opencraw.providers.demo import DemoProvider
-from tests.fakes.model_server import ModelServer
+from tests.attachments import samples
+from tests.fakes.model_server import CHECKS, ModelServer
 from tests.providers.conftest import Connect, events, reply, says
 
 WIRES = ["openai", "openai-responses", "anthropic"]
@@ -62,6 +65,34 @@ async def test_tokens_are_counted(connect: Connect, name: str) -> None:
     assert usage.prompt_tokens >= 6
     assert usage.completion_tokens > 0
     assert 0 <= usage.cached_tokens <= usage.prompt_tokens
+
+
+FORMATS = {"openai": "chat", "openai-responses": "responses", "anthropic": "messages"}
+
+
+def _picture(content_type: str, data: bytes) -> Picture:
+    return Picture(UUID(int=1), content_type, 100, data)
+
+
+@over_every_wire
+async def test_pictures_are_looked_at(connect: Connect, server: ModelServer, name: str) -> None:
+    pictures = (_picture("image/png", samples.png()), _picture("image/jpeg", samples.jpeg()))
+    question = UserMessage("<<which is larger?>>", pictures)
+    assert "which is larger?" in (await reply(connect(name), Prompt("system", (question,)))).text
+    asked = CHECKS[FORMATS[name]](server.requests[-1])
+    told = "".join(said.text for said in asked.conversation)
+    sizes = len(samples.png()), len(samples.jpeg())
+    assert told == (
+        f"<image/png of {sizes[0]} bytes><image/jpeg of {sizes[1]} bytes><<which is larger?>>"
+    )
+
+
+@over_every_wire
+async def test_what_is_no_picture_is_a_failure_of_form(connect: Connect, name: str) -> None:
+    question = UserMessage("look", (_picture("image/png", b"no picture"),))
+    with pytest.raises(ModelFailure) as raised:
+        await reply(connect(name), Prompt("system", (question,)))
+    assert raised.value.kind is FailureKind.FORMAT
 
 
 QUESTIONS = 'what is 6*7? [[tool calculate {"expression":"6*7"}]]'

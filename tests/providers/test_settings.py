@@ -33,6 +33,37 @@ def test_a_wrong_profile_is_refused(fields: dict[str, Any], told: str) -> None:
         profile(**fields)
 
 
+@pytest.mark.parametrize(
+    ("model", "sees"),
+    [
+        ("claude-sonnet-4-5", True),
+        ("claude-3-haiku-20240307", True),
+        ("claude-2.1", False),
+        ("claude-instant-1.2", False),
+        ("gpt-4o-mini", True),
+        ("gpt-4.1", True),
+        ("gpt-5-mini", True),
+        ("gpt-4-turbo", True),
+        ("gpt-4", False),
+        ("gpt-3.5-turbo", False),
+        ("o1", True),
+        ("o1-mini", False),
+        ("o3-mini", False),
+        ("o3", True),
+        ("openai/gpt-4o", True),
+        ("qwen2.5-vl", True),
+        ("llava:13b", True),
+        ("llama3.2-vision", True),
+        ("llama3.1", False),
+        ("mistral-small", False),
+        ("assistant", False),
+    ],
+)
+def test_a_name_tells_whether_a_model_sees(model: str, sees: bool) -> None:
+    assert profile(model=model).sees is sees
+    assert profile(model=model, vision=not sees).sees is not sees
+
+
 def test_there_is_at_least_one_profile() -> None:
     with pytest.raises(ValidationError):
         LlmSettings(active_profile="main", profiles={})
