@@ -27,6 +27,7 @@ NAMES = frozenset(
         "llm_done_before_commit",
         "commit_before_deliver",
         "before_send",
+        "deliver_between_parts",
         "deliver_before_ack",
         "recovery_step",
         "between_migrations",

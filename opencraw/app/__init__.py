@@ -10,15 +10,14 @@ import resource
 import signal
 import sys
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pydantic import BaseModel, SecretStr
-
 from opencraw.app.datadir import held
+from opencraw.config.secrets import secrets_of
 from opencraw.hooks.opening import open_hooks
 from opencraw.store.embedded import EmbeddedPostgres
 from opencraw.telemetry.logs import start_logs
@@ -41,7 +40,7 @@ async def serve(configuration: Configuration, started: float) -> int:
     """
     data_dir = Path(configuration.runtime.data_dir)
     grace_seconds = configuration.runtime.shutdown_grace_seconds
-    logs = start_logs(secrets=_secrets(configuration))
+    logs = start_logs(secrets=secrets_of(configuration))
     _allow_many_sockets()
     os.umask(0o077)  # whatever we write is nobody else's to read
     # Before anything is written: a daemon that must not start leaves no traces.
@@ -58,18 +57,6 @@ async def serve(configuration: Configuration, started: float) -> int:
                 daemon.announce(time.monotonic() - started)
                 await _until_stopped(daemon, stop, grace_seconds)
     return 0
-
-
-def _secrets(section: BaseModel) -> Iterator[str]:
-    """Every secret of a configuration, so that the log can leave them out."""
-    for name in type(section).model_fields:
-        value = getattr(section, name)
-        members = value if isinstance(value, list) else [value]
-        for each in value.values() if isinstance(value, dict) else members:
-            if isinstance(each, SecretStr):
-                yield each.get_secret_value()
-            elif isinstance(each, BaseModel):
-                yield from _secrets(each)
 
 
 class _Stop:

@@ -12,12 +12,16 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import opencraw
+from opencraw.access.admission import Admission, access_settings
+from opencraw.access.pairing import Pairing
 from opencraw.app import notify
+from opencraw.app.attachments import open_attachments
 from opencraw.app.channels import ChannelHost
 from opencraw.app.facts import DaemonFacts, Parts
 from opencraw.app.limits import Purses, open_limits
 from opencraw.app.memory import open_memory
 from opencraw.app.peers import Peers, SharedLanes
+from opencraw.app.reports import ChannelReports
 from opencraw.app.runtimes import Runtimes
 from opencraw.app.sessions import DaemonSessions, Shelf, open_housekeeper
 from opencraw.bus.bus import Bus
@@ -25,20 +29,31 @@ from opencraw.bus.messages import Paced
 from opencraw.config import Configuration
 from opencraw.console import Console
 from opencraw.context.assembly import Assembly
+from opencraw.context.files import tokens_by
 from opencraw.context.system import SystemPrompt
 from opencraw.context.tokens import Tokens
 from opencraw.context.workspace import Workspace
 from opencraw.contract import Route, Webhook
 from opencraw.control.api import Api
+from opencraw.control.channels import ChannelsApi
+from opencraw.control.deliveries import DeliveriesApi
+from opencraw.control.files import FilesApi
 from opencraw.control.memory import MemoryApi
+from opencraw.control.pairing import PairingApi
 from opencraw.control.server import HttpServer
 from opencraw.control.sessions import SessionsApi
 from opencraw.control.token import access_token, link
 from opencraw.errors import NotInstalled
 from opencraw.gateway.commands import Powers
-from opencraw.gateway.door import Door, Outlets
+from opencraw.gateway.desk import Desk, Outlets
+from opencraw.gateway.door import Door
+from opencraw.gateway.entrance import Entrance
 from opencraw.gateway.memories import Memories
+from opencraw.gateway.reception import Reception, Records
+from opencraw.gateway.screening import Screening
+from opencraw.gateway.second_thoughts import SecondThoughts
 from opencraw.hooks import Hooks, Point
+from opencraw.outbox.letters import Letters
 from opencraw.outbox.sender import Outbox
 from opencraw.queue.inbox import Inbox
 from opencraw.queue.nodes import Node, home_of
@@ -53,6 +68,7 @@ from opencraw.settings import HttpChannelSettings
 from opencraw.store.database import Database
 from opencraw.store.migrations import migrate
 from opencraw.worker.dispatcher import Dispatcher
+from opencraw.worker.fetching import Fetching
 from opencraw.worker.workshop import TOOL_GRACE_SECONDS, Patience, Workshop
 
 log = logging.getLogger(__name__)
@@ -97,10 +113,14 @@ class Daemon:
                 for name, each in self._host.hosted.items()
             },
         )
+        admission = Admission(access_settings(settings), Pairing(database))
         conversations = Conversations(
-            configuration.sessions.dm_scope, configuration.sessions.links, self._host.listener
+            configuration.sessions.dm_scope,
+            configuration.sessions.links,
+            lambda address: admission.listed(self._host.listener(address), address),
         )
         inbox = Inbox(database)
+        self._attachments = attachments = open_attachments(self._host, database)
         tokens = Tokens()
         self._limits = open_limits(
             configuration,
@@ -110,8 +130,10 @@ class Daemon:
         )
         bus.on(Paced, lambda hint: self._limits.rates.others_took(hint.sender))
         self._outbox = Outbox(
-            database, node.id, self._host.channels, self._limits.speech, self._hooks
+            database, node.id, self._host.outgoing, self._limits.speech, self._hooks
         )
+        self._letters = Letters(database)
+        self._records = Records.of(database)
         self._peers = Peers(node, bus, self._host, self._outbox)
         self._dispatcher = Dispatcher(
             Workshop(
@@ -126,6 +148,10 @@ class Daemon:
                     system=_system_prompt(configuration, data_dir),
                     tokens=tokens,
                     rooms=configuration.llm.rooms,
+                    pictures={
+                        label: tokens_by(provider)
+                        for label, provider in configuration.llm.seeing.items()
+                    },
                 ),
                 runtime=self._runtimes,
                 show=self._peers.show,
@@ -136,6 +162,7 @@ class Daemon:
                 ),
                 purse=Purses(configuration, self._limits.spending),
                 hooks=self._hooks,
+                fetching=Fetching(attachments, self._host.channels),
                 memory=self._memory,
                 lives=Lives(database, ResetRules(configuration.sessions)),
             ),
@@ -143,11 +170,12 @@ class Daemon:
             default_model=lambda: self._runtimes.models.default,
         )
         self._peers.listen(self._dispatcher)
-        self._housekeeper = open_housekeeper(configuration, database, self._memory)
-        self._door = Door(
-            inbox,
-            self._sessions,
-            SharedLanes(self._dispatcher, self._peers),
+        self._housekeeper = open_housekeeper(configuration, database, self._memory, attachments)
+        lanes = SharedLanes(self._dispatcher, self._peers)
+        desk = Desk(
+            inbox=inbox,
+            sessions=self._sessions,
+            lanes=lanes,
             rules=rules,
             models=self._runtimes.models,
             outlets=Outlets(
@@ -163,6 +191,15 @@ class Daemon:
                 remembers=configuration.memory.enabled,
             ),
         )
+        self._entrance = Entrance.open(database, admission, self._host.channels, desk)
+        self._door = Door(desk, self._entrance)
+        self._reception = Reception(
+            self._door,
+            SecondThoughts(inbox, lanes, Screening(self._hooks), conversations, self._peers.show),
+            self._records,
+            attachments,
+            self._host.traffics,
+        )
         self._facts = DaemonFacts(
             Parts(
                 database=database,
@@ -177,6 +214,7 @@ class Daemon:
                 limits=self._limits,
                 tokens=tokens,
                 memory=self._memory,
+                letters=self._letters,
                 stopping=lambda: self._stopping,
             )
         )
@@ -239,7 +277,8 @@ class Daemon:
         next start recovers."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._bus.run(), name="bus")
-            tasks.create_task(self._host.run(self._door, self._node), name="channels")
+            tasks.create_task(self._host.run(self._reception, self._node), name="channels")
+            tasks.create_task(self._entrance.strangers.run(), name="strangers")
             self._work = tasks.create_task(self._do_work(), name="work")
             tasks.create_task(self._tell(Point.GATEWAY_START), name="hooks")
             if self._memory is not None:
@@ -296,7 +335,16 @@ class Daemon:
             await self._hooks.tell(point, facts)
 
     def _routes(self) -> Sequence[Route]:
-        own = (Api(self._facts), SessionsApi(self._shelf), MemoryApi(self._memory), Console())
+        own = (
+            Api(self._facts),
+            SessionsApi(self._shelf),
+            MemoryApi(self._memory),
+            PairingApi(self._entrance.strangers),
+            FilesApi(self._attachments),
+            ChannelsApi(ChannelReports(self._host, self._records.quarantine)),
+            DeliveriesApi(self._letters),
+            Console(),
+        )
         routes = [route for each in own for route in each.routes()]
         for channel in self._host.channels.values():
             if isinstance(channel, Webhook):

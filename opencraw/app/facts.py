@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -22,11 +23,14 @@ from opencraw.explain.explainer import AtWork, Explainer, Here
 from opencraw.gateway.door import Door
 from opencraw.gateway.limits import Limits
 from opencraw.memory.memory import Memory
+from opencraw.outbox.letters import Letters
 from opencraw.queue.nodes import Node
 from opencraw.queue.rules import QueueRules
 from opencraw.sessions.transcript import Sessions
 from opencraw.store.database import Database
 from opencraw.worker.dispatcher import Dispatcher
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -45,6 +49,7 @@ class Parts:
     limits: Limits
     tokens: Tokens
     memory: Memory | None
+    letters: Letters
     stopping: Callable[[], bool]
 
 
@@ -53,6 +58,8 @@ class DaemonFacts:
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
+        #: As of the last look.
+        self._dead_letters = 0
         self._explainer = Explainer(
             parts.database,
             parts.rules,
@@ -66,8 +73,20 @@ class DaemonFacts:
 
     async def checks(self) -> Mapping[str, str | None]:
         """What has to be well for the daemon to be ready; a text says what is not."""
-        own = {"database": self._database_problem, "daemon": self._daemon_problem}
-        return await run_checks(own | dict(self._channel_checks))
+        own: Mapping[str, Check] = {
+            "database": self._database_problem,
+            "daemon": self._daemon_problem,
+        }
+        found = await run_checks(own)
+        if found["database"] is None:
+            await self._count_dead_letters()
+        return found
+
+    async def _count_dead_letters(self) -> None:
+        try:
+            self._dead_letters = await self._parts.letters.dead()
+        except Unavailable as error:
+            log.warning("counting dead letters: %s", error)
 
     def remarks(self) -> Mapping[str, str]:
         """What is not well, and yet no reason to send anybody away."""
@@ -77,12 +96,23 @@ class DaemonFacts:
         tokens = {} if estimated is None else {"tokens": estimated}
         memory = self._parts.memory.problem if self._parts.memory is not None else None
         vectors = {} if memory is None else {"memory": memory}
-        return {**redis, **tokens, **vectors, **self._parts.limits.hooks.problems()}
+        return {
+            **redis,
+            **tokens,
+            **vectors,
+            **self._parts.host.problems(),
+            **self._letters_problem(),
+            **self._parts.limits.hooks.problems(),
+        }
 
-    @property
-    def _channel_checks(self) -> Mapping[str, Check]:
-        hosted = self._parts.host.hosted
-        return {f"channel {name}": each.problem for name, each in hosted.items()}
+    def _letters_problem(self) -> Mapping[str, str]:
+        if not self._dead_letters:
+            return {}
+        noun = "delivery" if self._dead_letters == 1 else "deliveries"
+        return {
+            "deliveries": f"{self._dead_letters} {noun} could not be sent. "
+            "`opencraw deliveries list` says why; retry or drop them."
+        }
 
     async def _daemon_problem(self) -> str | None:
         return "it is stopping" if self._parts.stopping() else None
@@ -118,6 +148,7 @@ class DaemonFacts:
                 {"name": name, "state": each.state, "detail": each.detail}
                 for name, each in parts.host.hosted.items()
             ],
+            "dead_letters": self._dead_letters,
             "turns_running": parts.dispatcher.turns_running,
             "waiting": parts.dispatcher.messages_waiting,
             "hooks": parts.limits.hooks.status(),

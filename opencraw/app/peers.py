@@ -48,9 +48,10 @@ class Peers:
             self._bus.publish(message)
 
     def show(self, address: Address, event: Event) -> None:
-        """Show an event of a running turn here and to sockets of other nodes."""
+        """Show an event of a turn that runs here, and to sockets of other nodes."""
         if not self._attempts.is_over(event):
             self._host.show(address, event)
+            self._host.preview(address, event)
             self._show_elsewhere(address, event)
 
     def deliver(self, delivery: Delivery) -> None:

@@ -14,6 +14,7 @@ import msgspec
 from msgspec import UNSET
 
 from opencraw.app.channels import ChannelHost
+from opencraw.attachments.attachments import Attachments
 from opencraw.config import Configuration
 from opencraw.contract import Opens
 from opencraw.control.errors import BadField
@@ -216,16 +217,19 @@ class DaemonSessions:
 
 
 def open_housekeeper(
-    configuration: Configuration, database: Database, memory: Memory | None
+    configuration: Configuration,
+    database: Database,
+    memory: Memory | None,
+    attachments: Attachments | None = None,
 ) -> Housekeeper:
-    """Who sees to conversations that are over."""
+    """Who sees to conversations that are over, and to files that nobody wants."""
     kept = configuration.sessions
     terms = Terms(
         archive_after=timedelta(days=kept.archive_after_days) if kept.archive_after_days else None,
         prune_after=timedelta(days=kept.prune_after_days) if kept.prune_after_days else None,
         flush_max_chars=configuration.context.compaction_flush_max_chars,
     )
-    return Housekeeper(Keeping(database), memory, terms)
+    return Housekeeper(Keeping(database), memory, terms, attachments)
 
 
 def _built(document: SessionDocument) -> Mapping[str, object]:

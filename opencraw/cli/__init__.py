@@ -25,7 +25,10 @@ COMMANDS = {
     "send": "Send a message through a channel.",
     "status": "Show what the running daemon is doing.",
     "sessions": "List conversations, the most recent first.",
+    "channels": "Show how the channels fare, and ask a platform who we are.",
+    "deliveries": "List what could not be delivered; try it again, or drop it.",
     "memory": "Look at what is remembered, correct it, forget it.",
+    "pairing": "Say who may talk to the assistant.",
     "explain": "Say why a message was, or was not, answered.",
     "doctor": "Look for what is wrong and say how to mend it.",
 }

@@ -115,9 +115,11 @@ def find(config: Path, environ: Mapping[str, str] = os.environ) -> Daemon:
         ) from error
 
 
-def ask(daemon: Daemon, method: str, path: str, body: object = None) -> Answer:
+def ask(
+    daemon: Daemon, method: str, path: str, body: object = None, *, seconds: float = _SECONDS
+) -> Answer:
     """One request, and its answer of whatever status. Raises `Unavailable` when there is none."""
-    connection = _connection(daemon)
+    connection = _connection(daemon, seconds)
     headers = {**daemon.headers, "Accept": "application/json"}
     content = None
     if body is not None:
@@ -156,10 +158,10 @@ def pieces(config: Path, path: str) -> Iterator[bytes]:
         connection.close()
 
 
-def _connection(daemon: Daemon) -> http.client.HTTPConnection:
+def _connection(daemon: Daemon, seconds: float = _SECONDS) -> http.client.HTTPConnection:
     where = urlsplit(daemon.url)
     kind = http.client.HTTPSConnection if where.scheme == "https" else http.client.HTTPConnection
-    return kind(where.hostname or "127.0.0.1", where.port, timeout=_SECONDS)
+    return kind(where.hostname or "127.0.0.1", where.port, timeout=seconds)
 
 
 def _answer(response: http.client.HTTPResponse) -> Answer:
@@ -170,9 +172,11 @@ def _answer(response: http.client.HTTPResponse) -> Answer:
         return Answer(response.status, None)
 
 
-def call(config: Path, method: str, path: str, body: object = None) -> Any:
+def call(
+    config: Path, method: str, path: str, body: object = None, *, seconds: float = _SECONDS
+) -> Any:
     """The body of a good answer of this configuration's daemon; any other answer is raised."""
-    answer = ask(find(config), method, path, body)
+    answer = ask(find(config), method, path, body, seconds=seconds)
     if answer.status < 300:
         return answer.body
     raise _refusal(answer)

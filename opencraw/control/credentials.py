@@ -7,7 +7,10 @@ import hmac
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-AREAS = ("automation", "channels", "chat", "config", "memory", "messages", "sessions", "skills")
+AREAS = (
+    "automation", "channels", "chat", "config", "memory", "messages", "pairing", "sessions",
+    "skills",
+)  # fmt: skip
 SUPPORTED_SCOPES = frozenset(
     {"*", "control:write", "control:read"}
     | {f"{area}:{level}" for area in AREAS for level in ("read", "write")}

@@ -15,7 +15,7 @@ from uuid import UUID
 import orjson
 from aiohttp import web
 
-from opencraw.errors import Forbidden, OpenCrawError, Refused, SlowDown, Unavailable
+from opencraw.errors import Forbidden, NotFound, OpenCrawError, Refused, SlowDown, Unavailable
 
 
 class Category(StrEnum):
@@ -132,6 +132,14 @@ class BadField(Refused):
         self.details = {"field": field, **(details or {})}
 
 
+class NotRegistered(NotFound):
+    """A channel that is not open here, or that nobody knows."""
+
+    def __init__(self, channel: str, message: str) -> None:
+        super().__init__(message)
+        self.details = {"channel_id": channel, "registered": False}
+
+
 class MissingScope(Forbidden):
     """A known credential without the scope that a route needs."""
 
@@ -190,7 +198,7 @@ def problem(error: Exception) -> Problem:
     match error:
         case MissingScope():
             return Problem(error.code, str(error), details={"required_scope": error.scope})
-        case BadField():
+        case BadField() | NotRegistered():
             return Problem(error.code, str(error), details=error.details)
         case SlowDown():
             return Problem(error.code, str(error), retry_after=error.retry_after)

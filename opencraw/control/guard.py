@@ -74,6 +74,12 @@ class Limits:
     in_flight: int
 
 
+#: What a file comes as: its own type is a claim, and foreign pages cannot send this one.
+_FILE = "application/octet-stream"
+#: In bytes per second. Whoever sends a file may take longer than others.
+_SLOWEST_FILE = 100_000
+
+
 class Guard:
     """The one way in."""
 
@@ -134,8 +140,8 @@ class Guard:
         self, request: web.Request, handler: Handler, visit: _Visit
     ) -> web.StreamResponse:
         self._check_origin(request)
-        _check_size(request)
         route = self._routes.get(request.match_info.route)
+        _check_size(request, route.largest_file if route is not None else 0)
         if route is None:
             if request.match_info.http_exception is None:
                 raise Forbidden("This address is not in the table of routes.")
@@ -147,7 +153,10 @@ class Guard:
             request[CREDENTIAL] = credential
         if not route.public:
             _authorise(credential, route.scope)
-            _demand_json(request)
+            _demand_type(request, _FILE if route.largest_file else "application/json")
+            if route.largest_file and not visit.deadline.expired():
+                seconds = self._limits.seconds + route.largest_file / _SLOWEST_FILE
+                visit.deadline.reschedule(asyncio.get_running_loop().time() + seconds)
         if not route.public or request.method not in _SAFE_METHODS:
             self._enter(visit)
         if request.headers.get(hdrs.EXPECT, "").lower() == "100-continue":
@@ -229,9 +238,10 @@ def _presented_token(request: web.Request) -> str | None:
     return tokens[0] if tokens else None
 
 
-def _check_size(request: web.Request) -> None:
-    if (request.content_length or 0) > LARGEST_BODY:
-        raise web.HTTPRequestEntityTooLarge(LARGEST_BODY)
+def _check_size(request: web.Request, largest_file: int) -> None:
+    largest = max(LARGEST_BODY, largest_file)
+    if (request.content_length or 0) > largest:
+        raise web.HTTPRequestEntityTooLarge(largest)
     if request.headers.get(hdrs.CONTENT_ENCODING, "identity").lower() != "identity":
         raise web.HTTPUnsupportedMediaType
 
@@ -242,8 +252,8 @@ def _refuse_foreign_types(request: web.Request) -> None:
         raise web.HTTPUnsupportedMediaType
 
 
-def _demand_json(request: web.Request) -> None:
-    if request.body_exists and request.content_type != "application/json":
+def _demand_type(request: web.Request, wanted: str) -> None:
+    if request.body_exists and request.content_type != wanted:
         raise web.HTTPUnsupportedMediaType
 
 

@@ -49,6 +49,7 @@ def as_json(story: Story, explanation: Explanation) -> Mapping[str, object]:
         },
         "turn": None if turn is None else _turn_json(turn),
         "deliveries": [_delivery_json(each) for each in story.deliveries],
+        "reactions": [asdict(each) for each in story.reactions],
     }
 
 

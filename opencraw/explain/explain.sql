@@ -84,3 +84,7 @@ SELECT outbox.turn_id, outbox.delivery_id, outbox.channel, outbox.kind, outbox.s
  WHERE outbox.turn_id = ANY($1::uuid[])
     OR outbox.delivery_id = ANY($2::uuid[])
  ORDER BY outbox.id;
+
+-- name: reactions
+-- What people think of what these turns said, in order.
+SELECT turn_id, emoji, verdict, at FROM reaction WHERE turn_id = ANY($1::uuid[]) ORDER BY at;

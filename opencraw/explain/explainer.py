@@ -15,6 +15,7 @@ from opencraw.explain.story import (
     Hands,
     MessageFacts,
     Outcome,
+    ReactionFacts,
     State,
     Story,
     TurnFacts,
@@ -125,9 +126,12 @@ class Explainer:
         deliveries = await self._database.fetch(
             SQL.deliveries, turns, commands, patience=PATIENCE_SECONDS
         )
-        return [self._story(record, deliveries) for record in records]
+        reactions = await self._database.fetch(SQL.reactions, turns, patience=PATIENCE_SECONDS)
+        return [self._story(record, deliveries, reactions) for record in records]
 
-    def _story(self, record: Record, deliveries: Sequence[Record]) -> Story:
+    def _story(
+        self, record: Record, deliveries: Sequence[Record], reactions: Sequence[Record]
+    ) -> Story:
         message = _message(record)
         turn = None if record["turn_id"] is None else self._turn(record)
         command = reply_id(message.id)
@@ -152,6 +156,11 @@ class Explainer:
             ),
             nodes=record["nodes"],
             turns_running=self._here.turns_running(),
+            reactions=tuple(
+                ReactionFacts(each["emoji"], each["verdict"], each["at"])
+                for each in reactions
+                if taken and each["turn_id"] == record["turn_id"]
+            ),
         )
 
     def _turn(self, record: Record) -> TurnFacts:

@@ -7,7 +7,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import assert_never
 
-from opencraw.explain.story import DeliveryFacts, DeliveryState, State, Story, TurnFacts
+from opencraw.explain.story import (
+    DeliveryFacts,
+    DeliveryState,
+    ReactionFacts,
+    State,
+    Story,
+    TurnFacts,
+)
 from opencraw.explain.words import plural, short, times
 
 
@@ -43,7 +50,13 @@ def history(story: Story) -> Sequence[Moment]:
     if turn.ended_at is not None:
         how = turn.state if turn.failure is None else turn.failure.text
         moments.append(Moment(turn.ended_at, f"the turn ended: {how}"))
-    return moments + [_sent(each) for each in story.deliveries]
+    moments += [_sent(each) for each in story.deliveries]
+    return moments + [_reacted(each) for each in story.reactions]
+
+
+def _reacted(reaction: ReactionFacts) -> Moment:
+    says = {1: ", which is good", -1: ", which is poor"}.get(reaction.verdict, "")
+    return Moment(reaction.at, f"somebody put {reaction.emoji} to what it said{says}")
 
 
 def tried(delivery: DeliveryFacts) -> str:

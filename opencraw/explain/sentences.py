@@ -338,13 +338,14 @@ def _undelivered(story: Story, delivery: DeliveryFacts, end: _Fate, noun: str) -
 
 
 def _dead(story: Story, delivery: DeliveryFacts, end: _Fate, noun: str) -> _Fate:
+    again = f"`opencraw deliveries retry {short(delivery.id)}` sends it once more."
     if delivery.unknown:
         next_step = (
             f"It may have arrived {times(delivery.unknown)}: look into the chat before you say it "
-            f"again. The {noun} is kept in the conversation."
+            f"again. The {noun} is kept in the conversation; {again}"
         )
     else:
-        next_step = f"The {noun} is kept in the conversation. {_SAY_AGAIN}"
+        next_step = f"The {noun} is kept in the conversation; {again}"
     reason = f"could not be delivered: {delivery.failure}"
     if story.turn is not None and end.brief == "answered":
         # Written is not answered for whoever waits for it.

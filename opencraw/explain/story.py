@@ -148,6 +148,16 @@ class DeliveryFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class ReactionFacts:
+    """An emoji that somebody put to what the turn said."""
+
+    emoji: str
+    #: 1 is good, -1 is poor, 0 says nothing about it.
+    verdict: int
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Story:
     """A message and all that bears on it."""
 
@@ -169,6 +179,8 @@ class Story:
     nodes: int
     #: How many turns run in this process.
     turns_running: int
+    #: What people think of what the turn said, in order.
+    reactions: tuple[ReactionFacts, ...] = ()
 
     @property
     def answer(self) -> DeliveryFacts | None:

@@ -11,6 +11,8 @@ MOST_ATTEMPTS = 20
 #: Where a platform cannot recognise a second copy, so many attempts may have an unknown outcome.
 MOST_UNKNOWN = 2
 LONGEST_PAUSE = 60.0
+#: Of the pause that a platform asks for, so much may come on top.
+MOST_JITTER = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,11 +30,17 @@ class GiveUp:
 
 
 def after_failure(
-    failure: DeliveryFailure, attempt: int, unknown: int, *, idempotent: bool
+    failure: DeliveryFailure,
+    attempt: int,
+    unknown: int,
+    *,
+    idempotent: bool,
+    jitter: float = 0.0,
 ) -> Again | GiveUp:
     """Decide what follows when attempt number `attempt` (from 1) failed.
 
-    `unknown` of the attempts, this one included, may have arrived.
+    `unknown` of the attempts, this one included, may have arrived. `jitter`, from 0 to 1, is the
+    chance by which those who have to wait for the same platform do not come back all at once.
     """
     if isinstance(failure, NeverSendable):
         return GiveUp(str(failure))
@@ -41,7 +49,9 @@ def after_failure(
     if attempt >= MOST_ATTEMPTS:
         return GiveUp(f"not sent in {attempt} attempts: {failure}")
     wish = failure.retry_after if isinstance(failure, NotSent) else None
-    return Again(wish if wish is not None else min(2.0 ** (attempt - 1), LONGEST_PAUSE))
+    if wish is not None:
+        return Again(wish * (1 + MOST_JITTER * jitter))
+    return Again(min(2.0 ** (attempt - 1), LONGEST_PAUSE))
 
 
 def may_repeat(unknown: int, *, idempotent: bool) -> bool:

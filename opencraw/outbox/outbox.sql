@@ -3,7 +3,9 @@
 -- one copy more may exist. `attempt` is the one that begins; `unknown` of those before it may have
 -- arrived. No delivery overtakes an older one of its session to the same address, whichever node has
 -- that; where a conversation goes on at several, one that cannot be reached holds up no other. The
--- answer tells whether the attempt began and, for the rules about speaking, where.
+-- answer tells whether the attempt began, for the rules about speaking where, and what the sender
+-- needs to know: which parts are there already, and which message shows the turn (unless it became a
+-- part of something else).
 WITH given AS (
     SELECT *
       FROM unnest($1::uuid[], $2::uuid[], $3::integer[], $4::integer[]) WITH ORDINALITY
@@ -25,11 +27,45 @@ WITH given AS (
     RETURNING given.ord
 )
 SELECT given.ord, begun.ord IS NOT NULL AS begun, session.chat_type, session.tenant,
-       session.key AS session_key
+       session.key AS session_key, outbox.reply_context, outbox.choice_id,
+       (SELECT choice.options::text FROM choice WHERE choice.id = outbox.choice_id) AS options,
+       ARRAY(SELECT sent_part.platform_id
+               FROM sent_part
+              WHERE sent_part.delivery_id = given.delivery_id
+              ORDER BY sent_part.part) AS parts,
+       coalesce((SELECT turn.draft_id
+                   FROM turn
+                  WHERE turn.id = outbox.turn_id AND turn.draft_id <> ''
+                    AND NOT EXISTS (SELECT FROM sent_part AS used
+                                     WHERE used.channel = outbox.channel
+                                       AND used.account = outbox.account
+                                       AND used.chat = outbox.chat
+                                       AND used.platform_id = turn.draft_id)), '') AS draft
   FROM given
   JOIN outbox USING (delivery_id)
   JOIN session ON session.id = outbox.session_id
   LEFT JOIN begun ON begun.ord = given.ord;
+
+-- name: part_sent
+-- Group commit. One more part of a delivery is on its platform, whoever of us brought it there. What
+-- may have arrived of it has arrived: what comes next was never tried.
+WITH given AS (
+    SELECT *
+      FROM unnest($1::uuid[], $2::integer[], $3::text[]) WITH ORDINALITY
+        AS row(delivery_id, part, platform_id, ord)
+), there AS (
+    INSERT INTO sent_part (delivery_id, part, platform_id, channel, account, chat)
+    SELECT delivery_id, part, platform_id, channel, account, chat
+      FROM given
+      JOIN outbox USING (delivery_id)
+        ON CONFLICT (delivery_id, part) DO NOTHING
+    RETURNING delivery_id
+), known AS (
+    UPDATE outbox
+       SET unknown = 0
+     WHERE unknown > 0 AND delivery_id IN (SELECT delivery_id FROM there)
+)
+SELECT ord FROM given;
 
 -- name: put_in_place
 -- Group commit. What hooks made of a delivery that was never attempted: another text, or with a

@@ -5,15 +5,17 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import random
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from uuid import UUID
 
 import msgspec
 
 from opencraw import crashpoints
-from opencraw.contract import Address, Channel, Delivery, Line
+from opencraw.contract import Address, Channel, Choice, Delivery, Line, Option
 from opencraw.errors import DeliveryFailure, MaybeSent, Unavailable
 from opencraw.hooks import Denied, Hooks, Point
 from opencraw.outbox.attempts import Again, after_failure, may_repeat
@@ -32,6 +34,7 @@ LOOK_AGAIN_SECONDS = 0.05
 #: A platform that says nothing for so long may or may not have the message.
 SEND_SECONDS = 120.0
 _BATCH = 500
+_options = msgspec.json.Decoder(tuple[Option, ...])
 
 
 @dataclass(slots=True)
@@ -151,7 +154,11 @@ class Outbox:
                 return
             outgoing.unknown += isinstance(failure, MaybeSent)
             verdict = after_failure(
-                failure, outgoing.attempts, outgoing.unknown, idempotent=channel.idempotent
+                failure,
+                outgoing.attempts,
+                outgoing.unknown,
+                idempotent=channel.idempotent,
+                jitter=random.random(),  # noqa: S311 - spreads load, guards nothing
             )
             if not isinstance(verdict, Again):
                 await self._end(outgoing, "dead", failure=verdict.reason)
@@ -162,11 +169,12 @@ class Outbox:
         self._look_soon.set()
 
     async def _attempt(self, outgoing: _Outgoing, channel: Channel) -> DeliveryFailure | None:
+        # Of the first part that this attempt sends.
         recovered = outgoing.unknown > 0 and not channel.idempotent
         delivery = msgspec.structs.replace(outgoing.delivery, recovered=recovered)
         try:
             async with asyncio.timeout(SEND_SECONDS):
-                await channel.send(delivery)
+                await channel.send(delivery, partial(self._part_sent, outgoing))
         except DeliveryFailure as failure:
             return failure
         except TimeoutError:
@@ -211,9 +219,19 @@ class Outbox:
         record = await self._database.commit(SQL.begin_attempt, row)
         if record is None or not record["begun"]:
             return None
+        outgoing.delivery = _as_recorded(outgoing.delivery, record)
         address = outgoing.delivery.address
         keys = (record["session_key"], session_key(address, record["tenant"]))
         return Place(address.channel, record["chat_type"], keys)
+
+    async def _part_sent(self, outgoing: _Outgoing, platform_id: str) -> None:
+        """Put on record that one more part is there, before the next one is sent."""
+        delivery = outgoing.delivery
+        parts = (*delivery.parts, storable(platform_id))
+        await self._database.commit(SQL.part_sent, (delivery.delivery_id, len(parts), parts[-1]))
+        outgoing.delivery = msgspec.structs.replace(delivery, parts=parts)
+        outgoing.unknown = 0
+        crashpoints.reach("deliver_between_parts")
 
     async def _end(
         self, outgoing: _Outgoing, state: str, *, pause: float = 0.0, failure: str | None = None
@@ -230,6 +248,21 @@ class Outbox:
             failure and storable(failure),
         )
         await self._database.commit(SQL.end_attempt, row)
+
+
+def _as_recorded(delivery: Delivery, record: Record) -> Delivery:
+    """A delivery with what its row, its turn and its parts say of it by now."""
+    parts = tuple(record["parts"])
+    choice = None
+    if record["choice_id"] is not None:
+        choice = Choice(record["choice_id"], _options.decode(record["options"]))
+    return msgspec.structs.replace(
+        delivery,
+        reply_context=record["reply_context"],
+        parts=parts,
+        draft="" if parts else record["draft"],
+        choice=choice,
+    )
 
 
 def _facts(delivery: Delivery) -> Mapping[str, object]:

@@ -14,6 +14,7 @@ from opencraw.errors import Refused, Unavailable
 from opencraw.queue.modes import Arrival, Overflow
 from opencraw.queue.pools import Pool
 from opencraw.sessions.choice import QueueChoice
+from opencraw.sessions.files import File, claims, files_of
 from opencraw.sessions.keys import AGENT, Conversation
 from opencraw.sessions.voice import Voice
 from opencraw.store.database import Database, Record
@@ -65,6 +66,7 @@ class Said:
     text: str
     speaker: str
     rights: str
+    files: tuple[File, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +144,9 @@ class Inbox:
             envelope.origin.value,
             envelope.trigger_type.value,
             muted,
+            storable(envelope.platform_id),
+            storable(envelope.reply_context),
+            claims(envelope.attachments),
         )
         for _ in range(3):
             record = await self._database.commit(SQL.accept, row, patience=patience)
@@ -178,6 +183,24 @@ class Inbox:
             return None
         return "waiting" if record["was_waiting"] else "overflowed"
 
+    async def amend(self, envelope: Envelope) -> bool:
+        """Have a message that waits say what this edit of it says; False when none waits."""
+        where = envelope.address
+        names = (where.channel, where.account, where.chat, envelope.platform_id, envelope.sender.id)
+        row = (*map(storable, names), storable(envelope.text))
+        return await self._database.commit(SQL.amend, row) is not None
+
+    async def retract(
+        self, address: Address, platform_id: str, sender: str
+    ) -> tuple[UUID, Withdrawn] | None:
+        """Take back a message that its platform calls so; of whoever, if `sender` is empty. Returns
+        its session and from where, None when there is nothing to take back."""
+        names = (address.channel, address.account, address.chat, platform_id, sender)
+        record = await self._database.commit(SQL.retract, tuple(map(storable, names)))
+        if record is None:
+            return None
+        return record["session_id"], "waiting" if record["was_waiting"] else "overflowed"
+
     async def lanes_with_work(self) -> Mapping[UUID, Backlog]:
         """Sessions in which somebody is to be answered, and how many are."""
         records = await self._database.fetch(SQL.lanes_with_work)
@@ -212,9 +235,11 @@ class Inbox:
             for session, rows in grouped.items()
         ]
 
-    async def texts(self, ids: Sequence[int]) -> Sequence[Said]:
-        """What these messages say, whole, in the order of their acceptance."""
-        return [Said(**record) for record in await self._database.fetch(SQL.texts, list(ids))]
+    async def texts(self, ids: Sequence[int], *, longest: int) -> Sequence[Said]:
+        """What these messages say, whole, in the order of their acceptance. Of what a document says
+        `longest` characters are read."""
+        records = await self._database.fetch(SQL.texts, list(ids), longest)
+        return [Said(**{**record, "files": files_of(record["files"])}) for record in records]
 
     async def overflowed(
         self, session: UUID, voice: Voice | None, limit: int

@@ -4,17 +4,19 @@
 -- back when another node commits the same message at this very moment: the caller asks again.
 -- A message is kept without an answer where the assistant does not speak: the caller knows rules
 -- (`muted`), the session knows what its people chose. And a message tells who listens there. None is
--- taken into the `half` of a conversation that is being brought in from elsewhere.
+-- taken into the `half` of a conversation that is being brought in from elsewhere. `files` is a JSON
+-- array, or null.
 WITH given AS (
     -- `known` is null as long as there is no session.
     SELECT row.*, (SELECT session FROM session WHERE session.id = row.session_id) AS known
       FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[],
                   $8::text[], $9::text[], $10::text[], $11::text[], $12::text[], $13::text[],
-                  $14::text[], $15::text[], $16::uuid[], $17::text[], $18::text[], $19::boolean[])
+                  $14::text[], $15::text[], $16::uuid[], $17::text[], $18::text[], $19::boolean[],
+                  $20::text[], $21::text[], $22::text[])
            WITH ORDINALITY
         AS row(message_id, session_id, session_key, tenant, agent, channel, account, chat, thread,
                chat_type, sender_id, sender_name, rights, text, dedupe_key, correlation_id, origin,
-               trigger_type, muted, ord)
+               trigger_type, muted, platform_id, reply_context, files, ord)
 ), opened AS (
     INSERT INTO session (id, key, tenant, agent, channel, account, chat, thread, chat_type,
                          opened_by)
@@ -38,10 +40,11 @@ WITH given AS (
                              AND chat_type IS DISTINCT FROM (known).chat_type))
 ), stored AS (
     INSERT INTO inbox (message_id, session_id, channel, account, chat, thread, dedupe_key, sender_id,
-                       sender_name, rights, text, correlation_id, origin, trigger_type, state,
-                       outcome)
+                       sender_name, rights, text, correlation_id, origin, trigger_type, platform_id,
+                       reply_context, state, outcome)
     SELECT message_id, session_id, channel, account, chat, thread, dedupe_key, sender_id,
-           sender_name, rights, text, correlation_id, origin, trigger_type,
+           sender_name, rights, text, correlation_id, origin, trigger_type, platform_id,
+           reply_context,
            CASE WHEN muted OR NOT (known).sends THEN 'done' ELSE 'waiting' END,
            CASE WHEN muted OR NOT (known).sends THEN 'muted' END
       FROM given
@@ -49,6 +52,32 @@ WITH given AS (
      ORDER BY ord
         ON CONFLICT (channel, account, dedupe_key) DO NOTHING
     RETURNING message_id, channel, account, dedupe_key, state = 'done' AS muted
+), claimed AS (
+    SELECT message_id, given.channel, file.*
+      FROM stored
+      JOIN given USING (message_id),
+           jsonb_to_recordset(given.files::jsonb)
+               AS file(id uuid, position integer, name text, content_type text, size bigint,
+                       source text, kept uuid)
+), brought AS (
+    -- What was handed to us comes with one message, and with none of another channel.
+    UPDATE attachment
+       SET message_id = claimed.message_id, position = claimed.position
+      FROM claimed
+     WHERE attachment.id = claimed.kept AND attachment.message_id IS NULL
+       AND attachment.channel = claimed.channel
+    RETURNING attachment.message_id, attachment.position
+), promised AS (
+    INSERT INTO attachment (id, message_id, position, name, content_type, size, channel, source,
+                            state, problem)
+    SELECT id, message_id, position, name, content_type, size, channel, source,
+           CASE WHEN kept IS NULL THEN 'pending' ELSE 'failed' END,
+           CASE WHEN kept IS NOT NULL THEN 'It is not here any more. Send it again.' END
+      FROM claimed
+     WHERE kept IS NULL
+        OR NOT EXISTS (SELECT FROM brought
+                        WHERE brought.message_id = claimed.message_id
+                          AND brought.position = claimed.position)
 )
 SELECT given.ord,
        coalesce(stored.message_id,
@@ -106,7 +135,11 @@ SELECT session.id AS session_id, session.channel AS lane_channel, session.tenant
  ORDER BY session.id, inbox.id;
 
 -- name: texts
-SELECT text, speaker_of(sender_name, sender_id) AS speaker, rights FROM inbox WHERE id = ANY($1::bigint[]) ORDER BY id;
+SELECT text, speaker_of(sender_name, sender_id) AS speaker, rights,
+       files_of(message_id, $2) AS files
+  FROM inbox
+ WHERE id = ANY($1::bigint[])
+ ORDER BY id;
 
 -- name: overflowed
 -- Only messages that could share a turn share a summary: those of one voice.
@@ -173,8 +206,13 @@ WITH given AS (
       JOIN numbered USING (session_id)
 ), posted AS (
     INSERT INTO outbox (delivery_id, session_id, seq, channel, account, chat, thread, kind, text,
-                        state)
+                        reply_context, state)
     SELECT delivery_id, session_id, base + nth, channel, account, chat, thread, 'notice', notice,
+           (SELECT inbox.reply_context
+              FROM inbox
+             WHERE inbox.id = ANY(string_to_array(ids, ',')::bigint[])
+             ORDER BY inbox.id DESC
+             LIMIT 1),
            'pending'
       FROM told
       JOIN numbered USING (session_id)
@@ -215,3 +253,55 @@ SELECT given.ord,
   JOIN inbox USING (message_id, session_id)
  WHERE EXISTS (SELECT FROM gone WHERE gone.message_id = given.message_id)
     OR inbox.outcome = 'withdrawn';
+
+-- name: amend
+-- Group commit. What somebody said says something else from now on, as long as nobody answers it.
+WITH given AS (
+    SELECT *
+      FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[])
+           WITH ORDINALITY
+        AS row(channel, account, chat, platform_id, sender_id, text, ord)
+), amended AS (
+    UPDATE inbox
+       SET text = given.text
+      FROM given
+     WHERE inbox.channel = given.channel AND inbox.account = given.account
+       AND inbox.chat = given.chat AND inbox.platform_id = given.platform_id
+       AND inbox.platform_id <> '' AND inbox.sender_id = given.sender_id
+       AND inbox.state IN ('waiting', 'overflowed')
+    RETURNING given.ord
+)
+SELECT given.ord
+  FROM given
+ WHERE EXISTS (SELECT FROM amended WHERE amended.ord = given.ord)
+    OR EXISTS (SELECT FROM inbox  -- repeated after a lost answer, and taken up since
+                WHERE inbox.channel = given.channel AND inbox.account = given.account
+                  AND inbox.chat = given.chat AND inbox.platform_id = given.platform_id
+                  AND inbox.platform_id <> '' AND inbox.sender_id = given.sender_id
+                  AND inbox.text = given.text);
+
+-- name: retract
+-- Group commit. A message was deleted on its platform; where `sender_id` is given, by whom it is. As
+-- in `withdraw`, `was_waiting` may not be known any more.
+WITH given AS (
+    SELECT *
+      FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[])
+           WITH ORDINALITY AS row(channel, account, chat, platform_id, sender_id, ord)
+), gone AS (
+    UPDATE inbox
+       SET state = 'done', outcome = 'withdrawn'
+      FROM given
+      JOIN inbox AS before USING (channel, account, chat, platform_id)
+     WHERE inbox.id = before.id AND inbox.state IN ('waiting', 'overflowed')
+       AND before.platform_id <> ''
+       AND (given.sender_id = '' OR before.sender_id = given.sender_id)
+    RETURNING inbox.id, before.state = 'waiting' AS was_waiting
+)
+SELECT given.ord, (array_agg(inbox.session_id))[1] AS session_id,
+       bool_or(coalesce(gone.was_waiting, true)) AS was_waiting
+  FROM given
+  JOIN inbox USING (channel, account, chat, platform_id)
+  LEFT JOIN gone ON gone.id = inbox.id
+ WHERE inbox.platform_id <> '' AND (gone.id IS NOT NULL OR inbox.outcome = 'withdrawn')
+   AND (given.sender_id = '' OR inbox.sender_id = given.sender_id)
+ GROUP BY given.ord;

@@ -20,14 +20,15 @@ WITH given AS (
     SELECT turn_id, id, 'superseded'
       FROM given, unnest(string_to_array(supersedes, ',')::bigint[]) AS id
 ), locked AS (
-    SELECT inbox.id, inbox.text, inbox.message_id, inbox.origin, wanted.turn_id, wanted.disposition
+    SELECT inbox.id, inbox.text, inbox.message_id, inbox.origin, inbox.reply_context, wanted.turn_id,
+           wanted.disposition
       FROM inbox
       JOIN wanted ON wanted.id = inbox.id
      WHERE inbox.state = 'waiting'
      ORDER BY inbox.id
        FOR UPDATE OF inbox
 ), replaced AS (
-    SELECT inbox.id, inbox.origin, given.turn_id
+    SELECT inbox.id, inbox.origin, inbox.reply_context, given.turn_id
       FROM inbox
       JOIN given USING (session_id, rights, channel, account, chat, thread)
      WHERE inbox.state = 'overflowed' AND inbox.id <= given.overflow_end
@@ -44,15 +45,25 @@ WITH given AS (
                                 WHERE replaced.turn_id = given.turn_id)
 ), begun AS (
     INSERT INTO turn (id, session_id, state, owner, correlation_id, origin, trigger_type, rights,
-                      asked_by, channel, account, chat, thread, model, pool,
+                      asked_by, channel, account, chat, thread, model, pool, reply_context,
                       queue_collected_messages, queue_debounced_messages, queue_dropped_messages)
     SELECT turn_id, session_id, 'running', owner, correlation_id, origin, trigger_type, rights,
-           asked_by, channel, account, chat, thread, model, pool, collected, debounced, dropped
+           asked_by, channel, account, chat, thread, model, pool,
+           -- The answer is one to the newest message that asked, or else to the newest of those
+           -- that gave up their places.
+           coalesce((SELECT locked.reply_context FROM locked
+                      WHERE locked.turn_id = given.turn_id AND locked.disposition = 'asked'
+                      ORDER BY locked.id DESC LIMIT 1),
+                    (SELECT replaced.reply_context FROM replaced
+                      WHERE replaced.turn_id = given.turn_id
+                      ORDER BY replaced.id DESC LIMIT 1),
+                    ''),
+           collected, debounced, dropped
       FROM given
       JOIN whole USING (turn_id)
      ORDER BY session_id
         ON CONFLICT DO NOTHING
-    RETURNING id AS turn_id, session_id, channel, account, chat, thread
+    RETURNING id AS turn_id, session_id, channel, account, chat, thread, reply_context
 ), summed_up AS (
     UPDATE inbox
        SET state = 'taken', turn_id = begun.turn_id
@@ -105,9 +116,9 @@ WITH given AS (
       JOIN numbered USING (session_id)
 ), posted AS (
     INSERT INTO outbox (delivery_id, session_id, turn_id, seq, channel, account, chat, thread, kind,
-                        text, state)
+                        text, reply_context, state)
     SELECT message_id, session_id, turn_id, base + place, channel, account, chat, thread, 'notice',
-           text, 'pending'
+           text, reply_context, 'pending'
       FROM lines
       JOIN numbered USING (session_id)
       JOIN begun USING (session_id, turn_id)
@@ -315,8 +326,8 @@ WITH given AS (
      WHERE turn.id = given.turn_id AND turn.owner = given.owner AND turn.attempt = given.attempt
        AND turn.state = 'running' AND turn.writes = given.write - 1
     RETURNING turn.id AS turn_id, turn.session_id, turn.channel, turn.account, turn.chat,
-              turn.thread, turn.prompt_tokens, turn.completion_tokens, turn.cached_tokens,
-              given.entries, given.outcome, given.delivery_id,
+              turn.thread, turn.reply_context, turn.prompt_tokens, turn.completion_tokens,
+              turn.cached_tokens, given.entries, given.outcome, given.delivery_id,
               given.reply_kind, given.reply, given.tools, given.state
 ), answered AS (
     UPDATE inbox
@@ -354,10 +365,11 @@ WITH given AS (
       JOIN numbered USING (session_id)
 ), posted AS (
     INSERT INTO outbox (delivery_id, session_id, turn_id, seq, channel, account, chat, thread, kind,
-                        text, tools, interrupted, state)
+                        text, tools, interrupted, reply_context, state)
     SELECT fenced.delivery_id, fenced.session_id, fenced.turn_id, numbered.last_seq,
            fenced.channel, fenced.account, fenced.chat, fenced.thread, fenced.reply_kind,
-           fenced.reply, ARRAY(SELECT jsonb_array_elements_text(fenced.tools::jsonb)), fenced.state = 'interrupted', 'pending'
+           fenced.reply, ARRAY(SELECT jsonb_array_elements_text(fenced.tools::jsonb)),
+           fenced.state = 'interrupted', fenced.reply_context, 'pending'
       FROM fenced
       JOIN numbered USING (session_id)
      WHERE fenced.reply <> ''

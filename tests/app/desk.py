@@ -21,7 +21,8 @@ from opencraw.gateway.models import Models
 from opencraw.sessions.keys import Conversations
 from opencraw.settings import ChannelSettings
 from tests.control.serving import BEARER, TOKEN, code_of
-from tests.fixtures.core import MODEL, Core, Mailbox, address, running, session_of
+from tests.fixtures.core import MODEL, Core, address, running, session_of
+from tests.fixtures.mailbox import Mailbox
 from tests.fixtures.script import Step
 
 

@@ -12,7 +12,7 @@ from uuid import uuid4
 import pytest
 
 from opencraw.app.channels import ChannelHost, Hosted
-from opencraw.contract import ChannelKind, Delivery, Gateway
+from opencraw.contract import ChannelKind, Delivery, Gateway, PartSent
 from opencraw.queue.nodes import Node
 from opencraw.settings import ChannelSettings
 from opencraw.store.database import Database
@@ -41,7 +41,7 @@ class Pigeons:
         finally:
             self.receiving = False
 
-    async def send(self, delivery: Delivery) -> None: ...
+    async def send(self, delivery: Delivery, sent: PartSent) -> None: ...
 
 
 @dataclass
@@ -100,7 +100,7 @@ async def test_one_receives_and_the_other_stands_by_in_good_health(two: tuple[Si
     first, second = two
     assert (first.hosted.state, second.hosted.state) == ("running", "standby")
     assert second.hosted.detail == "another node receives"
-    assert await second.hosted.problem() is None
+    assert second.hosted.problem is None
     assert not second.pigeons.receiving
 
 
@@ -142,7 +142,7 @@ async def test_a_receiver_that_fails_is_started_again_by_the_same_node(
     first, second = two
     first.pigeons.fails.set()
     await until(lambda: first.hosted.state == "failed")
-    assert "the loft is empty" in (await first.hosted.problem() or "")
+    assert "the loft is empty" in (first.hosted.problem or "")
     first.pigeons.fails.clear()
     await until(lambda: first.pigeons.receiving)
     assert second.pigeons.times == 0

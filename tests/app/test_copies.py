@@ -10,7 +10,8 @@ import pytest
 from opencraw.errors import Refused
 from opencraw.sessions.keeping import Keeping
 from tests.app.desk import at_work, said
-from tests.fixtures.core import Mailbox, address, envelope, session_of
+from tests.fixtures.core import address, envelope, session_of
+from tests.fixtures.mailbox import Mailbox
 from tests.fixtures.script import Held, calls
 
 

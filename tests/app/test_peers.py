@@ -26,7 +26,8 @@ from opencraw.events import (
 )
 from opencraw.sessions.choice import QueueChoice
 from opencraw.settings import ChannelSettings
-from tests.fixtures.core import Core, Mailbox, address, running, session_of, until, voice
+from tests.fixtures.core import Core, address, running, session_of, until, voice
+from tests.fixtures.mailbox import Mailbox
 from tests.fixtures.script import Held
 
 HERE = address()
@@ -54,9 +55,14 @@ class Screen(Mailbox):
     def __init__(self) -> None:
         super().__init__()
         self.shown: list[Event] = []
+        #: What a message that grows would be made of.
+        self.drawn: list[Event] = []
 
     def show(self, address: Address, event: Event) -> None:
         self.shown.append(event)
+
+    def preview(self, address: Address, event: Event) -> None:
+        self.drawn.append(event)
 
 
 @dataclass
@@ -129,6 +135,17 @@ async def test_a_node_that_is_alone_tells_nobody(node: Connected) -> None:
     node.peers.show(HERE, QueueChanged())
     assert node.wire.published == []
     assert node.screen.shown == [QueueChanged()]
+
+
+async def test_a_message_that_grows_is_drawn_by_the_node_that_runs_the_turn(
+    node: Connected,
+) -> None:
+    """Everybody shows the turn in pages; two who edit one message would quarrel."""
+    turn = uuid4()
+    node.wire.bring(Shown(HERE, TurnStarted(turn, 1)))
+    node.peers.show(HERE, DraftGrew(turn, 1, 0, "hello"))
+    assert node.screen.shown == [TurnStarted(turn, 1), DraftGrew(turn, 1, 0, "hello")]
+    assert node.screen.drawn == [DraftGrew(turn, 1, 0, "hello")]
 
 
 async def test_what_people_decide_is_told(node: Connected) -> None:

@@ -6,23 +6,28 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from uuid import UUID, uuid4
 
 import aiohttp
 from aiohttp import web
 
 from channels.webchat.channel import WebChat
+from opencraw.attachments.attachments import Stored
 from opencraw.console import Console
 from opencraw.contract import Route
 from opencraw.control.api import Api
+from opencraw.control.channels import ChannelFacts, ChannelsApi
 from opencraw.control.connections import Connections
+from opencraw.control.deliveries import DeliveriesApi, LetterFacts
+from opencraw.control.files import FilesApi
 from opencraw.control.memory import MemoryApi
 from opencraw.control.server import HttpServer
 from opencraw.control.sessions import ChosenModel, Fork, SessionsApi
 from opencraw.control.settings import RuntimeSettings, SecuritySettings
 from opencraw.errors import NotFound, Refused
 from opencraw.memory.memory import Memory
+from opencraw.outbox.letters import Which
 
 TOKEN = "the-access-token-of-these-tests-0123456789a"
 BEARER = {"Authorization": f"Bearer {TOKEN}"}
@@ -66,6 +71,72 @@ class Dictated:
             raise NotFound("There is no channel called nowhere.")
         self.sent.append((channel, recipient, message))
         return uuid4()
+
+
+class NoFiles:
+    """Nobody has sent any."""
+
+    async def one(self, file: UUID) -> Stored:
+        raise NotFound("There is no such file.")
+
+
+class Radio:
+    """One channel, of which a test may say that its account is refused."""
+
+    def __init__(self) -> None:
+        self.refusal: Exception | None = None
+
+    def channels(self) -> Sequence[Mapping[str, object]]:
+        return [self.channel("radio")]
+
+    def channel(self, name: str) -> Mapping[str, object]:
+        if name == "pigeons":
+            raise NotFound(f"There is no channel {name!r} here. Channels: radio")
+        counts = {"accepted": 3, "duplicates": 0, "quarantined": 1, "sent": 2, "failed": 0}
+        return {
+            "name": "radio",
+            "state": "running",
+            "since": datetime(2026, 11, 21, tzinfo=UTC),
+            "detail": "",
+            "next_attempt": None,
+            "last_heard": None,
+            "last_in": None,
+            "last_out": None,
+            "counts": {**counts, "refused": {"RATE_LIMITED": 4}},
+            "capabilities": {"supports_streaming_deltas": True, "supports_reactions": False},
+        }
+
+    async def probe(self, name: str) -> Mapping[str, str]:
+        self.channel(name)
+        if self.refusal is not None:
+            raise self.refusal
+        return {"name": "a radio"}
+
+    def happenings(self, name: str, limit: int) -> Sequence[Mapping[str, object]]:
+        self.channel(name)
+        at = datetime(2026, 11, 21, tzinfo=UTC)
+        return [{"at": at, "kind": "warning", "text": "it creaks"}][:limit]
+
+    async def put_aside(self, name: str, limit: int) -> Sequence[Mapping[str, object]]:
+        self.channel(name)
+        at = datetime(2026, 11, 21, tzinfo=UTC)
+        found = {"id": 1, "account": "", "payload": "{", "problem": "no JSON", "received_at": at}
+        return [found][:limit]
+
+
+class NoLetters:
+    """Everything was delivered."""
+
+    async def listed(
+        self, which: Which, channel: str | None, limit: int
+    ) -> Sequence[Mapping[str, object]]:
+        return []
+
+    async def retry(self, name: str) -> UUID:
+        raise Refused("It was sent.", code="CONFLICT_ERROR")
+
+    async def drop(self, name: str) -> UUID:
+        raise Refused("It was sent.", code="CONFLICT_ERROR")
 
 
 class Conversations:
@@ -139,9 +210,24 @@ class Served:
         return self.server.base_url
 
 
-def every_route(facts: Dictated, memory: Memory | None = None) -> list[Route]:
+def every_route(
+    facts: Dictated,
+    memory: Memory | None = None,
+    *,
+    channels: ChannelFacts | None = None,
+    letters: LetterFacts | None = None,
+) -> list[Route]:
     """All routes that a daemon with its built-in channel mounts, and a few for tests."""
-    own = (Api(facts), SessionsApi(Conversations()), MemoryApi(memory), Console(), WebChat())
+    own = (
+        Api(facts),
+        SessionsApi(Conversations()),
+        MemoryApi(memory),
+        ChannelsApi(channels or Radio()),
+        DeliveriesApi(letters or NoLetters()),
+        FilesApi(NoFiles()),
+        Console(),
+        WebChat(),
+    )
     return [*(route for each in own for route in each.routes()), *PROBES]
 
 
@@ -152,6 +238,9 @@ async def serving(
     routes: Sequence[Route] = (),
     connections: Connections | None = None,
     memory: Memory | None = None,
+    *,
+    channels: ChannelFacts | None = None,
+    letters: LetterFacts | None = None,
 ) -> AsyncIterator[Served]:
     """Serve every route, and more where a test brings some. Without a memory, memory is off."""
     facts = Dictated()
@@ -159,7 +248,7 @@ async def serving(
         runtime or RuntimeSettings(),
         security or SecuritySettings(),
         port=0,
-        routes=[*every_route(facts, memory), *routes],
+        routes=[*every_route(facts, memory, channels=channels, letters=letters), *routes],
         token=TOKEN,
         connections=connections,
     )

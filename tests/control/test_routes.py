@@ -17,14 +17,16 @@ ROUTES = every_route(Dictated())
 NAMES = [f"{route.method} {route.path}" for route in ROUTES]
 PLAIN_AND_UPGRADE: list[dict[str, str]] = [{}, UPGRADE]
 KEYS = {scope: f"key-with-the-scope-{scope}-0123456789" for scope in sorted(SUPPORTED_SCOPES)}
+_STATUS = {"control:read", "control:write", "*"}
+_READS_MESSAGES = {"messages:read", "messages:write", "control:read", "control:write", "*"}
 _READS_SESSIONS = {"sessions:read", "sessions:write", "control:read", "control:write", "*"}
 _CHANGES_SESSIONS = {"sessions:write", "control:write", "*"}
 _READS_MEMORY = {"memory:read", "memory:write", "control:read", "control:write", "*"}
 _CHANGES_MEMORY = {"memory:write", "control:write", "*"}
 #: Who gets in where, written by hand. Whoever adds a route says here whom it lets in.
 EXPECTED = {
-    "GET /api/v1/os/health": {"control:read", "control:write", "*"},
-    "GET /api/v1/os/status": {"control:read", "control:write", "*"},
+    "GET /api/v1/os/health": _STATUS,
+    "GET /api/v1/os/status": _STATUS,
     "GET /api/v1/os/sessions": _READS_SESSIONS,
     "POST /api/v1/os/sessions": _CHANGES_SESSIONS,
     "GET /api/v1/os/sessions/search": _READS_SESSIONS,
@@ -32,20 +34,15 @@ EXPECTED = {
     "DELETE /api/v1/os/sessions/{id}": _CHANGES_SESSIONS,
     "POST /api/v1/os/sessions/{id}/model": _CHANGES_SESSIONS,
     "POST /api/v1/os/sessions/{id}/fork": _CHANGES_SESSIONS,
-    "GET /api/v1/os/messages": {
-        "messages:read",
-        "messages:write",
-        "control:read",
-        "control:write",
-        "*",
-    },
-    "GET /api/v1/os/messages/{name}": {
-        "messages:read",
-        "messages:write",
-        "control:read",
-        "control:write",
-        "*",
-    },
+    "GET /api/v1/os/channels": _STATUS,
+    "GET /api/v1/os/channels/{name}/probe": _STATUS,
+    "GET /api/v1/os/channels/{name}/logs": _STATUS,
+    "GET /api/v1/os/channels/{name}/quarantine": _READS_MESSAGES,
+    "GET /api/v1/os/deliveries": _READS_MESSAGES,
+    "POST /api/v1/os/deliveries/{name}/retry": {"messages:write", "control:write", "*"},
+    "POST /api/v1/os/deliveries/{name}/drop": {"messages:write", "control:write", "*"},
+    "GET /api/v1/os/messages": _READS_MESSAGES,
+    "GET /api/v1/os/messages/{name}": _READS_MESSAGES,
     "POST /api/v1/os/messages/send": {"messages:write", "control:write", "*"},
     "POST /api/v1/os/memory/search": _READS_MEMORY,
     "POST /api/v1/os/memory/summarize": _READS_MEMORY,
@@ -56,6 +53,8 @@ EXPECTED = {
     "PATCH /api/v1/os/memory/items/{id}": _CHANGES_MEMORY,
     "DELETE /api/v1/os/memory/items/{id}": _CHANGES_MEMORY,
     "POST /api/v1/os/memory/forget": _CHANGES_MEMORY,
+    "GET /api/v1/os/attachments/{id}": _READS_SESSIONS,
+    "POST /files": {"chat:write", "control:write", "*"},
     "GET /ws": {"chat:write", "control:write", "*"},
     "GET /probe/echo": {"chat:write", "control:write", "*"},
     "GET /probe/fail": {"control:write", "*"},
@@ -74,8 +73,11 @@ async def ask(
 ) -> tuple[aiohttp.ClientResponse, str]:
     """Send a request; return the answer and, where it is a failure, its code."""
     path = re.sub(r"{\w+}", "index.html", route.path)
-    body: dict[str, str] | None = {} if route.method == "POST" else None
-    async with served.client.request(route.method, path, headers=headers, json=body) as response:
+    body = b"{}" if route.method == "POST" else None
+    if body is not None:
+        kind = "application/octet-stream" if route.largest_file else "application/json"
+        headers = {"Content-Type": kind, **headers}
+    async with served.client.request(route.method, path, headers=headers, data=body) as response:
         code = ""
         if response.status >= 400 and response.status != 503:
             code = await code_of(response)

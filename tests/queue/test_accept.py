@@ -126,9 +126,9 @@ async def test_deciding_about_long_texts_does_not_take_reading_them(inbox: Inbox
     ]  # fmt: skip
     assert [each.size for each in lane.arrivals] == [100_000, 10]
     [late, early] = ids(lane.messages)[::-1]
-    said = await inbox.texts([late, early])
+    said = await inbox.texts([late, early], longest=1_000)
     assert [each.text for each in said] == ["x" * 100_000, "ü" * 10]
-    assert await inbox.texts([]) == []
+    assert await inbox.texts([], longest=1_000) == []
 
 
 async def test_a_channel_is_not_kept_waiting_for_a_database_that_is_away(
@@ -165,7 +165,7 @@ async def test_odd_texts_are_kept_as_far_as_postgres_can(
 ) -> None:
     await say(inbox, text, "and one more")
     lane = await lane_of(inbox)
-    said = await inbox.texts(ids(lane.messages))
+    said = await inbox.texts(ids(lane.messages), longest=1_000)
     assert [each.text for each in said] == [stored, "and one more"]
     assert (lane.messages[0].beginning, lane.messages[0].size) == (stored[:160], len(stored))
 

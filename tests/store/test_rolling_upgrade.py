@@ -16,7 +16,8 @@ import pytest
 from opencraw.contract import DEFAULT_TENANT, Address
 from opencraw.sessions.keys import session_id, session_key
 from opencraw.store.queries import parse
-from tests.fixtures.core import Mailbox, is_whole, running
+from tests.fixtures.core import is_whole, running
+from tests.fixtures.mailbox import Mailbox
 
 STATEMENTS = {
     name: sql

@@ -12,7 +12,8 @@ import pytest
 from opencraw.contract import DEFAULT_TENANT, Address
 from opencraw.sessions.keys import session_id, session_key
 from opencraw.store.migrations import migrate
-from tests.fixtures.core import Core, Mailbox, is_whole, running
+from tests.fixtures.core import Core, is_whole, running
+from tests.fixtures.mailbox import Mailbox
 
 _SHIPPED = importlib.resources.files("opencraw.store").joinpath("migrations")
 
@@ -150,6 +151,15 @@ async def test_nothing_is_lost_when_the_first_version_is_followed_by_this_one(
         assert [each.recovered for each in core.channel.got if each.address.chat == "sending"] == [
             True
         ]
+        # What was said before platforms named their messages has no name, and answers need none.
+        [names] = await core.fetch(
+            "SELECT array_agg(DISTINCT platform_id) AS there,"
+            "       array_agg(DISTINCT reply_context) AS needed FROM inbox"
+        )
+        assert (names["there"], names["needed"]) == ([""], [""])
+        assert {(each.reply_context, each.parts, each.draft) for each in core.channel.got} == {
+            ("", (), "")
+        }
         assert await core.outcomes("waits") == [
             ("one", "answered"), ("two", "answered"), ("never mind", "withdrawn"),
             ("/status", "command"),

@@ -8,7 +8,7 @@ import click
 
 from opencraw.cli import FAILED, Options
 from opencraw.cli.client import data_dir
-from opencraw.cli.doctor import files, services
+from opencraw.cli.doctor import channels, files, services
 from opencraw.cli.doctor.finding import Finding, State
 from opencraw.cli.output import as_json, plural, table
 from opencraw.config import Configuration, load
@@ -45,6 +45,7 @@ def examine(options: Options, *, fix: bool) -> list[Finding]:
     findings += files.data_folder(folder, fix=fix)
     findings += services.daemon(options.config)
     if configuration is not None:
+        findings += channels.enabled(configuration)
         findings += services.model(configuration)
         findings += services.database(configuration.database, folder)
         findings += services.port(configuration, options.config)

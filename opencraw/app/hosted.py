@@ -1,0 +1,284 @@
+"""One open channel and how it fares, kept running whatever happens to it.
+
+A line is alive as long as something comes in on it: what we send proves nothing, for a dead line
+takes that for minutes. So a channel that can tell (`Listens`) is ended and started again when its
+platform was silent for longer than it ever is. What an operator has to mend is another matter: an
+account that is refused is tried again seldom, or when the operator asks.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Literal
+
+from opencraw.contract import (
+    Channel,
+    ChannelKind,
+    Edits,
+    Fetches,
+    Gateway,
+    Listens,
+    Previews,
+    Probes,
+    Reaches,
+    Streams,
+    Webhook,
+)
+from opencraw.errors import AccountRefused, OpenCrawError, Unavailable
+from opencraw.platforms.traffic import Traffic
+from opencraw.queue.nodes import Node
+from opencraw.settings import ChannelSettings
+from opencraw.telemetry.redaction import Redactor
+
+log = logging.getLogger(__name__)
+
+State = Literal["starting", "running", "standby", "silent", "failed", "refused"]
+
+FIRST_PAUSE = 1.0
+LONGEST_PAUSE = 60.0
+#: A channel that ran so long had recovered: its next trouble is a new one.
+RECOVERED_SECONDS = 60.0
+#: An account that was refused needs its operator, who may have done something by now.
+REFUSED_PAUSE = 600.0
+#: However patient a channel is: within a minute a dead line is known to be one.
+MOST_PATIENCE = 45.0
+#: With the lease of a node, a dead one's receivers move within five seconds.
+CLAIM_SECONDS = 1.0
+PROBE_SECONDS = 15.0
+_LOOK_SECONDS = 1.0
+#: One deployment has one account on each channel.
+_ACCOUNT = ""
+_POWERS: Mapping[str, type] = {
+    "supports_reading_back": Fetches,
+    "supports_edits": Edits,
+    "supports_writing_first": Reaches,
+    "supports_probes": Probes,
+    "supports_webhooks": Webhook,
+    "tells_liveness": Listens,
+}
+
+
+@dataclass(slots=True)
+class _Ended:
+    """Why a channel's `run` is over."""
+
+    state: State
+    problem: str
+    #: It wants to be left alone for at least so long.
+    pause: float = 0.0
+
+
+@dataclass(slots=True)
+class Hosted:
+    """One open channel. Of several nodes those that do not receive for it stand by: they send, and
+    take over when the one that receives is gone."""
+
+    kind: ChannelKind
+    channel: Channel
+    settings: ChannelSettings
+    name: str = "channel"
+    traffic: Traffic = field(default_factory=lambda: Traffic(Redactor()))
+    state: State = "starting"
+    detail: str = ""
+    since: datetime = field(default_factory=lambda: datetime.now(UTC))
+    next_attempt: datetime | None = None
+    #: Why it ended, until it is well again.
+    _trouble: str = ""
+    #: Somebody wants it to be tried again now.
+    _wanted: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @property
+    def problem(self) -> str | None:
+        """Why nobody can be reached here at the moment, if so."""
+        well = self.state in ("starting", "running", "standby")
+        return None if well else f"{self.state}: {self.detail}"
+
+    @property
+    def last_heard(self) -> datetime | None:
+        """When the platform was last heard, where the channel can tell."""
+        if self.state == "standby" or not isinstance(self.channel, Listens):
+            return None
+        return datetime.now(UTC) - timedelta(seconds=self.channel.pulse.silence)
+
+    @property
+    def capabilities(self) -> Mapping[str, bool]:
+        """What the channel can do beside receiving and sending."""
+        shows = isinstance(self.channel, Streams | Previews)
+        return {
+            "supports_streaming_deltas": shows,
+            "supports_typing_events": shows,
+            "supports_reactions": self.kind.reactions,
+            **{name: isinstance(self.channel, power) for name, power in _POWERS.items()},
+        }
+
+    def became(self, state: State, detail: str = "", *, pause: float | None = None) -> None:
+        """Note how it fares from now on; with a `pause`, when it is tried again."""
+        if state != self.state:
+            self.since = datetime.now(UTC)
+        if state != self.state or pause is not None:
+            self.traffic.note("state", f"{state}: {detail}" if detail else state)
+        self.state, self.detail = state, detail
+        self.next_attempt = None
+        if pause is not None:
+            self.next_attempt = datetime.now(UTC) + timedelta(seconds=pause)
+
+    async def probe(self) -> Mapping[str, str]:
+        """Ask the platform who we are. What waits to be tried again is tried now. Raises
+        `AccountRefused` and `Unavailable`."""
+        self._wanted.set()
+        if not isinstance(self.channel, Probes):
+            return {}
+        try:
+            async with asyncio.timeout(PROBE_SECONDS):
+                return await self.channel.probe()
+        except TimeoutError as error:
+            raise Unavailable(
+                f"{self.name} did not answer within {PROBE_SECONDS:.0f} s. Messages wait until it "
+                "does. Look whether this machine reaches it."
+            ) from error
+        except OpenCrawError:
+            raise
+        except Exception as error:
+            log.exception("probing channel %s", self.name)
+            raise Unavailable(
+                f"Asking {self.name} failed: {type(error).__name__}: {error}. Nothing was changed. "
+                "If that stays so, report it to whoever wrote the channel."
+            ) from error
+
+    async def keep_running(self, gateway: Gateway, node: Node, claims: Claims) -> None:
+        """Run until cancelled; what ends is started again, after a pause that doubles."""
+        pause = FIRST_PAUSE
+        while True:
+            if self.kind.one_receiver:
+                await self._until_ours(node)
+            began = time.monotonic()
+            ended = await self._run_once(gateway, node, claims)
+            if ended is None:
+                log.warning(
+                    "channel %s: another node may receive by now, this one stops", self.name
+                )
+                self.became("standby", "another node may receive")
+                self._trouble = ""
+                continue
+            if time.monotonic() - began > RECOVERED_SECONDS and ended.state != "silent":
+                pause = FIRST_PAUSE
+            wait = max(pause, ended.pause)
+            self._trouble = ended.problem
+            self.became(ended.state, f"{ended.problem}; {_again_in(wait)}", pause=wait)
+            await self._rest(wait)
+            pause = min(pause * 2, LONGEST_PAUSE)
+
+    async def _rest(self, seconds: float) -> None:
+        self._wanted.clear()
+        try:
+            async with asyncio.timeout(seconds):
+                await self._wanted.wait()
+        except TimeoutError:
+            pass
+        finally:
+            self._wanted.clear()
+
+    async def _run_once(self, gateway: Gateway, node: Node, claims: Claims) -> _Ended | None:
+        """Run the channel; returns why it ended, or None when its receiver was let go of."""
+        if not isinstance(self.channel, Listens):
+            self.became("running")
+        elif self._trouble:
+            # Being started again does not make it well: something has to be heard.
+            self.became(self.state, f"{self._trouble}; started again, and nothing was heard yet")
+        else:
+            self.became("starting", "nothing was heard from the platform yet")
+        run = asyncio.ensure_future(self.channel.run(gateway))
+        watch = asyncio.ensure_future(self._until_silent())
+        watched = [run, watch]
+        if self.kind.one_receiver:
+            claim = asyncio.ensure_future(_while_ours(self.name, node))
+            claims.add(claim)
+            claim.add_done_callback(claims.discard)
+            watched.append(claim)
+        try:
+            await asyncio.wait(watched, return_when=asyncio.FIRST_COMPLETED)
+            if run.done():
+                return self._why(run)
+            if watch.done():
+                silence = f"nothing was heard from the platform for {watch.result():.0f} s"
+                # Before it has ended: one that hangs may take its time.
+                self.became("silent", silence)
+                log.warning("channel %s: %s; it is started again", self.name, silence)
+                return _Ended("silent", silence)
+            return None
+        finally:
+            for each in watched:
+                each.cancel()
+            await asyncio.wait(watched)
+
+    def _why(self, run: asyncio.Future[None]) -> _Ended:
+        try:
+            run.result()
+        except AccountRefused as refusal:
+            log.error("channel %s: the platform refuses our account: %s", self.name, refusal)
+            return _Ended("refused", str(refusal), REFUSED_PAUSE)
+        except Unavailable as away:
+            log.warning("channel %s: %s", self.name, away)
+            return _Ended("failed", str(away), away.retry_after)
+        except OpenCrawError as error:
+            log.warning("channel %s: %s", self.name, error)
+            return _Ended("failed", str(error))
+        except Exception as error:
+            log.exception("channel %s failed", self.name)
+            return _Ended("failed", f"{type(error).__name__}: {error}")
+        return _Ended("failed", "it ended by itself")
+
+    async def _until_silent(self) -> float:
+        """Watch the line; return for how long it was silent when that was too long."""
+        if not isinstance(self.channel, Listens):
+            await asyncio.Event().wait()
+        assert isinstance(self.channel, Listens)
+        pulse = self.channel.pulse
+        patience = min(pulse.patience, MOST_PATIENCE)
+        # What was heard before counts no more: a silence is over when something new is heard.
+        pulse.beat()
+        began = time.monotonic()
+        while True:
+            await asyncio.sleep(min(_LOOK_SECONDS, patience / 4))
+            silence = self.channel.pulse.silence
+            if silence > patience:
+                return silence
+            if self.state != "running" and silence < time.monotonic() - began:
+                self._trouble = ""
+                self.became("running")
+
+    async def _until_ours(self, node: Node) -> None:
+        """Stand by until this node is the one that receives for the channel."""
+        while not await _is_ours(self.name, node):
+            self._trouble = ""
+            self.became("standby", "another node receives")
+            await asyncio.sleep(CLAIM_SECONDS)
+
+
+#: Each keeps our claim to receive for one channel.
+Claims = set["asyncio.Future[None]"]
+
+
+def _again_in(seconds: float) -> str:
+    return f"starting again in {seconds:.0f} s"
+
+
+async def _while_ours(name: str, node: Node) -> None:
+    """Keep our claim; return when another node has it."""
+    while True:
+        await asyncio.sleep(CLAIM_SECONDS)
+        if not await _is_ours(name, node):
+            return
+
+
+async def _is_ours(name: str, node: Node) -> bool:
+    try:
+        return node.holds_lease and await node.receive_for(name, _ACCOUNT)
+    except Unavailable as error:
+        log.warning("channel %s: asking who receives: %s", name, error)
+        return False

@@ -1,0 +1,1 @@
+"""What is remembered for channels of the platforms behind them."""

@@ -1,0 +1,27 @@
+"""Which message of a platform shows a turn that runs. The turn's answer becomes that message."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from opencraw.store.database import Database
+from opencraw.store.queries import load
+from opencraw.store.text import storable
+
+SQL = load("opencraw.platforms", "drafts.sql")
+
+
+class Drafts:
+    """The messages that show turns."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def shown(self, turn_id: UUID, platform_id: str) -> None:
+        """Note the message that shows a turn; returns when that is durable."""
+        await self._database.commit(SQL.shown, (turn_id, storable(platform_id)))
+
+    async def of(self, turn_id: UUID) -> str:
+        """The message that shows a turn; empty is none."""
+        records = await self._database.fetch(SQL.draft_of, turn_id)
+        return records[0]["draft_id"] if records else ""

@@ -1,0 +1,135 @@
+"""What could not be delivered, and what an operator does about it."""
+
+from __future__ import annotations
+
+from uuid import UUID, uuid4
+
+import pytest
+
+from opencraw.contract import Delivery
+from opencraw.errors import NeverSendable, NotFound, NotSent, Refused
+from opencraw.outbox.letters import SQL, Letters
+from opencraw.outbox.sender import SQL as SENDING
+from opencraw.queue.nodes import Node
+from opencraw.store.database import Database
+from tests.fixtures.core import until
+from tests.outbox.test_parts import Words
+from tests.outbox.test_sender import Office, working
+
+
+@pytest.fixture
+async def office(database: Database) -> Office:
+    node = Node(database, uuid4())
+    await node.join()
+    return Office(database, Words(), node)
+
+
+@pytest.fixture
+def letters(database: Database) -> Letters:
+    return Letters(database)
+
+
+def words(office: Office) -> Words:
+    assert isinstance(office.mailbox, Words)
+    return office.mailbox
+
+
+async def dead(office: Office, text: str, at: str) -> Delivery:
+    words(office).troubles[at] = (False, NeverSendable("the chat is gone"))
+    [delivery] = await office.written(text)
+    async with working(office):
+        office.post([delivery])
+        await office.outbox.drained()
+    return delivery
+
+
+async def test_a_dead_letter_is_listed_with_its_reason(office: Office, letters: Letters) -> None:
+    delivery = await dead(office, "one two", at="two")
+    [found] = await letters.listed("dead", None, 10)
+    assert found["delivery_id"] == delivery.delivery_id
+    assert (found["failure"], found["parts"], found["text"]) == ("the chat is gone", 1, "one two")
+    assert await letters.dead() == 1
+    assert await letters.listed("dead", "elsewhere", 10) == []
+    assert await letters.listed("open", None, 10) == []
+
+
+async def test_a_retry_begins_behind_the_parts_that_are_there(
+    office: Office, letters: Letters
+) -> None:
+    delivery = await dead(office, "one two three", at="two")
+    async with working(office):
+        assert await letters.retry(str(delivery.delivery_id)[:8]) == delivery.delivery_id
+        await until(lambda: len(words(office).there) == 3)
+        await office.rest(("sent", 2, 0))
+    assert words(office).there == ["one", "two", "three"]
+    assert await letters.dead() == 0
+
+
+async def test_a_retry_that_may_be_a_second_copy_says_so(office: Office, letters: Letters) -> None:
+    [delivery] = await office.written("one two")
+    await office.database.commit(SENDING.part_sent, (delivery.delivery_id, 1, "id of one"))
+    await office.set(state="dead", failure="outcome unknown 2 times", attempts=2, unknown=2)
+    async with working(office):
+        await letters.retry(str(delivery.delivery_id))
+        await until(lambda: words(office).there)
+    assert words(office).there == ["again:two"]
+
+
+async def test_a_retry_twice_is_one(office: Office, letters: Letters) -> None:
+    delivery = await dead(office, "one", at="one")
+    for _ in range(2):
+        record = await office.database.commit(SQL.retry, (delivery.delivery_id,))
+        assert record is not None
+        assert record["waits"]
+    assert await office.states() == [("pending", 1, 0)]
+
+
+async def test_a_dead_letter_that_is_dropped_is_spoken_of_no_more(
+    office: Office, letters: Letters
+) -> None:
+    delivery = await dead(office, "one", at="one")
+    for _ in range(2):
+        assert await letters.drop(str(delivery.delivery_id)) == delivery.delivery_id
+    assert await letters.dead() == 0
+    assert await letters.listed("dead", None, 10) == []
+    [dropped] = await letters.listed("dropped", None, 10)
+    assert dropped["dropped_at"] is not None
+    # And comes back when somebody changes his mind.
+    await letters.retry(str(delivery.delivery_id))
+    assert await letters.listed("dropped", None, 10) == []
+
+
+async def test_what_is_dropped_while_it_waits_is_not_sent(office: Office, letters: Letters) -> None:
+    words(office).troubles["one"] = (False, NotSent("busy", retry_after=0.3))
+    [delivery] = await office.written("one")
+    async with working(office):
+        office.post([delivery])
+        await office.rest(("pending", 1, 0))
+        await letters.drop(str(delivery.delivery_id))
+        await office.outbox.drained()
+    assert words(office).there == []
+    assert [row["failure"] for row in await office.rows()] == ["dropped by an operator"]
+
+
+@pytest.mark.parametrize("state", ["sending", "sent"])
+async def test_what_is_there_or_on_its_way_is_neither_dropped_nor_retried(
+    office: Office, letters: Letters, state: str
+) -> None:
+    [delivery] = await office.written("one")
+    await office.set(state=state, attempts=1, owner=UUID(int=1))
+    for change in (letters.retry, letters.drop):
+        with pytest.raises(Refused, match="Nothing was changed") as refused:
+            await change(str(delivery.delivery_id))
+        assert refused.value.code == "CONFLICT_ERROR"
+    assert await office.states() == [(state, 1, 0)]
+
+
+@pytest.mark.parametrize(
+    ("name", "error"), [("0" * 8, NotFound), ("zz", Refused), ("", Refused), ("a" * 400, Refused)]
+)
+async def test_a_name_that_is_none_is_refused(
+    letters: Letters, name: str, error: type[Exception]
+) -> None:
+    for change in (letters.retry, letters.drop):
+        with pytest.raises(error):
+            await change(name)
