@@ -11,7 +11,7 @@ import tomli
 from rich.console import Console
 from rich.table import Table
 
-from bench import lanes, measures, memory_search, prompts, remembering
+from bench import channels, lanes, measures, memory_search, prompts, remembering
 from bench.figures import Figures
 
 MEASURES = {
@@ -27,6 +27,9 @@ MEASURES = {
     "prompts": prompts.prompts,
     "compaction": prompts.full_window,
     "memory": memory_search.memory_search,
+    "channels": channels.receiving,
+    "channel-weight": channels.weight,
+    "channel-kills": channels.kills,
 }
 
 

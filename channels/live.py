@@ -1,0 +1,195 @@
+"""How a turn is shown while it runs, on platforms where a message can grow.
+
+One task per address draws the newest text at the pace that the platform allows, so a slow platform
+misses drafts and never queues them. What is drawn may be lost; the answer itself is a delivery, and
+once that is on its way (`finish`) nothing is drawn any more.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+import time
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable
+from typing import Protocol
+from uuid import UUID
+
+from channels.drafts import Drawing, Put, Type, Wait, next_step
+from opencraw.contract import Address
+from opencraw.errors import OpenCrawError
+from opencraw.events import Event, LinesAdded, QueueChanged
+
+log = logging.getLogger(__name__)
+
+#: More turns than these at once are not shown.
+MOST_TURNS = 1_000
+#: A draw that takes so long is given up, so that the answer need not wait for it.
+DRAW_SECONDS = 20.0
+
+
+class Surface(Protocol):
+    """One address, as an adapter draws on it. Texts are the Markdown of the draft so far: the
+    adapter renders them and cuts them to its limit. What fails is dropped."""
+
+    async def put(self, text: str) -> str:
+        """Show the first draft of a turn; its platform id, empty if nothing is to be remembered."""
+        ...
+
+    async def change(self, platform_id: str, text: str) -> None:
+        """Have the message show this draft instead; `platform_id` is what `put` gave."""
+        ...
+
+    async def type(self) -> None:
+        """Show once that somebody is typing."""
+        ...
+
+
+class Live:
+    """The turns that one channel shows in this process."""
+
+    def __init__(
+        self,
+        surface: Callable[[Address], Surface],
+        *,
+        interval: Callable[[Address], float],
+        typing_seconds: float,
+        shown: Callable[[UUID, str], Awaitable[None]],
+        known: Callable[[UUID], Awaitable[str]],
+    ) -> None:
+        """Drafts of an address are `interval` seconds apart (`math.inf`: it shows none), and typing
+        is shown again every `typing_seconds` (`math.inf`: never). `shown` and `known` are the
+        gateway's `draft_shown` and `draft_of`."""
+        self._surface = surface
+        self._interval = interval
+        self._typing_seconds = typing_seconds
+        self._shown = shown
+        self._known = known
+        self._running = False
+        self._scenes: dict[Address, _Scene] = {}
+        #: Turns by id, those that are over too for a while: their deliveries are still to come.
+        self._drawings: OrderedDict[UUID, Drawing] = OrderedDict()
+        self._begun: asyncio.Queue[_Scene] = asyncio.Queue()
+
+    def show(self, address: Address, event: Event) -> None:
+        """Take note of one event: the body of `Channel.preview`. Never blocks, never raises."""
+        if isinstance(event, QueueChanged | LinesAdded):
+            return
+        if not self._running:
+            return
+        drawing = self._drawing(event.turn_id)
+        drawing.note(event, time.monotonic())
+        if not drawing.over:
+            self._stage(address, drawing)
+
+    def _drawing(self, turn_id: UUID) -> Drawing:
+        drawing = self._drawings.get(turn_id)
+        if drawing is None:
+            drawing = self._drawings[turn_id] = Drawing(turn_id)
+            while len(self._drawings) > 2 * MOST_TURNS:
+                self._drawings.popitem(last=False)
+        return drawing
+
+    def _stage(self, address: Address, drawing: Drawing) -> None:
+        """Have this turn drawn at its address."""
+        scene = self._scenes.get(address)
+        if scene is None:
+            if len(self._scenes) >= MOST_TURNS:
+                return
+            scene = self._scenes[address] = _Scene(address)
+            self._begun.put_nowait(scene)
+        if scene.drawing is not drawing:
+            # A session has one turn at a time: the one before is over, whatever was heard of it.
+            if scene.drawing is not None:
+                scene.drawing.over = True
+            scene.drawing = drawing
+        scene.news.set()
+
+    async def run(self) -> None:
+        """Draw until cancelled."""
+        self._running = True
+        try:
+            async with asyncio.TaskGroup() as scenes:
+                while True:
+                    scene = await self._begun.get()
+                    scenes.create_task(self._play(scene), name="drafts")
+        finally:
+            self._running = False
+            self._scenes.clear()
+
+    async def finish(self, turn_id: UUID | None) -> str:
+        """Draw nothing more of this turn. Returns when what was being drawn is on the platform or
+        failed, with the platform id of the turn's draft, empty if this process put none."""
+        if turn_id is None:
+            return ""
+        # Of one that is not known, too: events that come late must find that it is over.
+        drawing = self._drawing(turn_id)
+        drawing.finish()
+        async with drawing.drawn:
+            return drawing.platform_id
+
+    async def _play(self, scene: _Scene) -> None:
+        """Draw the turns of one address, one after the other, until there is none."""
+        surface, interval = self._surface(scene.address), self._interval(scene.address)
+        while scene.drawing is not None:
+            drawing = scene.drawing
+            step = next_step(drawing, time.monotonic(), interval, self._typing_seconds)
+            if isinstance(step, Wait):
+                await scene.changed(step.seconds)
+            elif step is None:
+                if scene.drawing is drawing:
+                    scene.drawing = None
+            else:
+                await self._take(step, drawing, surface)
+        del self._scenes[scene.address]
+
+    async def _take(self, step: Put | Type, drawing: Drawing, surface: Surface) -> None:
+        """Carry out one step. Whatever goes wrong, the next one may do better."""
+        async with drawing.drawn:
+            if drawing.over:
+                return
+            try:
+                async with asyncio.timeout(DRAW_SECONDS):
+                    if isinstance(step, Type):
+                        await surface.type()
+                    else:
+                        await self._draw(step.text, drawing, surface)
+            except (OpenCrawError, OSError, TimeoutError) as error:
+                log.debug("a draft was not drawn: %s", error)
+            except Exception:
+                # A draft is not worth a channel; what is wrong with it should be known.
+                log.exception("a draft was not drawn")
+            drawing.stepped(step, time.monotonic())
+
+    async def _draw(self, text: str, drawing: Drawing, surface: Surface) -> None:
+        if not drawing.platform_id and drawing.may_be_known:
+            drawing.platform_id = await self._known(drawing.turn_id)
+            drawing.may_be_known = False
+        if drawing.platform_id:
+            await surface.change(drawing.platform_id, text)
+            return
+        drawing.platform_id = await surface.put(text)
+        if drawing.platform_id:
+            await self._shown(drawing.turn_id, drawing.platform_id)
+
+
+class _Scene:
+    """One address, and the newest turn there."""
+
+    def __init__(self, address: Address) -> None:
+        self.address = address
+        self.drawing: Drawing | None = None
+        self.news = asyncio.Event()
+
+    async def changed(self, seconds: float) -> None:
+        """Return when something was noted, or after so many seconds."""
+        self.news.clear()
+        if math.isinf(seconds):
+            await self.news.wait()
+            return
+        try:
+            async with asyncio.timeout(seconds):
+                await self.news.wait()
+        except TimeoutError:
+            pass

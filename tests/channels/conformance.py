@@ -1,0 +1,57 @@
+"""What every adapter promises, as one suite.
+
+An adapter's tests inherit `Conformance` and the parts that its platform has the means for:
+
+    class TestTelegram(Conformance, WithoutKeys, InGroups, InParts, WithDrafts, WithFiles):
+        platform_type = TelegramPlatform
+
+One of `WithKeys` and `WithoutKeys` is needed; the others are `InGroups`, `InParts` (a long answer
+takes several messages), `WithStrangers` (who may write to us directly), `WithFiles`, `WithDrafts`,
+`WithTyping`, `WithChanges` (people edit and delete what they said) and `WithReactions`.
+
+What a platform cannot do is left out by its base class, so nothing is ever skipped. Every test runs
+a whole daemon on a real database, and speaks to the adapter by nothing but the platform's sockets.
+"""
+
+from __future__ import annotations
+
+from tests.channels.cases.base import Conformance
+from tests.channels.cases.drafts import (
+    InParts,
+    WithChanges,
+    WithDrafts,
+    WithReactions,
+    WithTyping,
+)
+from tests.channels.cases.groups import InGroups, WithFiles, WithStrangers
+from tests.channels.cases.keys import WithKeys, WithoutKeys
+from tests.channels.platform import (
+    LISTED_GROUP,
+    OTHER_GROUP,
+    OWNERS,
+    Edit,
+    Fault,
+    File,
+    Platform,
+)
+
+__all__ = [
+    "LISTED_GROUP",
+    "OTHER_GROUP",
+    "OWNERS",
+    "Conformance",
+    "Edit",
+    "Fault",
+    "File",
+    "InGroups",
+    "InParts",
+    "Platform",
+    "WithChanges",
+    "WithDrafts",
+    "WithFiles",
+    "WithKeys",
+    "WithReactions",
+    "WithStrangers",
+    "WithTyping",
+    "WithoutKeys",
+]

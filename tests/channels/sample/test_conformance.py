@@ -1,0 +1,38 @@
+"""The suite on the made-up platform."""
+
+from __future__ import annotations
+
+from tests.channels.conformance import (
+    Conformance,
+    InGroups,
+    InParts,
+    WithChanges,
+    WithDrafts,
+    WithFiles,
+    WithKeys,
+    WithoutKeys,
+    WithStrangers,
+    WithTyping,
+)
+from tests.channels.sample.installed import installed_sample
+from tests.channels.sample.platform import KeyedSamplePlatform, SamplePlatform
+
+__all__ = ["installed_sample"]
+
+
+class TestSample(
+    Conformance,
+    WithoutKeys,
+    InGroups,
+    InParts,
+    WithStrangers,
+    WithFiles,
+    WithDrafts,
+    WithTyping,
+    WithChanges,
+):
+    platform_type = SamplePlatform
+
+
+class TestKeyedSample(Conformance, WithKeys):
+    platform_type = KeyedSamplePlatform

@@ -1,0 +1,191 @@
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Any, cast
+from uuid import uuid4
+
+import msgspec
+import pytest
+
+from channels.marks import MARK_LENGTH, RECOVERED, marked_recovered
+from channels.pacing import Pace, Paces
+from channels.receiving import KEPT_BYTES, offer, offer_all, understood
+from opencraw.contract import Address, Envelope, Gateway, Receipt, Rights, Sender
+from opencraw.errors import NotAdmitted, Refused, Unavailable
+
+
+class Doors:
+    """The part of a gateway that is asked here; `answers` are raised, or else accepted."""
+
+    def __init__(self, *answers: Exception) -> None:
+        self._answers = list(answers)
+        self.taken: list[str] = []
+        self.told: list[tuple[str, str]] = []
+        self.kept: list[tuple[str, str]] = []
+        self.waiting = 0
+        self.most_waiting = 0
+
+    async def accept(self, envelope: Envelope) -> Receipt:
+        self.waiting += 1
+        self.most_waiting = max(self.most_waiting, self.waiting)
+        await asyncio.sleep(0.001)
+        self.waiting -= 1
+        if self._answers:
+            raise self._answers.pop(0)
+        self.taken.append(envelope.text)
+        return Receipt(uuid4(), duplicate=False)
+
+    async def tell(self, address: Address, text: str, *, reply_context: str = "") -> None:
+        self.told.append((text, reply_context))
+
+    async def quarantine(self, channel: str, account: str, payload: str, problem: str) -> None:
+        if self._answers:
+            raise self._answers.pop(0)
+        self.kept.append((payload, problem))
+
+
+def gateway(doors: Doors) -> Gateway:
+    return cast("Gateway", doors)
+
+
+def said(text: str, chat: str = "a") -> Envelope:
+    return Envelope(
+        Address("test", "", chat),
+        Sender("1", "A", Rights.GUEST),
+        text,
+        text,
+        uuid4(),
+        reply_context="to this",
+    )
+
+
+async def test_a_message_is_offered_until_it_is_durable() -> None:
+    doors = Doors(Unavailable("away", retry_after=0.001), Unavailable("away", retry_after=0.001))
+    receipt = await offer(gateway(doors), said("Hello"))
+    assert receipt is not None
+    assert doors.taken == ["Hello"]
+
+
+async def test_a_message_that_is_refused_is_told_where_it_was_written() -> None:
+    doors = Doors(Refused("it is too long"))
+    assert await offer(gateway(doors), said("Hello")) is None
+    assert doors.told == [("This message was not taken: it is too long", "to this")]
+
+
+async def test_who_is_not_let_in_is_told_nothing() -> None:
+    doors = Doors(NotAdmitted("a stranger"))
+    assert await offer(gateway(doors), said("Hello")) is None
+    assert not doors.told
+
+
+async def test_messages_of_a_chat_are_offered_in_order_and_chats_side_by_side() -> None:
+    doors = Doors()
+    envelopes = [said(f"{chat}{n}", chat) for n in range(5) for chat in "abc"]
+    receipts = await offer_all(gateway(doors), envelopes)
+    assert all(receipts)
+    assert doors.most_waiting == 3
+    for chat in "abc":
+        assert [text for text in doors.taken if text[0] == chat] == [f"{chat}{n}" for n in range(5)]
+
+
+@pytest.mark.parametrize(
+    "translate",
+    [
+        lambda: {"a": 1}["chat"],
+        lambda: int("words"),
+        lambda: cast("Any", None).text,
+        lambda: cast("Any", 7) + "a",
+        lambda: msgspec.json.decode(b"{"),
+        lambda: "words"[9],
+        lambda: 1 / 0,
+    ],
+)
+async def test_an_event_with_a_defect_is_put_aside(translate: Callable[[], object]) -> None:
+    doors = Doors(Unavailable("away", retry_after=0.001))
+    assert await understood(gateway(doors), "test", "", {"chat": 7}, translate) is None
+    [(payload, problem)] = doors.kept
+    assert payload == '{"chat":7}'
+    assert "Error" in problem
+
+
+async def test_a_defect_of_ours_is_not_taken_for_one_of_the_data() -> None:
+    def translate() -> object:
+        raise NotImplementedError
+
+    with pytest.raises(NotImplementedError):
+        await understood(gateway(Doors()), "test", "", {}, translate)
+
+
+@pytest.mark.parametrize("raw", [b"\xff" * 200_000, "x" * 200_000, {"text": "\ud800" * 50_000}])
+async def test_of_an_event_that_is_put_aside_only_so_much_is_kept(raw: object) -> None:
+    doors = Doors()
+    await understood(gateway(doors), "test", "", raw, lambda: int("words"))
+    [(payload, _)] = doors.kept
+    assert 1_000 < len(payload) <= KEPT_BYTES
+    payload.encode()
+
+
+# Pace.
+
+
+async def test_a_pace_lets_a_burst_through_and_then_so_many_in_a_second() -> None:
+    pace, began = Pace(50.0, 3), time.monotonic()
+    for _ in range(8):
+        await pace.wait()
+    assert 0.09 <= time.monotonic() - began < 1.0
+
+
+async def test_who_waits_goes_in_order_and_is_not_overtaken() -> None:
+    pace, order = Pace(200.0, 1), []
+
+    async def go(number: int) -> None:
+        await pace.wait()
+        order.append(number)
+
+    waiting = [asyncio.ensure_future(go(number)) for number in range(5)]
+    await asyncio.sleep(0)
+    assert not pace.ready()
+    await asyncio.gather(*waiting)
+    assert order == [0, 1, 2, 3, 4]
+
+
+async def test_a_pause_that_the_platform_asks_for_holds_everybody() -> None:
+    pace, began = Pace(1000.0, 5), time.monotonic()
+    pace.hold(0.1)
+    pace.hold(0.01)
+    assert not pace.ready()
+    await pace.wait()
+    assert time.monotonic() - began >= 0.1
+    assert pace.ready()
+
+
+async def test_a_pause_that_begins_while_somebody_waits_holds_them_too() -> None:
+    pace = Pace(50.0, 1)
+    await pace.wait()
+    began = time.monotonic()
+    waiting = asyncio.ensure_future(pace.wait())
+    await asyncio.sleep(0)
+    pace.hold(0.1)
+    await waiting
+    assert time.monotonic() - began >= 0.1
+
+
+def test_the_pace_of_the_chat_that_was_quiet_for_longest_is_forgotten() -> None:
+    paces = Paces(lambda: Pace(1.0, 1), most=2)
+    a, b = paces.of("a"), paces.of("b")
+    assert paces.of("a") is a
+    paces.of("c")
+    assert paces.of("a") is a
+    assert paces.of("b") is not b
+
+
+# Marks.
+
+
+def test_a_second_copy_says_so_once() -> None:
+    marked = marked_recovered("Hello")
+    assert marked == f"{RECOVERED}\n\nHello"
+    assert marked_recovered(marked) == marked
+    assert len(marked) == len("Hello") + MARK_LENGTH
