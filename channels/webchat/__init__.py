@@ -2,7 +2,8 @@
 
 Reading order: `channel` (routes, and what the daemon calls), `connection` (one socket),
 `conversation` (one chat: each line to each socket once, in order), `outgoing` (a bounded buffer),
-`frames` (what travels), `rendering` and `markdown` (to safe HTML), `assets` (the page's files).
+`frames` (what travels), `files` (what people hand in), `rendering` and `markdown` (to safe HTML),
+`assets` (the page's files).
 """
 
 from __future__ import annotations
@@ -17,8 +18,9 @@ def register() -> ChannelKind:
     return ChannelKind(settings=WebChatSettings, open=_open)
 
 
-def _open(_settings: Section) -> Channel:
+def _open(settings: Section) -> Channel:
     # Every command of ours looks at the settings; only the daemon needs the server behind them.
     from channels.webchat.channel import WebChat
 
-    return WebChat()
+    assert isinstance(settings, WebChatSettings)
+    return WebChat(settings.attachments)

@@ -9,9 +9,10 @@ from importlib import resources
 from aiohttp import web
 
 # Nothing from elsewhere, nothing inline, no frame around us: what a model writes cannot run here.
+# Pictures that people sent are fetched with the token, so they are blobs.
 CONTENT_SECURITY_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
-    "img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    "img-src 'self' data: blob:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 HEADERS = {
     "Content-Security-Policy": CONTENT_SECURITY_POLICY,

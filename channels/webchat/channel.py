@@ -6,16 +6,20 @@ import asyncio
 import contextlib
 import re
 from collections.abc import Iterator, Sequence
+from uuid import UUID
 
+import msgspec
 from aiohttp import web
 
 from channels.webchat import assets
 from channels.webchat.connection import OWNER, Connection
 from channels.webchat.conversation import Conversation
+from channels.webchat.files import Files
 from channels.webchat.rendering import Renderer
-from opencraw.contract import Address, ChatType, Delivery, Gateway, Listener, Route
+from opencraw.contract import Address, ChatType, Delivery, Gateway, Listener, PartSent, Route
 from opencraw.errors import NotFound, NotSent, Refused, Unavailable
 from opencraw.events import Event
+from opencraw.settings import AttachmentSettings
 
 PROTOCOL = "opencraw.v1"
 FRAME_LIMIT = 1_200_000
@@ -32,8 +36,9 @@ _CHAT = re.compile(r"[a-z0-9_-]{1,64}")
 class _Open:
     """What exists while the channel runs."""
 
-    def __init__(self, gateway: Gateway, tasks: asyncio.TaskGroup) -> None:
+    def __init__(self, gateway: Gateway, tasks: asyncio.TaskGroup, files: Files) -> None:
         self.gateway = gateway
+        self.files = files
         self.tasks = tasks
         self.renderer = Renderer()
         self.conversations: dict[str, Conversation] = {}
@@ -56,7 +61,9 @@ class _Open:
         conversation = self.conversations.get(chat)
         if conversation is None:
             address = Address(channel="webchat", account="local", chat=chat)
-            conversation = Conversation(address, self.gateway, self.renderer.html)
+            conversation = Conversation(
+                address, self.gateway, self.renderer.html, files=self.files.limits
+            )
             self.conversations[chat] = conversation
             conversation.following = self.tasks.create_task(conversation.follow())
         conversation.users += 1
@@ -72,7 +79,8 @@ class _Open:
 class WebChat:
     """The built-in page. Sockets come and go; the transcript has what they missed."""
 
-    def __init__(self) -> None:
+    def __init__(self, files: AttachmentSettings | None = None) -> None:
+        self._files = Files(files or AttachmentSettings())
         self._assets = assets.load()
         self._open: _Open | None = None
 
@@ -84,7 +92,7 @@ class WebChat:
     async def run(self, gateway: Gateway) -> None:
         """Serve sockets until cancelled, then close them all with 1012."""
         async with asyncio.TaskGroup() as tasks:
-            self._open = opened = _Open(gateway, tasks)
+            self._open = opened = _Open(gateway, tasks, self._files)
             try:
                 await asyncio.sleep(WARM_UP_SECONDS)
                 await opened.renderer.warm_up()
@@ -97,15 +105,25 @@ class WebChat:
                 if opened.handlers:
                     await asyncio.wait(opened.handlers, timeout=STOPPING_SECONDS)
 
-    async def send(self, delivery: Delivery) -> None:
+    async def send(self, delivery: Delivery, sent: PartSent) -> None:
         """Push a reply or notice to whoever has the chat open; the transcript has it anyway."""
         conversation = self._conversation(delivery.address)
-        if conversation is None:
-            return
-        try:
-            await conversation.deliver(delivery.line)
-        except Unavailable as unavailable:
-            raise NotSent(str(unavailable), retry_after=unavailable.retry_after) from unavailable
+        if conversation is not None:
+            line = msgspec.structs.replace(delivery.line, choice=delivery.choice)
+            try:
+                await conversation.deliver(line)
+            except Unavailable as unavailable:
+                retry_after = unavailable.retry_after
+                raise NotSent(str(unavailable), retry_after=retry_after) from unavailable
+        if delivery.choice is not None:
+            # By this it is called when the choice is made.
+            await sent(str(delivery.delivery_id))
+
+    async def edit(self, address: Address, platform_id: str, text: str) -> None:
+        """Tell whoever has the chat open; whoever opens it later reads it anyway."""
+        conversation = self._conversation(address)
+        if conversation is not None:
+            await conversation.change(UUID(platform_id), text)
 
     def show(self, address: Address, event: Event) -> None:
         """Tell whoever has the chat open about a running turn."""
@@ -126,11 +144,14 @@ class WebChat:
         return Listener(ChatType.DIRECT, OWNER)
 
     def routes(self) -> Sequence[Route]:
-        """The page, its files, and the socket."""
+        """The page, its files, the socket, and where files are handed in."""
         return (
             Route("GET", "/", self._page, public=True),
             Route("GET", "/assets/{name}", self._asset, public=True),
             Route("GET", "/ws", self._socket, scope="chat:write"),
+            Route(
+                "POST", "/files", self._file, scope="chat:write", largest_file=self._files.largest
+            ),
         )
 
     async def _page(self, request: web.Request) -> web.Response:
@@ -141,6 +162,11 @@ class WebChat:
         if asset is None:
             raise NotFound("There is no such file.")
         return asset.respond(request)
+
+    async def _file(self, request: web.Request) -> web.Response:
+        if self._open is None:
+            raise Unavailable("WebChat is not running at the moment; try again.")
+        return await self._files.hand_in(request, self._open.gateway)
 
     async def _socket(self, request: web.Request) -> web.StreamResponse:
         chat = _chat(request.query.get("chat", "main"))

@@ -13,7 +13,7 @@ from channels.webchat import frames
 from channels.webchat.conversation import Conversation, Listener
 from channels.webchat.outgoing import Outgoing
 from channels.webchat.patience import in_time
-from opencraw.contract import Envelope, Gateway, Rights, Sender
+from opencraw.contract import Attachment, Envelope, Gateway, Pick, Rights, Sender
 from opencraw.errors import Refused, Unavailable
 
 #: Requests of one socket that may be on their way at once; further frames wait unread.
@@ -86,13 +86,15 @@ class Connection:
                     self._outgoing.put(history)
                 case frames.Withdraw():
                     await self._withdraw(frame.message_id)
+                case frames.Choose():
+                    await self._choose(frame)
         except (Refused, Unavailable) as error:
             self._outgoing.put(_error(error, message_id))
         finally:
             self._in_flight.release()
 
     async def _accept(self, frame: frames.Message) -> None:
-        envelope = self._envelope(frame.content, frame.client_message_id)
+        envelope = self._envelope(frame.content, frame.client_message_id, frames.attachments(frame))
         async with in_time():
             receipt = await self._gateway.accept(envelope)
         ack = frames.Ack(
@@ -117,14 +119,30 @@ class Connection:
             ok = await self._gateway.withdraw(self._conversation.address, message_id)
         self._outgoing.put(frames.encode(frames.Withdrawn(message_id, ok)))
 
-    def _envelope(self, text: str, client_message_id: str | None) -> Envelope:
+    async def _choose(self, frame: frames.Choose) -> None:
+        pick = Pick(frame.choice_id, frame.option, self._conversation.address, OWNER)
+        try:
+            async with in_time():
+                ok, text = True, await self._gateway.choose(pick)
+        except Refused as refused:
+            ok, text = False, str(refused)
+        self._outgoing.put(frames.encode(frames.Chosen(frame.choice_id, ok, text)))
+
+    def _envelope(
+        self, text: str, client_message_id: str | None, attachments: tuple[Attachment, ...] = ()
+    ) -> Envelope:
         address = self._conversation.address
         if client_message_id is None:
             key = str(uuid4())
         else:
             key = frames.dedupe_key(address.chat, client_message_id)
         return Envelope(
-            address=address, sender=OWNER, text=text, dedupe_key=key, correlation_id=uuid4()
+            address=address,
+            sender=OWNER,
+            text=text,
+            dedupe_key=key,
+            correlation_id=uuid4(),
+            attachments=attachments,
         )
 
     async def _close_when_ended(self, writing: asyncio.Task[None]) -> None:

@@ -65,8 +65,16 @@ class Listener:
 class Conversation:
     """One chat while at least one socket is open."""
 
-    def __init__(self, address: Address, gateway: Gateway, html: Html) -> None:
+    def __init__(
+        self,
+        address: Address,
+        gateway: Gateway,
+        html: Html,
+        *,
+        files: frames.FileLimits | msgspec.UnsetType = msgspec.UNSET,
+    ) -> None:
         self.address = address
+        self._files = files
         self.resume_token = resume_token(address.chat, gateway.conversation(address))
         #: Sockets that are open or opening; the last one to leave turns off the light.
         self.users = 0
@@ -128,6 +136,11 @@ class Conversation:
                 await self._announce_new()
             elif line.seq > self._announced:
                 await self._announce(line, _html_time())
+
+    async def change(self, message_id: UUID, text: str) -> None:
+        """Tell all sockets that a line says something else."""
+        html = await self._html(message_id, text, _html_time())
+        self._tell(frames.Changed(message_id, text, html))
 
     async def resume(self, listener: Listener, last_seq: int) -> None:
         """Replay what came after `last_seq` and before this socket opened, then the draft."""
@@ -302,6 +315,7 @@ class Conversation:
             model=model,
             demo=model.partition("/")[0] == "demo",
             waiting=self._waiting,
+            files=self._files,
         )
 
 

@@ -14,12 +14,13 @@ from uuid import UUID
 
 import msgspec
 
-from opencraw.contract import Line, Waiting
+from opencraw.contract import Attachment, Choice, Line, ShownFile, Waiting
 from opencraw.errors import Refused
 
 TEXT_LIMIT = 1_000_000
 #: A waiting message is shown by its beginning; the whole of it follows as `said`.
 WAITING_TEXT_LIMIT = 2_000
+MOST_FILES = 50
 _NO_CONTROL_CHARACTERS = r"^[^\u0000-\u001f\u007f\ud800-\udfff]*$"
 
 
@@ -35,6 +36,11 @@ class Message(ClientFrame, frozen=True):
         Annotated[str, msgspec.Meta(min_length=1, max_length=128, pattern=_NO_CONTROL_CHARACTERS)]
         | None
     ) = None
+    #: Files that were handed in before, by what we called them then.
+    attachments: Annotated[
+        tuple[Annotated[str, msgspec.Meta(min_length=1, max_length=200)], ...],
+        msgspec.Meta(max_length=MOST_FILES),
+    ] = ()
 
 
 class Resume(ClientFrame, frozen=True):
@@ -55,6 +61,11 @@ class Withdraw(ClientFrame, frozen=True):
     message_id: UUID
 
 
+class Choose(ClientFrame, frozen=True):
+    choice_id: UUID
+    option: Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
+
+
 class FrameRefused(Refused):
     """A client sent what nobody understands. `client_message_id` names a refused message."""
 
@@ -69,7 +80,7 @@ class _Named(msgspec.Struct):
     client_message_id: Annotated[str, msgspec.Meta(max_length=128)] | None = None
 
 
-AnyClientFrame = Message | Resume | History | Stop | Withdraw
+AnyClientFrame = Message | Resume | History | Stop | Withdraw | Choose
 _client_frame: msgspec.json.Decoder[AnyClientFrame] = msgspec.json.Decoder(AnyClientFrame)
 _named = msgspec.json.Decoder(_Named)
 
@@ -112,7 +123,7 @@ def _decode(text: str) -> AnyClientFrame:
 def _check(frame: Message) -> None:
     if len(frame.content) > TEXT_LIMIT:
         problem = f"A message may have up to {TEXT_LIMIT:,} characters; send it in parts."
-    elif not frame.content.strip():
+    elif not frame.content.strip() and not frame.attachments:
         problem = "A message needs some text."
     else:
         return
@@ -130,6 +141,14 @@ class ServerFrame(msgspec.Struct, frozen=True, tag_field="type", tag=str.lower):
     """Anything the server may send."""
 
 
+class FileLimits(msgspec.Struct, frozen=True):
+    """Which files are taken here."""
+
+    max_bytes: int
+    max_per_message: int
+    types: Sequence[str]
+
+
 class Waits(msgspec.Struct, frozen=True):
     """One entry of `queue`: a message that no turn has taken up yet."""
 
@@ -139,6 +158,7 @@ class Waits(msgspec.Struct, frozen=True):
     at: datetime
     #: There only when it is so: it gave up its place, and the next turn reads a summary of it.
     overflowed: bool | msgspec.UnsetType = msgspec.UNSET
+    files: Sequence[ShownFile] | msgspec.UnsetType = msgspec.UNSET
 
 
 class Hello(ServerFrame, frozen=True):
@@ -149,6 +169,8 @@ class Hello(ServerFrame, frozen=True):
     model: str
     demo: bool
     waiting: Sequence[Waits]
+    #: There only where files are taken.
+    files: FileLimits | msgspec.UnsetType = msgspec.UNSET
 
 
 class Lines(ServerFrame, frozen=True, tag="history"):
@@ -179,6 +201,8 @@ class Said(ServerFrame, frozen=True):
     content: str
     run_id: UUID | None
     at: datetime
+    #: There only when some came along.
+    files: Sequence[ShownFile] | msgspec.UnsetType = msgspec.UNSET
 
 
 class Spoken(ServerFrame, frozen=True, tag="message"):
@@ -193,6 +217,24 @@ class Spoken(ServerFrame, frozen=True, tag="message"):
     tools: Sequence[str]
     interrupted: bool
     at: datetime
+    #: There only as long as nobody has decided: what may be chosen.
+    choice: Choice | msgspec.UnsetType = msgspec.UNSET
+
+
+class Changed(ServerFrame, frozen=True):
+    """A message of the assistant's says something else from now on, and asks nothing any more."""
+
+    message_id: UUID
+    content: str
+    html: str
+
+
+class Chosen(ServerFrame, frozen=True):
+    """What came of a choice, for whoever made it."""
+
+    choice_id: UUID
+    ok: bool
+    message: str
 
 
 class Typing(ServerFrame, frozen=True):
@@ -260,6 +302,7 @@ def waits(chat: str, waiting: Sequence[Waiting]) -> tuple[Waits, ...]:
             content=message.text[:WAITING_TEXT_LIMIT],
             at=message.at,
             overflowed=message.overflowed or msgspec.UNSET,
+            files=message.files or msgspec.UNSET,
         )
         for message in waiting
     )
@@ -274,7 +317,13 @@ def said(chat: str, line: Line) -> Said:
         content=line.text,
         run_id=line.turn_id,
         at=line.at,
+        files=line.files or msgspec.UNSET,
     )
+
+
+def attachments(frame: Message) -> tuple[Attachment, ...]:
+    """The files that a message brings along. What they are is known where they are kept."""
+    return tuple(Attachment("", "", source) for source in frame.attachments)
 
 
 def spoken(line: Line, html: str) -> Spoken:
@@ -289,4 +338,5 @@ def spoken(line: Line, html: str) -> Spoken:
         tools=line.tools,
         interrupted=line.interrupted,
         at=line.at,
+        choice=line.choice or msgspec.UNSET,
     )

@@ -1,9 +1,7 @@
 """Markdown to HTML that is safe to put into a page.
 
 Three fences stand in a row: the parser never passes raw HTML through, the sanitiser keeps an
-allowlist of tags and attributes, and the page's content security policy runs no inline script. A
-remote image is shown as a link, since loading it would tell its host what the model was made to
-write into the address.
+allowlist of tags and attributes, and the page's content security policy runs no inline script.
 """
 
 from __future__ import annotations
@@ -15,12 +13,13 @@ from time import thread_time
 from typing import TYPE_CHECKING
 
 import nh3
-from markdown_it import MarkdownIt
-from markdown_it.token import Token
+
+from channels.markdown.links import chat_parser
 
 if TYPE_CHECKING:
+    from markdown_it import MarkdownIt
     from markdown_it.renderer import RendererHTML
-    from markdown_it.rules_core import StateCore
+    from markdown_it.token import Token
     from markdown_it.utils import EnvType, OptionsDict
     from pygments.token import _TokenType
 
@@ -42,8 +41,6 @@ _PASTED_EVERY_DAY = """
 HIGHLIGHTED = frozenset(_PASTED_EVERY_DAY.split())
 
 _ALIGNMENTS = {"left", "center", "right"}
-_ADDRESS = re.compile(r"https?://[^\s<>\"`\u0000-\u001f\u2028\u2029]+", re.IGNORECASE)
-_BRACKETS = ("()", "[]", "{}")
 _LANGUAGE = re.compile(r"[A-Za-z0-9+#.-]{1,24}")
 _TEXT_TAGS = {"a", "blockquote", "br", "code", "del", "em", "p", "pre", "s", "span", "strong"}
 _BLOCK_TAGS = {"h1", "h2", "h3", "h4", "h5", "h6", "hr", "li", "ol", "ul"}
@@ -98,10 +95,7 @@ def render(text: str) -> str:
 
 
 def _make_parser() -> MarkdownIt:
-    # Line breaks count, as people expect in a chat.
-    options = {"html": False, "breaks": True, "maxNesting": 40}
-    parser = MarkdownIt("commonmark", options).enable(["table", "strikethrough"])
-    parser.core.ruler.push("safe_links", _adjust)
+    parser = chat_parser()
     parser.add_render_rule("fence", _fence)
     return parser
 
@@ -119,70 +113,6 @@ def _make_cleaner() -> nh3.Cleaner:
         url_relative="deny",
         link_rel="noopener noreferrer nofollow",
     )
-
-
-def _adjust(state: StateCore) -> None:
-    """Turn images and bare addresses into links, and alignment styles into attributes."""
-    for token in state.tokens:
-        if token.type == "inline" and token.children:
-            token.children = list(_linked(token.children))
-        elif token.type in ("th_open", "td_open"):
-            alignment = str(token.attrs.pop("style", "")).removeprefix("text-align:")
-            if alignment:
-                token.attrs["align"] = alignment
-
-
-def _linked(children: Sequence[Token]) -> Iterator[Token]:
-    inside = 0
-    for child in children:
-        inside += {"link_open": 1, "link_close": -1}.get(child.type, 0)
-        if child.type == "image":
-            address = str(child.attrs.get("src", ""))
-            name = child.content or "image"
-            loadable = _ADDRESS.fullmatch(address) is not None
-            yield from _link(address, name) if loadable and not inside else (_text(name),)
-        elif child.type == "text" and not inside and "://" in child.content:
-            yield from _with_addresses(child.content)
-        else:
-            yield child
-
-
-def _with_addresses(text: str) -> Iterator[Token]:
-    end = 0
-    for match in _ADDRESS.finditer(text):
-        address = _without_punctuation(match[0])
-        if match.start() > end:
-            yield _text(text[end : match.start()])
-        yield from _link(address, address)
-        end = match.start() + len(address)
-    if end < len(text):
-        yield _text(text[end:])
-
-
-def _without_punctuation(address: str) -> str:
-    """Leave out what belongs to the sentence: full stops, quotes, a bracket opened before."""
-    end = len(address)
-    unopened = {pair[1]: address.count(pair[1]) - address.count(pair[0]) for pair in _BRACKETS}
-    while end:
-        last = address[end - 1]
-        if unopened.get(last, 0) > 0:
-            unopened[last] -= 1
-        elif last not in ".,:;!?'*_~":
-            break
-        end -= 1
-    return address[:end]
-
-
-def _link(address: str, text: str) -> tuple[Token, Token, Token]:
-    return (
-        Token("link_open", "a", 1, attrs={"href": address}),
-        _text(text),
-        Token("link_close", "a", -1),
-    )
-
-
-def _text(content: str) -> Token:
-    return Token("text", "", 0, content=content)
 
 
 def _fence(

@@ -7,6 +7,7 @@ import logging
 from concurrent.futures import ThreadPoolExecutor
 from html import escape
 from threading import Lock
+from typing import NamedTuple
 from uuid import UUID
 
 logger = logging.getLogger(__name__)
@@ -39,15 +40,16 @@ class Renderer:
 
         What is not ready `by` then, on the loop's clock, is shown as it is.
         """
-        known = self._remembered.get(message_id)
+        name = Name(message_id, len(text))
+        known = self._remembered.get(name)
         if known is not None:
             return known
         if self._ready and len(text) <= INLINE_LIMIT and "```" not in text and "~~~" not in text:
-            return self._once(message_id, text)
+            return self._once(name, text)
         if self._closed:
             return as_it_is(text)
         loop = asyncio.get_running_loop()
-        job = loop.run_in_executor(self._thread, self._once, message_id, text)
+        job = loop.run_in_executor(self._thread, self._once, name, text)
         try:
             await asyncio.wait([job], timeout=by - loop.time())
             if not job.done() or job.cancelled():
@@ -63,32 +65,39 @@ class Renderer:
         self._closed = True
         self._thread.shutdown(wait=False, cancel_futures=True)
 
-    def _once(self, message_id: UUID, text: str) -> str:
+    def _once(self, name: Name, text: str) -> str:
         # Several tabs may have asked while the thread was busy: only the first of them costs.
-        html = self._remembered.get(message_id)
+        html = self._remembered.get(name)
         if html is None:
             html = render(text)
-            self._remembered.put(message_id, html)
+            self._remembered.put(name, html)
         return html
+
+
+class Name(NamedTuple):
+    """By what a line is remembered. One that changes, as a question that is decided, grows."""
+
+    message_id: UUID
+    size: int
 
 
 class Remembered:
     """The HTML of the lines rendered last, for any thread."""
 
     def __init__(self) -> None:
-        self._html: dict[UUID, str] = {}
+        self._html: dict[Name, str] = {}
         self._size = 0
         self._lock = Lock()
 
-    def get(self, message_id: UUID) -> str | None:
+    def get(self, name: Name) -> str | None:
         """The HTML of a line, if it is still known."""
-        return self._html.get(message_id)
+        return self._html.get(name)
 
-    def put(self, message_id: UUID, html: str) -> None:
+    def put(self, name: Name, html: str) -> None:
         """Remember the HTML of a line, and forget the oldest if that is too much."""
         with self._lock:
-            self._size += len(html) - len(self._html.pop(message_id, ""))
-            self._html[message_id] = html
+            self._size += len(html) - len(self._html.pop(name, ""))
+            self._html[name] = html
             while self._size > REMEMBERED_LIMIT:
                 self._size -= len(self._html.pop(next(iter(self._html))))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from opencraw.settings import HttpChannelSettings
+from opencraw.settings import AttachmentSettings, HttpChannelSettings
 
 
 class WebChatSettings(HttpChannelSettings):
@@ -10,3 +10,6 @@ class WebChatSettings(HttpChannelSettings):
 
     enabled: bool = True
     """Serve the chat page and its WebSocket."""
+
+    attachments: AttachmentSettings = AttachmentSettings()
+    """Which files people may hand in on the page."""

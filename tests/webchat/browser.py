@@ -61,7 +61,8 @@ class Visitor:
             self.complaints.append(f"{kind}: {text}")
 
     def _asked(self, url: str) -> None:
-        own = url.startswith((self.origin, self.origin.replace("http", "ws", 1), "data:"))
+        sockets = self.origin.replace("http", "ws", 1)
+        own = url.startswith((self.origin, sockets, "data:", f"blob:{self.origin}"))
         if not own:
             self.complaints.append(f"asked somebody else: {url}")
 

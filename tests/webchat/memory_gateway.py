@@ -18,17 +18,19 @@ from opencraw.contract import (
     Waiting,
 )
 from opencraw.sessions.keys import session_id
+from tests.fixtures.gateway import Unasked, unheard
+
+__all__ = ["MAIN", "NOW", "MemoryGateway", "delivery", "unheard"]
 
 MAIN = Address(channel="webchat", account="local", chat="main")
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 
 
-class MemoryGateway:
+class MemoryGateway(Unasked):
     """Keeps the contract's promises about what was accepted, and does nothing by itself."""
 
-    model = "openai/gpt"
-
     def __init__(self) -> None:
+        self.model_name = "openai/gpt"
         self.lines: list[Line] = []
         self.accepted: list[Envelope] = []
         self.queue: list[Waiting] = []
@@ -80,6 +82,10 @@ class MemoryGateway:
 
     def draft(self, address: Address) -> Draft | None:
         return self.running
+
+    @property
+    def model(self) -> str:
+        return self.model_name
 
     def conversation(self, address: Address) -> UUID:
         return self.goes_on or session_id(address, DEFAULT_TENANT)

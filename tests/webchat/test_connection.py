@@ -17,7 +17,7 @@ from channels.webchat.connection import IN_FLIGHT
 from opencraw.contract import Channel, Rights, Streams, Waiting, Webhook
 from opencraw.errors import NotSent, Refused, SlowDown, Unavailable
 from opencraw.events import DraftGrew
-from tests.webchat.memory_gateway import MAIN, NOW, MemoryGateway, delivery
+from tests.webchat.memory_gateway import MAIN, NOW, MemoryGateway, delivery, unheard
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 Frames = list[dict[str, object]]
@@ -216,7 +216,7 @@ async def test_a_resume_token_survives_a_restart(served: Served) -> None:
 
 async def test_a_reply_goes_to_the_sockets_of_its_chat_only(served: Served) -> None:
     main, other = await served.open(), await served.open("other")
-    await served.channel.send(delivery(served.gateway.add(1, "reply", "**hi**")))
+    await served.channel.send(delivery(served.gateway.add(1, "reply", "**hi**")), unheard)
     (frame,) = await receive(main, 1)
     assert (frame["content"], frame["html"]) == ("**hi**", "<p><strong>hi</strong></p>\n")
     await other.send_json({"type": "history", "before": 0})
@@ -225,7 +225,7 @@ async def test_a_reply_goes_to_the_sockets_of_its_chat_only(served: Served) -> N
 
 
 async def test_a_reply_with_nobody_there_succeeds(served: Served) -> None:
-    await served.channel.send(delivery(served.gateway.add(1, "reply")))
+    await served.channel.send(delivery(served.gateway.add(1, "reply")), unheard)
     served.channel.show(MAIN, DraftGrew(uuid4(), 1, 0, "x"))
 
 
@@ -233,7 +233,7 @@ async def test_a_reply_that_cannot_be_put_in_order_is_sent_again(served: Served)
     await served.open()
     served.gateway.failure = Unavailable("away", retry_after=3)
     with pytest.raises(NotSent) as not_sent:
-        await served.channel.send(delivery(served.gateway.add(5, "reply")))
+        await served.channel.send(delivery(served.gateway.add(5, "reply")), unheard)
     assert not_sent.value.retry_after == 3
 
 
@@ -291,7 +291,8 @@ async def deaf(served: Served) -> AsyncIterator[asyncio.StreamReader]:
 
 async def reply_at_length(served: Served, replies: int) -> None:
     for seq in range(1, replies + 1):
-        await served.channel.send(delivery(served.gateway.add(seq, "reply", f"{seq} " * 40_000)))
+        line = served.gateway.add(seq, "reply", f"{seq} " * 40_000)
+        await served.channel.send(delivery(line), unheard)
 
 
 async def test_a_reader_who_falls_behind_is_sent_away_and_holds_nobody_up(served: Served) -> None:

@@ -49,7 +49,7 @@ def test_a_resume_token_names_the_conversation_that_goes_on_there(gateway: Memor
 
 @pytest.mark.parametrize(("model", "demo"), [("demo/assistant", True), ("openai/demo", False)])
 async def test_the_demonstration_says_so(model: str, demo: bool, gateway: MemoryGateway) -> None:
-    gateway.model = model
+    gateway.model_name = model
     async with talk(gateway) as conversation:
         socket = await Socket(conversation).open()
         await settle()

@@ -2,6 +2,7 @@
 
 import { Composer } from "./composer.js";
 import { Conversation } from "./conversation.js";
+import { Files } from "./files.js";
 import { Link } from "./link.js";
 import { button, make } from "./make.js";
 import { Outbox } from "./outbox.js";
@@ -33,10 +34,15 @@ function start(chat) {
   });
   const parts = { form: find("composer"), text: find("text"), send: find("send"), stop: find("stop") };
   const composer = new Composer(parts, chat, {
-    say: (text) => conversation.say(text),
+    say: (text, files) => conversation.say(text, files),
     stop: () => conversation.stop(),
   });
-  const view = makeView({ thread, pending, composer });
+  const files = new Files({
+    list: find("files"), pick: find("pick"), attach: find("attach"), target: find("chat"),
+    text: find("text"),
+  }, { changed: () => composer.filesChanged(), problem: showProblem });
+  composer.files = files;
+  const view = makeView({ thread, pending, composer, files });
   const link = new Link({
     chat,
     token: currentToken,
@@ -61,7 +67,7 @@ function start(chat) {
   if (matchMedia("(hover: hover)").matches) composer.focus();
 }
 
-function makeView({ thread, pending, composer }) {
+function makeView({ thread, pending, composer, files }) {
   let loaded = false;
   let unseen = 0;
   document.addEventListener("visibilitychange", () => {
@@ -69,7 +75,8 @@ function makeView({ thread, pending, composer }) {
     document.title = "OpenCraw";
   });
   return {
-    greet({ model, demo }) {
+    greet({ model, demo, files: limits }) {
+      files.limits = limits ?? null;
       find("model").textContent = model;
       find("demo").hidden = !demo;
     },

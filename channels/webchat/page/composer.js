@@ -2,9 +2,10 @@
 
 const TALLEST = 0.4;
 
-/** Calls `say(text)` and `stop()`. What is half written survives a reload. */
+/** Calls `say(text, files)` and `stop()`. What is half written survives a reload; files do not. */
 export class Composer {
   #key;
+  #files = null;
 
   constructor({ form, text, send, stop }, chat, actions) {
     this.text = text;
@@ -34,6 +35,19 @@ export class Composer {
     return !this.text.value.trim();
   }
 
+  /** What goes out with the words. */
+  set files(files) {
+    this.#files = files;
+    this.filesChanged();
+  }
+
+  filesChanged() {
+    const files = this.#files;
+    const busy = files?.busy ?? false;
+    this.sendButton.disabled = busy || (this.empty && (files?.empty ?? true));
+    this.sendButton.title = busy ? "Files are on their way" : "Send (Enter)";
+  }
+
   fill(text) {
     this.text.value = text;
     this.#changed();
@@ -46,10 +60,11 @@ export class Composer {
 
   #submit() {
     const text = this.text.value;
-    if (this.empty) return;
+    if (this.sendButton.disabled) return;
     this.text.value = "";
+    const files = this.#files?.take() ?? [];
     this.#changed();
-    this.actions.say(text.trim());
+    this.actions.say(text.trim(), files);
     this.focus();
   }
 
@@ -73,7 +88,7 @@ export class Composer {
   }
 
   #changed() {
-    this.sendButton.disabled = this.empty;
+    this.filesChanged();
     this.text.style.height = "auto";
     const tallest = Math.min(innerHeight * TALLEST, 320);
     this.text.style.height = `${Math.min(this.text.scrollHeight, tallest)}px`;

@@ -25,10 +25,11 @@ export class Conversation {
     this.outbox = outbox;
     this.send = send;
     this.view = view;
+    thread.linesRoot.addEventListener("choose", ({ detail }) => this.#choose(detail));
   }
 
-  say(text) {
-    const message = this.outbox.add(text);
+  say(text, files = []) {
+    const message = this.outbox.add(text, files);
     const size = new TextEncoder().encode(JSON.stringify(text)).length;
     if (text.length > LONGEST_TEXT || size > LARGEST_FRAME) {
       const reason = "This is too long for one message. Discard it and send it in parts.";
@@ -92,6 +93,8 @@ export class Conversation {
       case "delta": this.#delta(frame); break;
       case "tool": this.thread.draft(frame.run_id)?.tool(frame); break;
       case "withdrawn": this.#withdrawn(frame); break;
+      case "changed": this.thread.change(frame); break;
+      case "chosen": this.#chosen(frame); break;
       case "error": this.#error(frame); break;
       // A newer daemon may say more than this page knows.
     }
@@ -241,6 +244,20 @@ export class Conversation {
     if (message) this.view.returned(own?.text ?? message.content);
   }
 
+  #choose({ choice, option }) {
+    if (!this.send({ type: "choose", choice_id: choice, option })) {
+      this.view.problem("offline");
+      return;
+    }
+    this.thread.choosing(choice, false);
+  }
+
+  #chosen({ choice_id: choice, ok, message }) {
+    if (ok) return;
+    this.thread.choosing(choice, true);
+    this.view.problem(message);
+  }
+
   #error({ code, message: reason, retryable, client_message_id: id }) {
     // A full queue is for the person to decide about: what was refused may be out of date by then.
     const again = retryable && code !== "QUEUE_FULL";
@@ -258,8 +275,10 @@ export class Conversation {
     }
   }
 
-  #offer({ id, text }) {
-    this.send({ type: "message", content: text, client_message_id: id });
+  #offer({ id, text, files }) {
+    const frame = { type: "message", content: text, client_message_id: id };
+    if (files?.length) frame.attachments = files.map((file) => file.source);
+    this.send(frame);
   }
 
   #refresh() {

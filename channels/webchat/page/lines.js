@@ -1,14 +1,16 @@
 // The lines of a conversation as elements.
 
-import { copyButton, idButton, make, timestamp } from "./make.js";
+import { sentFiles } from "./files.js";
+import { button, copyButton, idButton, make, timestamp } from "./make.js";
 
 /** What a person said; `frame` is a `said` frame, or a line of ours that only we saw, maybe with a
  * `mark` that tells what became of it. */
 export function saidLine(frame) {
   const meta = make("div", { className: "meta" }, timestamp(frame.at), idButton(frame.message_id));
   if (frame.mark) setMark(meta, frame.mark);
-  const bubble = make("div", { className: "bubble", textContent: frame.content });
-  return make("article", { className: "message said", ariaLabel: "You" }, bubble, meta);
+  const words = { className: "bubble", textContent: frame.content, hidden: !frame.content };
+  const parts = [sentFiles(frame.files), make("div", words), meta];
+  return make("article", { className: "message said", ariaLabel: "You" }, ...parts);
 }
 
 /** What the assistant or the daemon said; `frame` is a `message` frame. */
@@ -22,7 +24,33 @@ export function spokenLine(frame) {
   if (frame.interrupted) setMark(meta, "Stopped before the end");
   const label = frame.kind === "notice" ? "Notice" : "OpenCraw";
   const className = `message ${frame.kind}`;
-  return make("article", { className, ariaLabel: label }, usedTools(frame.tools), text, meta);
+  const parts = [usedTools(frame.tools), text, choices(frame.choice), meta];
+  const line = make("article", { className, ariaLabel: label }, ...parts);
+  line.dataset.message = frame.message_id;
+  return line;
+}
+
+/** Have a line say something else, and ask nothing any more; `frame` is a `changed` frame. */
+export function changeLine(line, frame) {
+  const text = line.querySelector(".markdown");
+  text.innerHTML = frame.html;
+  dress(text);
+  line.querySelector(".choices")?.remove();
+}
+
+// Whoever listens is told by an event what was chosen.
+function choices(choice) {
+  if (!choice) return "";
+  const root = make("div", { className: "choices", role: "group", ariaLabel: "Your answer" });
+  root.dataset.choice = choice.id;
+  for (const { name, label } of choice.options) {
+    const choose = () => {
+      const detail = { choice: choice.id, option: name };
+      root.dispatchEvent(new CustomEvent("choose", { bubbles: true, detail }));
+    };
+    root.append(button(label, `Answer: ${label}`, choose));
+  }
+  return root;
 }
 
 function setMark(meta, words) {

@@ -9,8 +9,9 @@ export class Outbox {
     this.messages = this.#restored();
   }
 
-  add(text) {
-    const message = { id: newId(), text, at: Date.now(), state: "sending", reason: "", tries: 0 };
+  add(text, files = []) {
+    const at = Date.now();
+    const message = { id: newId(), text, files, at, state: "sending", reason: "", tries: 0 };
     this.messages.push(message);
     this.#keep();
     return message;

@@ -1,5 +1,6 @@
 // What is on its way: messages that the daemon has not acknowledged, and those that wait their turn.
 
+import { sentFiles } from "./files.js";
 import { button, idButton, make, timestamp } from "./make.js";
 
 const WORDS = {
@@ -51,6 +52,7 @@ export class Pending {
       key: message.client_message_id ?? message.message_id,
       // Long messages wait under their beginning; our own we know whole.
       text: this.#outbox.find(message.client_message_id)?.text ?? message.content,
+      files: message.files,
       at: message.at,
       state: message.overflowed ? "overflowed" : "waiting",
       id: message.message_id,
@@ -66,9 +68,9 @@ export class Pending {
   }
 
   #create(entry) {
-    const bubble = make("div", { className: "bubble", textContent: entry.text });
+    const bubble = make("div", { className: "bubble", textContent: entry.text, hidden: !entry.text });
     const fate = make("div", { className: "fate" });
-    const element = make("article", { ariaLabel: "You" }, bubble, fate);
+    const element = make("article", { ariaLabel: "You" }, sentFiles(entry.files), bubble, fate);
     this.#elements.set(entry.key, element);
     return element;
   }

@@ -2,7 +2,7 @@
 // as long as it is there.
 
 import { Draft } from "./draft.js";
-import { saidLine, spokenLine } from "./lines.js";
+import { changeLine, saidLine, spokenLine } from "./lines.js";
 import { dayOf } from "./make.js";
 
 const NEAR = 40;
@@ -61,6 +61,18 @@ export class Thread {
     const top = this.scroller.scrollTop;
     for (const frame of frames) this.add(frame);
     if (!this.#following) this.scroller.scrollTop = top + this.scroller.scrollHeight - height;
+  }
+
+  /** A line says something else from now on; `frame` is a `changed` frame. */
+  change(frame) {
+    const line = this.linesRoot.querySelector(`[data-message="${frame.message_id}"]`);
+    if (line) changeLine(line, frame);
+  }
+
+  /** The buttons of a choice, which may be pressed or not. */
+  choosing(choice, open) {
+    const buttons = this.linesRoot.querySelectorAll(`[data-choice="${choice}"] button`);
+    for (const button of buttons) button.disabled = !open;
   }
 
   clear() {

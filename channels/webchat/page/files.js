@@ -1,0 +1,229 @@
+// Files that are to go out with the next message: each is handed in by itself, as soon as it is chosen.
+
+import { button, make } from "./make.js";
+import { currentToken } from "./place.js";
+
+const SHOWN = /^image\/(?:png|jpeg|gif|webp)$/;
+
+export function inWords(size) {
+  if (size === null || size === undefined) return "";
+  if (size >= 1_000_000) return `${(size / 1_000_000).toFixed(1).replace(".0", "")} MB`;
+  return `${Math.max(1, Math.round(size / 1000))} kB`;
+}
+
+/** Calls `changed()` when there are others, and `problem(words)` for what is not taken. */
+export class Files {
+  #chosen = [];
+  #limits = null;
+
+  constructor({ list, pick, attach, target, text }, { changed, problem }) {
+    this.list = list;
+    this.pick = pick;
+    this.attach = attach;
+    this.changed = changed;
+    this.problem = problem;
+    attach.addEventListener("click", () => pick.click());
+    pick.addEventListener("change", () => {
+      this.add(pick.files);
+      pick.value = "";
+    });
+    text.addEventListener("paste", (event) => {
+      // What is copied from a document may have a picture of itself along: then it is a text.
+      if (!event.clipboardData?.files.length || event.clipboardData.getData("text/plain")) return;
+      event.preventDefault();
+      this.add(event.clipboardData.files);
+    });
+    this.#takeDropped(target);
+  }
+
+  /** Which files the daemon takes; null is none. */
+  set limits(limits) {
+    this.#limits = limits;
+    this.attach.hidden = !limits;
+    if (limits) this.pick.accept = limits.types.join(",");
+  }
+
+  get empty() {
+    return !this.#chosen.length;
+  }
+
+  get busy() {
+    return this.#chosen.some((each) => !each.source);
+  }
+
+  add(files) {
+    for (const file of files) {
+      const reason = this.#refusal(file);
+      if (reason) this.problem(`${file.name || "The file"} was not taken: ${reason}`);
+      else this.#handIn(file);
+    }
+  }
+
+  /** What is ready to go out with a message. The list is empty then. */
+  take() {
+    const ready = this.#chosen.map(({ source, name, content_type, size }) =>
+      ({ source, name, content_type, size }));
+    for (const each of this.#chosen) each.element.remove();
+    this.#chosen = [];
+    this.#show();
+    return ready;
+  }
+
+  #refusal(file) {
+    const limits = this.#limits;
+    if (!limits) return "no files are taken here.";
+    if (this.#chosen.length >= limits.max_per_message) {
+      return `a message may bring ${limits.max_per_message} files.`;
+    }
+    if (file.size > limits.max_bytes) {
+      return `it has ${inWords(file.size)}, and files may have ${inWords(limits.max_bytes)}.`;
+    }
+    return file.size ? "" : "it is empty.";
+  }
+
+  #handIn(file) {
+    const entry = { name: file.name, content_type: file.type, size: file.size, source: "" };
+    const bar = make("progress", { max: 1, value: 0, ariaLabel: `Sending ${file.name}` });
+    const remove = button("×", `Remove ${file.name}`, () => {
+      request.abort();
+      this.#drop(entry);
+    });
+    remove.setAttribute("aria-label", `Remove ${file.name}`);
+    const label = make("span", { className: "name", textContent: file.name || "file" });
+    const size = make("span", { className: "size", textContent: inWords(file.size) });
+    entry.element = make("li", {}, thumbnail(file), label, size, bar, remove);
+    this.list.append(entry.element);
+    this.#chosen.push(entry);
+    const request = this.#send(file, entry, bar);
+    this.#show();
+  }
+
+  #send(file, entry, bar) {
+    const request = new XMLHttpRequest();
+    const address = new URL("files", location.href);
+    address.hash = "";
+    address.search = new URLSearchParams({ name: file.name, type: file.type });
+    request.open("POST", address);
+    request.setRequestHeader("Authorization", `Bearer ${currentToken()}`);
+    request.setRequestHeader("Content-Type", "application/octet-stream");
+    request.responseType = "json";
+    request.upload.onprogress = ({ loaded, total }) => (bar.value = loaded / total);
+    request.onload = () => {
+      if (request.status !== 201) {
+        this.#failed(entry, request.response?.error?.message ?? "it could not be sent.");
+        return;
+      }
+      Object.assign(entry, request.response);
+      bar.remove();
+      entry.element.classList.add("ready");
+      this.changed();
+    };
+    request.onerror = () => this.#failed(entry, "there is no connection. Add it again later.");
+    request.send(file);
+    return request;
+  }
+
+  #failed(entry, reason) {
+    this.#drop(entry);
+    this.problem(`${entry.name || "The file"} was not taken: ${reason}`);
+  }
+
+  #drop(entry) {
+    this.#chosen = this.#chosen.filter((each) => each !== entry);
+    entry.element.remove();
+    this.#show();
+  }
+
+  #show() {
+    this.list.hidden = this.empty;
+    this.changed();
+  }
+
+  #takeDropped(target) {
+    const brings = (event) => event.dataTransfer?.types.includes("Files") && this.#limits;
+    // Without this a browser leaves the page and opens what is dropped.
+    target.addEventListener("dragover", (event) => {
+      if (!event.dataTransfer?.types.includes("Files")) return;
+      event.preventDefault();
+      target.classList.toggle("receives", Boolean(brings(event)));
+    });
+    target.addEventListener("dragleave", (event) => {
+      if (!target.contains(event.relatedTarget)) target.classList.remove("receives");
+    });
+    target.addEventListener("drop", (event) => {
+      target.classList.remove("receives");
+      if (!event.dataTransfer?.types.includes("Files")) return;
+      event.preventDefault();
+      this.add(event.dataTransfer.files);
+    });
+  }
+}
+
+function thumbnail(file) {
+  if (!SHOWN.test(file.type)) return "";
+  const picture = make("img", { alt: "", src: URL.createObjectURL(file) });
+  picture.onload = () => URL.revokeObjectURL(picture.src);
+  return picture;
+}
+
+/** The files of a line that was said, as elements. */
+export function sentFiles(files) {
+  if (!files?.length) return "";
+  return make("div", { className: "sent" }, ...files.map((file) => sentFile(file)));
+}
+
+function sentFile(file) {
+  if (file.problem) {
+    const words = make("span", { textContent: file.problem });
+    return make("div", { className: "file refused" }, name(file), words);
+  }
+  if (!file.id) return make("div", { className: "file" }, name(file), size(file));
+  if (file.is_picture) return pictureOf(file);
+  const save = button("", `Save ${file.name}`, () => saveFile(file));
+  save.className = "file";
+  save.append(name(file), size(file));
+  return save;
+}
+
+const name = (file) => make("b", { textContent: file.name });
+const size = (file) => make("span", { textContent: inWords(file.size) });
+
+function pictureOf(file) {
+  const picture = make("img", { alt: file.name, title: file.name });
+  const frame = button("", `Save ${file.name}`, () => saveFile(file));
+  frame.className = "picture";
+  frame.append(picture);
+  const seen = new IntersectionObserver(async (entries) => {
+    if (!entries.some((entry) => entry.isIntersecting)) return;
+    seen.disconnect();
+    try {
+      const address = URL.createObjectURL(await bytesOf(file));
+      picture.onload = () => URL.revokeObjectURL(address);
+      picture.src = address;
+    } catch {
+      frame.replaceChildren(name(file), size(file));
+      frame.className = "file";
+    }
+  }, { rootMargin: "400px" });
+  seen.observe(frame);
+  return frame;
+}
+
+async function bytesOf(file) {
+  const headers = { Authorization: `Bearer ${currentToken()}` };
+  const answer = await fetch(`api/v1/os/attachments/${file.id}`, { headers });
+  if (!answer.ok) throw new Error(`status ${answer.status}`);
+  return answer.blob();
+}
+
+async function saveFile(file) {
+  let blob;
+  try {
+    blob = await bytesOf(file);
+  } catch {
+    return;
+  }
+  const address = URL.createObjectURL(blob);
+  make("a", { href: address, download: file.name }).click();
+  setTimeout(() => URL.revokeObjectURL(address), 1000);
+}
