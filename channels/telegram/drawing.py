@@ -1,0 +1,120 @@
+"""Shows a turn while it runs: by Telegram's own drafts in direct chats, elsewhere by a message that
+is edited. Drafts never wait for their turn: what Telegram would not take now is left out."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+
+from telegram.constants import ChatAction
+from telegram.error import BadRequest, InvalidToken, RetryAfter, TelegramError
+
+from channels.markdown import Formatted, telegram_parts
+from channels.telegram import failures
+from channels.telegram.account import Account, is_group
+from channels.telegram.speaking import Speaking, entities, thread
+from opencraw.contract import Address
+from opencraw.errors import NotSent
+
+log = logging.getLogger(__name__)
+
+#: Edits count as messages: a person's chat takes one each second, a group twenty in a minute.
+EDIT_SECONDS = 1.5
+GROUP_SECONDS = 3.5
+#: Telegram shows it for five seconds.
+TYPING_SECONDS = 4.0
+_numbers = itertools.count(1)
+
+
+class Drawing:
+    """How one account shows its drafts."""
+
+    def __init__(self, account: Account, speaking: Speaking, interval: float, limit: int) -> None:
+        self.account = account
+        self.speaking = speaking
+        self.limit = limit
+        self._interval = interval
+        #: Telegram takes drafts from this account, as far as we know.
+        self.native = True
+
+    def surface(self, address: Address) -> Canvas:
+        """One address, to draw on."""
+        return Canvas(self, address)
+
+    def interval(self, address: Address) -> float:
+        """Seconds between two drafts."""
+        if is_group(address):
+            return max(self._interval, GROUP_SECONDS)
+        return self._interval if self.native else max(self._interval, EDIT_SECONDS)
+
+
+class Canvas:
+    """One address."""
+
+    def __init__(self, drawing: Drawing, address: Address) -> None:
+        self._drawing = drawing
+        self._address = address
+        # Changes of a draft with the same number are animated.
+        self._number = next(_numbers)
+
+    async def put(self, text: str) -> str:
+        """Show a draft. Telegram's own drafts have no id, so all of a turn come through here."""
+        part = self._part(text)
+        if await self._draw(part):
+            return ""
+        self._demand_room()
+        return await self._drawing.speaking.put(self._address, part)
+
+    async def change(self, platform_id: str, text: str) -> None:
+        """Have the message show this draft instead."""
+        self._demand_room()
+        await self._drawing.speaking.change(self._address, platform_id, self._part(text))
+
+    async def type(self) -> None:
+        """Show that somebody is typing."""
+        account = self._drawing.account
+        if not account.everywhere.ready():
+            return
+        try:
+            async with account.bot() as bot:
+                await bot.send_chat_action(
+                    account.chat(self._address),
+                    ChatAction.TYPING,
+                    message_thread_id=thread(self._address),
+                )
+        except TelegramError as error:
+            raise failures.of_delivery(error) from error
+
+    async def _draw(self, part: Formatted) -> bool:
+        """Show it as a draft of Telegram's own; False where there are none."""
+        drawing = self._drawing
+        if is_group(self._address) or not drawing.native:
+            return False
+        if not drawing.account.everywhere.ready():
+            raise NotSent("as much is being said as Telegram takes")
+        try:
+            async with drawing.account.bot() as bot:
+                await bot.send_message_draft(
+                    drawing.account.chat(self._address),
+                    self._number,
+                    part.text,
+                    message_thread_id=thread(self._address),
+                    entities=entities(part),
+                )
+        except (BadRequest, InvalidToken) as error:
+            drawing.native = False
+            log.info("Telegram takes no drafts from this bot (%s): messages are edited", error)
+            return False
+        except TelegramError as error:
+            if isinstance(error, RetryAfter):
+                drawing.account.pace(self._address).hold(failures.seconds(error))
+            raise failures.of_delivery(error) from error
+        return True
+
+    def _demand_room(self) -> None:
+        if not self._drawing.account.has_room(self._address):
+            raise NotSent("as much is being said here as Telegram takes")
+
+    def _part(self, text: str) -> Formatted:
+        # The end is where it grows.
+        return telegram_parts(text, self._drawing.limit)[-1]
