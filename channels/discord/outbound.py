@@ -1,0 +1,196 @@
+"""From deliveries and drafts to messages on Discord.
+
+Each part has a key of its own, by which Discord drops a second copy for some minutes. After that we
+look ourselves whether it is there.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import discord
+import msgspec
+
+from channels.discord import failures, wire
+from channels.discord.interactions import buttons
+from channels.discord.places import Places
+from channels.discord.rest import Rest, bot_id
+from channels.markdown import discord_parts
+from opencraw.contract import Address, Delivery, PartSent
+
+#: For how long a key is safe to rely on. Discord says "a few minutes".
+_KEY_SECONDS = 120.0
+#: Our clock and Discord's may differ by so much.
+_SKEW = timedelta(seconds=60)
+_LONGEST_DRAFT = 2000
+NOBODY = {"parse": list[str]()}
+
+
+class Outbound:
+    """Sends what is final. Raises what is in `failures.TROUBLE`."""
+
+    def __init__(self, rest: Rest, places: Places) -> None:
+        self._rest = rest
+        self._places = places
+        #: Drafts with an edit whose fate is unknown: it may yet come.
+        self._doubtful: set[str] = set()
+
+    def drawing(self, address: Address) -> Drawing:
+        """Where drafts are shown at an address."""
+        return Drawing(self._rest, self._places, address, self._doubtful)
+
+    async def send(self, delivery: Delivery, draft: str, sent: PartSent) -> None:
+        """Bring the parts that are not there yet; the draft becomes the first of all."""
+        channel_id = await self._places.channel_of(delivery.address)
+        texts = discord_parts(delivery.line.text)
+        last = len(texts) - 1
+        for number in range(len(delivery.parts), len(texts)):
+            below = buttons(delivery.choice) if delivery.choice and number == last else []
+            body = _body(texts[number]) | {"components": below}
+            there = ""
+            if number == 0 and draft:
+                there = await self._becomes(channel_id, draft, body)
+            if not there:
+                body |= _first(delivery) if number == 0 else {}
+                there = await self._put(channel_id, delivery, number, body)
+            await sent(there)
+
+    async def edit(self, address: Address, platform_id: str, text: str) -> None:
+        """Have a message say something else, without buttons."""
+        parts = discord_parts(text)
+        body = _body(parts[0] if parts else "…") | {"components": []}
+        channel_id = await self._places.channel_of(address)
+        await change(self._rest, channel_id, platform_id, body)
+
+    async def _becomes(self, channel_id: str, draft: str, body: Mapping[str, Any]) -> str:
+        """Make a draft the final message; empty if there is none to be made of it."""
+        try:
+            if draft in self._doubtful:
+                # What may yet come must find no message.
+                await self._remove(channel_id, draft)
+                return ""
+            await change(self._rest, channel_id, draft, body)
+        except discord.NotFound as gone:
+            if gone.code != failures.UNKNOWN_MESSAGE:
+                raise
+            return ""
+        return draft
+
+    async def _remove(self, channel_id: str, message_id: str) -> None:
+        await self._rest.call(
+            "DELETE",
+            "/channels/{channel_id}/messages/{message_id}",
+            ids={"channel_id": channel_id, "message_id": message_id},
+        )
+        self._doubtful.discard(message_id)
+
+    async def _put(
+        self, channel_id: str, delivery: Delivery, number: int, body: dict[str, Any]
+    ) -> str:
+        key = _key(delivery, number)
+        if datetime.now(UTC) - delivery.line.at > timedelta(seconds=_KEY_SECONDS):
+            there = await self._find(channel_id, delivery, key, str(body["content"]))
+            if there:
+                return there
+        return await post(self._rest, channel_id, body, key)
+
+    async def _find(self, channel_id: str, delivery: Delivery, key: str, text: str) -> str:
+        """The message that an attempt long ago may have left; empty if there is none."""
+        since = wire.snowflake_at(delivery.line.at - _SKEW)
+        ours = bot_id(self._rest.token)
+        for raw in await self._rest.messages(channel_id):
+            message = msgspec.convert(raw, wire.Message)
+            if message.author.id != ours or int(message.id) < since:
+                continue
+            if message.id in delivery.parts or message.nonce not in (None, key):
+                continue
+            if message.nonce == key or message.content.split() == text.split():
+                return message.id
+        return ""
+
+
+class Drawing:
+    """One address, on which drafts are shown. Raises a `DeliveryFailure`."""
+
+    def __init__(self, rest: Rest, places: Places, address: Address, doubtful: set[str]) -> None:
+        self._rest = rest
+        self._places = places
+        self._address = address
+        self._doubtful = doubtful
+
+    async def put(self, text: str) -> str:
+        with _translated():
+            channel_id = await self._places.channel_of(self._address)
+            # The library's own repetitions need a key, too.
+            return await post(self._rest, channel_id, _body(_draft(text)), uuid.uuid4().hex[:24])
+
+    async def change(self, platform_id: str, text: str) -> None:
+        with _translated():
+            channel_id = await self._places.channel_of(self._address)
+            self._doubtful.add(platform_id)
+            await change(self._rest, channel_id, platform_id, _body(_draft(text)))
+            self._doubtful.discard(platform_id)
+
+    async def type(self) -> None:
+        with _translated():
+            channel_id = await self._places.channel_of(self._address)
+            await self._rest.call(
+                "POST", "/channels/{channel_id}/typing", ids={"channel_id": channel_id}
+            )
+
+
+@contextlib.contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except failures.TROUBLE as error:
+        raise failures.of_delivery(error) from error
+
+
+async def post(rest: Rest, channel_id: str, body: Mapping[str, Any], key: str) -> str:
+    """Put a message into a channel, or find that `key` is there; returns its id."""
+    made = await rest.call(
+        "POST",
+        "/channels/{channel_id}/messages",
+        json={**body, "nonce": key, "enforce_nonce": True},
+        ids={"channel_id": channel_id},
+    )
+    return str(made["id"])
+
+
+async def change(rest: Rest, channel_id: str, message_id: str, body: Mapping[str, Any]) -> None:
+    """Have a message of ours say something else."""
+    await rest.call(
+        "PATCH",
+        "/channels/{channel_id}/messages/{message_id}",
+        json=body,
+        ids={"channel_id": channel_id, "message_id": message_id},
+    )
+
+
+def _body(text: str) -> dict[str, Any]:
+    return {"content": text, "allowed_mentions": NOBODY}
+
+
+def _first(delivery: Delivery) -> Mapping[str, Any]:
+    """The message that is answered, where others write in between."""
+    if not delivery.reply_context:
+        return {}
+    answered = {"message_id": delivery.reply_context, "fail_if_not_exists": False}
+    return {"message_reference": answered}
+
+
+def _draft(text: str) -> str:
+    """As much of a draft as fits: its beginning, because there the final text will begin."""
+    parts: Sequence[str] = discord_parts(text, _LONGEST_DRAFT)
+    return parts[0] if parts else "…"
+
+
+def _key(delivery: Delivery, number: int) -> str:
+    source = f"{delivery.delivery_id}:{number}".encode()
+    return hashlib.blake2b(source, digest_size=12).hexdigest()

@@ -1,0 +1,41 @@
+"""The `[channels.discord]` section."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field, SecretStr
+
+from opencraw.settings import FromEnvironment, PlatformSettings
+
+
+class DiscordSettings(PlatformSettings):
+    """Discord: direct messages, and the channels that access.groups lists, with their threads."""
+
+    bot_token: Annotated[SecretStr | None, FromEnvironment("DISCORD_BOT_TOKEN")] = None
+    """The token of your application's bot."""
+
+    preview: bool = True
+    """Whether an answer is shown while it is written, by a message that is edited."""
+
+    preview_interval_ms: int = Field(default=1200, ge=100, le=60_000)
+    """How far apart those edits are; Discord holds back faster ones than one in 1,200."""
+
+    intent_guild_messages: bool = True
+    """Whether messages of servers are received at all."""
+
+    intent_message_content: bool = True
+    """Whether messages of servers are read that do not mention the assistant. Needs the Message
+    Content Intent, switched on in the Developer Portal."""
+
+    catch_up_hours: int = Field(default=24, ge=0, le=168)
+    """What was written while no daemon listened is answered if it is at most so many hours old."""
+
+    slash_commands: bool = True
+    """Whether our commands are registered, so that Discord lists them when somebody types `/`."""
+
+    silence_seconds: int = Field(default=45, ge=3, le=45)
+    """After so long without a sign of life from Discord the connection is made anew."""
+
+    api_url: str = Field(default="https://discord.com/api/v10", pattern=r"^https?://\S+[^/\s]$")
+    """Where Discord's API is: for a proxy of your own."""

@@ -1,0 +1,32 @@
+"""The suite on Discord."""
+
+from __future__ import annotations
+
+from tests.channels.conformance import (
+    Conformance,
+    InGroups,
+    InParts,
+    WithChanges,
+    WithDrafts,
+    WithFiles,
+    WithKeys,
+    WithReactions,
+    WithStrangers,
+    WithTyping,
+)
+from tests.channels.discord.platform import DiscordPlatform
+
+
+class TestDiscord(
+    Conformance,
+    WithKeys,
+    InGroups,
+    InParts,
+    WithChanges,
+    WithDrafts,
+    WithFiles,
+    WithReactions,
+    WithStrangers,
+    WithTyping,
+):
+    platform_type = DiscordPlatform

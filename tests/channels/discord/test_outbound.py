@@ -1,0 +1,246 @@
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from uuid import uuid4
+
+import msgspec
+import pytest
+
+from channels.discord.channel import Discord
+from opencraw.contract import Choice, Option
+from opencraw.errors import MaybeSent, NeverSendable, NotSent
+from tests.channels.discord.opened import Told, delivery, opened
+from tests.fakes import discord as fake
+from tests.fakes import discord_objects as objects
+from tests.fixtures.core import until
+
+
+@pytest.fixture
+async def discord() -> AsyncIterator[fake.Discord]:
+    async with fake.Discord() as discord:
+        yield discord
+
+
+@pytest.fixture
+async def channel(discord: fake.Discord) -> AsyncIterator[Discord]:
+    async with opened(discord) as channel:
+        yield channel
+
+
+def texts(channel: fake.Channel) -> list[str]:
+    return [each["content"] for each in channel.messages.values()]
+
+
+async def test_an_answer_reaches_a_person_who_never_wrote_to_this_process(
+    discord: fake.Discord, channel: Discord
+) -> None:
+    told = Told()
+    await channel.send(delivery("Hello.", chat=f"@{discord.person('a')}"), told)
+    place = discord.direct(discord.person("a"))
+    assert texts(place) == ["Hello."]
+    assert told.parts == [*place.messages]
+
+
+async def test_a_long_answer_arrives_in_parts_and_nobody_is_pinged(
+    discord: fake.Discord, channel: Discord
+) -> None:
+    text = "\n\n".join(f"Paragraph {number} for @everyone. " * 20 for number in range(10))
+    told = Told()
+    await channel.send(delivery(text, chat=discord.group("#den")), told)
+    place = discord.channels[discord.group("#den")]
+    assert told.parts == [*place.messages]
+    assert len(told.parts) > 2
+    assert all(len(each) <= 2000 for each in texts(place))
+    bodies = [body for method, path, body in discord.requests if path.endswith("/messages")]
+    assert all(body["allowed_mentions"] == {"parse": []} for body in bodies)
+
+
+async def test_the_next_attempt_begins_behind_the_parts_that_are_there(
+    discord: fake.Discord, channel: Discord
+) -> None:
+    text = "\n\n".join(f"{number} " * 400 for number in range(6))
+    chat = discord.group("#den")
+    told = Told()
+    await channel.send(delivery(text, chat=chat), told)
+    again = Told()
+    await channel.send(delivery(text, chat=chat, parts=tuple(told.parts[:-1])), again)
+    assert len(again.parts) == 1
+    assert texts(discord.channels[chat])[-1] == texts(discord.channels[chat])[-2]
+
+
+async def test_a_second_attempt_within_minutes_leaves_one_copy(
+    discord: fake.Discord, channel: Discord
+) -> None:
+    one = delivery("Perhaps.", chat=discord.group("#den"))
+    discord.faults.append(fake.Fault("lost_answer"))
+    with pytest.raises(MaybeSent):
+        await channel.send(one, Told())
+    told = Told()
+    await channel.send(one, told)
+    place = discord.channels[discord.group("#den")]
+    assert told.parts == [*place.messages]
+    assert len(place.messages) == 1
+
+
+async def test_an_attempt_after_the_key_is_forgotten_looks_first(
+    discord: fake.Discord, channel: Discord
+) -> None:
+    one = delivery("Perhaps.", chat=discord.group("#den"), age=30)
+    await channel.send(one, Told())
+    place = discord.channels[discord.group("#den")]
+    place.keys.clear()
+    later = delivery("Perhaps.", chat=discord.group("#den"), age=600)
+    told = Told()
+    await channel.send(later, told)
+    assert told.parts == [*place.messages]
+    assert len(place.messages) == 1
+
+
+async def test_what_others_wrote_is_not_taken_for_ours(
+    discord: fake.Discord, channel: Discord
+) -> None:
+    place = discord.channels[discord.group("#den")]
+    await discord.say(place, discord.person("a"), "Perhaps.")
+    await channel.send(delivery("Perhaps.", chat=place.id, age=600), Told())
+    assert texts(place) == ["Perhaps.", "Perhaps."]
+
+
+async def test_a_draft_becomes_the_first_part_and_a_deleted_one_is_written_anew(
+    discord: fake.Discord, channel: Discord
+) -> None:
+    place = discord.channels[discord.group("#den")]
+    draft = objects.message(place.id, discord.bot, "Hel")
+    place.messages[draft["id"]], place.versions[draft["id"]] = draft, []
+    told = Told()
+    await channel.send(delivery("Hello.", chat=place.id, draft=draft["id"]), told)
+    assert (texts(place), told.parts) == (["Hello."], [draft["id"]])
+    await channel.send(delivery("And more.", chat=place.id, draft=objects.snowflake()), told)
+    assert texts(place) == ["Hello.", "And more."]
+
+
+async def test_an_edit_of_a_draft_that_comes_late_changes_nothing_final(
+    discord: fake.Discord, channel: Discord
+) -> None:
+    place = discord.channels[discord.group("#den")]
+    one = delivery("Hello.", chat=place.id)
+    surface = channel._outbound.drawing(one.address)
+    draft = await surface.put("Hel")
+    discord.drafts_may_change.clear()
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.2):
+            await surface.change(draft, "Hell")
+    told = Told()
+    await channel.send(msgspec.structs.replace(one, draft=draft), told)
+    discord.drafts_may_change.set()
+    await until(lambda: not discord._late, "the late edit")
+    assert texts(place) == ["Hello."]
+    assert told.parts == [*place.messages] != [draft]
+
+
+async def test_in_a_server_the_answered_message_is_named(
+    discord: fake.Discord, channel: Discord
+) -> None:
+    place = discord.channels[discord.group("#den")]
+    question = await discord.say(place, discord.person("a"), "What?")
+    await channel.send(delivery("This.", chat=place.id, reply_context=question), Told())
+    [answer] = discord.shown(place)
+    assert answer["message_reference"]["message_id"] == question
+    assert answer["message_reference"]["fail_if_not_exists"] is False
+
+
+async def test_a_thread_is_written_to_and_not_its_channel(
+    discord: fake.Discord, channel: Discord
+) -> None:
+    den = discord.channels[discord.group("#den")]
+    thread = discord.open_thread(den.id, "aside")
+    await channel.send(delivery("Here.", chat=den.id, thread=thread.id), Told())
+    assert (texts(thread), texts(den)) == (["Here."], [])
+
+
+async def test_a_question_has_buttons_until_it_is_edited(
+    discord: fake.Discord, channel: Discord
+) -> None:
+    place = discord.channels[discord.group("#den")]
+    choice = Choice(uuid4(), (Option("yes", "Let in"), Option("no", "Refuse")))
+    one = delivery("Let them in?", chat=place.id, choice=choice)
+    await channel.send(one, Told())
+    [shown] = discord.shown(place)
+    [row] = shown["components"]
+    assert [each["label"] for each in row["components"]] == ["Let in", "Refuse"]
+    assert [each["custom_id"] for each in row["components"]] == [
+        f"oc:{choice.id}:yes", f"oc:{choice.id}:no"
+    ]  # fmt: skip
+    await channel.edit(one.address, shown["id"], "Let in.")
+    assert (shown["content"], shown["components"]) == ("Let in.", [])
+
+
+async def test_a_short_wish_to_wait_is_granted_at_once(
+    discord: fake.Discord, channel: Discord
+) -> None:
+    place = discord.channels[discord.group("#den")]
+    discord.faults.append(fake.Fault("rate_limited", retry_after=0.05))
+    discord.faults.append(fake.Fault("rate_limited", retry_after=0.05, shape="global"))
+    await channel.send(delivery("Patience.", chat=place.id), Told())
+    assert texts(place) == ["Patience."]
+
+
+@pytest.mark.parametrize("shape", ["", "cloudflare"])
+async def test_a_long_wish_to_wait_is_for_the_outbox(
+    discord: fake.Discord, channel: Discord, shape: str
+) -> None:
+    discord.faults.append(fake.Fault("rate_limited", retry_after=65.5, shape=shape))
+    with pytest.raises(NotSent) as failed:
+        await channel.send(delivery("Later.", chat=discord.group("#den")), Told())
+    assert failed.value.retry_after == 65.5
+
+
+async def test_whoever_gives_up_while_everybody_waits_lets_the_others_go_on(
+    discord: fake.Discord, channel: Discord
+) -> None:
+    discord.faults.append(fake.Fault("rate_limited", retry_after=20, shape="global"))
+    first = asyncio.create_task(
+        channel.send(delivery("Never.", chat=discord.group("#den")), Told())
+    )
+    while not discord.requests or not discord.requests[-1][1].endswith("/messages"):
+        await asyncio.sleep(0.01)
+    while channel._rest._open is None or channel._rest._open.http._global_over.is_set():
+        await asyncio.sleep(0.01)
+    first.cancel()
+    await asyncio.wait([first])
+    async with asyncio.timeout(5):
+        await channel.send(delivery("Soon.", chat=discord.group("#street")), Told())
+
+
+async def test_what_will_never_be_taken_says_what_to_do(
+    discord: fake.Discord, channel: Discord
+) -> None:
+    discord.faults.append(fake.Fault("refused"))
+    with pytest.raises(NeverSendable, match="Send Messages"):
+        await channel.send(delivery("No.", chat=discord.group("#den")), Told())
+    with pytest.raises(NeverSendable, match="does not exist"):
+        await channel.send(delivery("No.", chat="123"), Told())
+
+
+async def test_a_void_token_is_no_reason_to_give_a_message_up(
+    discord: fake.Discord, channel: Discord
+) -> None:
+    await discord.void_token()
+    with pytest.raises(NotSent, match="Reset Token"):
+        await channel.send(delivery("No.", chat=discord.group("#den")), Told())
+
+
+async def test_an_api_out_of_reach_certainly_took_nothing(discord: fake.Discord) -> None:
+    async with fake.Discord() as elsewhere, opened(elsewhere) as channel:
+        pass
+    async with opened(elsewhere) as channel:
+        with pytest.raises(NotSent, match="cannot be reached"):
+            await channel.send(delivery("No.", chat="123"), Told())
+
+
+async def test_an_answer_without_a_word_is_nothing_to_send(
+    discord: fake.Discord, channel: Discord
+) -> None:
+    told = Told()
+    await channel.send(delivery("", chat=discord.group("#den")), told)
+    assert told.parts == []
