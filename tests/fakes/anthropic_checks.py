@@ -9,6 +9,7 @@ from tests.fakes.model_checks import (
     TOOL_NAME,
     Json,
     _known,
+    _picture,
     _schema,
     _text,
     _unique,
@@ -109,6 +110,12 @@ def _user(blocks: list[Json], open_ids: set[str], where: str) -> list[Said]:
             need(call_id not in answered, f"{where}: two results for {call_id}")
             answered.add(call_id)
             said.append(Said("tool", _text(block.get("content", ""), where)))
+        elif block.get("type") == "image":
+            source = block.get("source") or {}
+            need(source.get("type") == "base64", f"{where}: image.source.type")
+            said.append(
+                Said("user", f"<{_picture(source.get('media_type'), source.get('data'), where)}>")
+            )
         else:
             need(block.get("type") == "text", f"{where}: {block.get('type')} of a user")
             said.append(Said("user", block["text"]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import re
 from typing import Any
@@ -53,6 +54,53 @@ def _text(content: object, where: str, kinds: tuple[str, ...] = ("text",)) -> st
     return "".join(part["text"] for part in content)
 
 
+_PICTURES = {
+    "image/png": b"\x89PNG",
+    "image/jpeg": b"\xff\xd8\xff",
+    "image/gif": b"GIF8",
+    "image/webp": b"RIFF",
+}
+
+
+def _picture(content_type: object, data: object, where: str) -> str:
+    """A picture as every vendor wants it: of a type that it knows, and really of that type."""
+    need(content_type in _PICTURES, f"{where}: unsupported image type {content_type}")
+    try:
+        content = base64.b64decode(str(data), validate=True)
+    except ValueError:
+        raise Rejected(f"{where}: the image is no base64") from None
+    need(content.startswith(_PICTURES[str(content_type)]), f"{where}: could not process image")
+    need(len(str(data)) <= 5 * 1024 * 1024, f"{where}: image exceeds 5 MB maximum")
+    return f"{content_type} of {len(content)} bytes"
+
+
+def _data_url(url: object, where: str) -> str:
+    kind, _, data = str(url).removeprefix("data:").partition(";base64,")
+    return _picture(kind, data, where)
+
+
+def _user(content: object, where: str, text_kind: str, picture_kind: str) -> str:
+    """What a user's content says: its texts, and what its pictures are."""
+    if isinstance(content, str):
+        return content
+    need(isinstance(content, list) and content, f"{where}: content must be text or parts")
+    assert isinstance(content, list)
+    said: list[str] = []
+    for part in content:
+        need(isinstance(part, dict) and "type" in part, f"{where}: unknown part")
+        if part["type"] != picture_kind:
+            said.append(_text([part], where, (text_kind,)))
+            continue
+        url = part.get("image_url")
+        if picture_kind == "image_url":
+            need(isinstance(url, dict), f"{where}: image_url must be an object")
+            url = url["url"]
+        else:
+            need(part.get("detail", "auto") in ("auto", "low", "high"), f"{where}: detail")
+        said.append(f"<{_data_url(url, where)}>")
+    return "".join(said)
+
+
 # --- OpenAI chat completions
 
 
@@ -94,7 +142,8 @@ def check_chat(body: Json) -> Asked:
         if role in {"system", "developer"}:
             system.append(_text(message.get("content"), where))
         elif role == "user":
-            conversation.append(Said("user", _text(message.get("content"), where)))
+            said_by_user = _user(message.get("content"), where, "text", "image_url")
+            conversation.append(Said("user", said_by_user))
         elif role == "assistant":
             said, open_ids = _chat_assistant(message, where)
             conversation.append(said)
@@ -222,8 +271,10 @@ def _response_items(items: list[Json]) -> list[Said]:
             need(not open_calls, f"No tool output found for function call {open_calls[:1]}.")
             role = item.get("role")
             need(role in {"user", "assistant", "system", "developer"}, f"{where}.role")
-            kinds = ("output_text",) if role == "assistant" else ("input_text",)
-            text = _text(item.get("content"), where, kinds)
+            if role == "assistant":
+                text = _text(item.get("content"), where, ("output_text",))
+            else:
+                text = _user(item.get("content"), where, "input_text", "input_image")
             if role in {"user", "assistant"}:
                 conversation.append(Said("user" if role == "user" else "assistant", text))
         else:

@@ -1,0 +1,207 @@
+"""Any mailbox over IMAP and SMTP, as the daemon sees it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from datetime import UTC, datetime
+
+import msgspec
+
+from channels.email.mailbox import Mailbox, Top
+from channels.email.place import Place
+from channels.email.settings import EmailSettings
+from channels.email.submission import submit
+from channels.mail.addresses import Person, normalised
+from channels.mail.arriving import Arrivals
+from channels.mail.composing import compose
+from channels.mail.heading import Rules
+from channels.mail.mime import decoded
+from channels.mail.reading import LARGEST, File
+from opencraw.contract import Address, Attachment, Delivery, Gateway, PartSent, Pulse
+from opencraw.errors import AccountRefused, NotFound, Refused, Unavailable
+
+log = logging.getLogger(__name__)
+
+#: Of the time after which a server must have said something: it is asked twice within it.
+_PATIENCE = 2.25
+#: Connections beside the one that waits for mail.
+_MOST_CONNECTIONS = 2
+
+
+class _Source(msgspec.Struct, frozen=True):
+    """Where a file is. `name` is that of the folder."""
+
+    name: str
+    validity: int
+    uid: int
+    part: str
+    encoding: str
+
+
+class _Letter:
+    """A mail in the folder."""
+
+    def __init__(self, mailbox: Mailbox, folder: str, uid: int, top: Top) -> None:
+        self._mailbox = mailbox
+        self._folder = folder
+        self._uid = uid
+        self.headers = top.headers
+        self.size = top.size
+
+    async def whole(self) -> bytes:
+        """All of it. One that is gone meanwhile says what its headers say."""
+        return await self._mailbox.whole(self._uid, LARGEST) or self.headers
+
+    def source(self, file: File) -> str:
+        where = _Source(self._folder, self._mailbox.validity, self._uid, file.number, file.encoding)
+        return msgspec.json.encode(where).decode()
+
+
+class Email:
+    """One mailbox."""
+
+    def __init__(self, settings: EmailSettings) -> None:
+        self._settings = settings
+        address = normalised(settings.address)
+        if address is None:
+            raise AccountRefused(
+                f"{settings.address!r} is no e-mail address. Set channels.email.address."
+            )
+        self._self = Person(address, settings.name)
+        listed = frozenset(
+            known
+            for each in [*settings.access.owners, *settings.access.allowed_senders]
+            if (known := normalised(each)) is not None
+        )
+        self._arrivals = Arrivals("email", address, Rules(address, settings.authserv_id, listed))
+        self._pulse = Pulse(_PATIENCE * settings.idle_seconds)
+        self._connections = asyncio.Semaphore(_MOST_CONNECTIONS)
+
+    @property
+    def idempotent(self) -> bool:
+        """A Message-ID is a key to some mailboxes and not to others."""
+        return False
+
+    @property
+    def pulse(self) -> Pulse:
+        """Beats with every byte that the server says."""
+        return self._pulse
+
+    async def run(self, gateway: Gateway) -> None:
+        """Take in what comes, in order of arrival, until cancelled."""
+        self._pulse.beat()
+        if not self._settings.authserv_id:
+            log.warning(
+                "channels.email.authserv_id is not set: no sender can be told from a forger, so "
+                "nobody is let in; set it to the name in your server's Authentication-Results"
+            )
+        async with Mailbox.open(self._settings, self._pulse.beat) as mailbox:
+            place = await self._place(gateway, mailbox)
+            while True:
+                for uid in await mailbox.since(place.uid):
+                    await self._take_in(gateway, mailbox, uid)
+                    place = place.at(uid)
+                    await self._note(gateway, place)
+                await mailbox.wait(self._settings.idle_seconds)
+
+    async def send(self, delivery: Delivery, sent: PartSent) -> None:
+        """Submit one mail; what is long is a long mail."""
+        if delivery.parts:
+            return
+        mail = compose(delivery, self._self)
+        await submit(self._settings, mail)
+        await sent(mail.message_id)
+        if self._settings.sent_folder:
+            await self._keep(mail.data)
+
+    async def fetch(self, attachment: Attachment, limit: int) -> bytes:
+        """One file out of a mail that lies in its folder still."""
+        try:
+            source = msgspec.json.decode(attachment.source, type=_Source)
+        except msgspec.MsgspecError:
+            raise NotFound("This file is nowhere that is known.") from None
+        # Four letters for three bytes, and line ends.
+        most = limit * 3 // 2 + 4_096
+        settings = self._settings.model_copy(update={"folder": source.name})
+        async with self._connections, Mailbox.open(settings) as mailbox:
+            found = None
+            if mailbox.validity == source.validity:
+                found = await mailbox.part(source.uid, source.part, most)
+        if found is None:
+            raise NotFound("The mail with this file is not in its folder any more.")
+        data = decoded(found, source.encoding)
+        if len(found) >= most or len(data) > limit:
+            raise Refused(f"The file has more than {limit:,} bytes.", code="TOO_LARGE")
+        return data
+
+    async def probe(self) -> Mapping[str, str]:
+        """Log in, and say what there is."""
+        async with self._connections, Mailbox.open(self._settings) as mailbox:
+            facts = {
+                "address": self._self.id,
+                "folder": self._settings.folder,
+                "newest mail": str(mailbox.newest),
+            }
+        turned_away = self._arrivals.turned_away
+        return facts | {
+            f"turned away, {ground}": str(turned_away[ground]) for ground in turned_away
+        }
+
+    def address(self, recipient: str) -> Address:
+        """A new conversation with somebody."""
+        known = normalised(recipient)
+        if known is None:
+            raise Refused(f"{recipient!r} is no e-mail address.", code="INVALID_FIELD")
+        return Address("email", self._self.id, known)
+
+    async def _place(self, gateway: Gateway, mailbox: Mailbox) -> Place:
+        """Where to go on."""
+        place = Place.read(await gateway.cursor("email", self._self.id, self._settings.folder))
+        if place is None:
+            place = Place.begin(mailbox.validity, mailbox.newest, datetime.now(UTC))
+        elif place.validity != mailbox.validity:
+            log.warning("the mail server numbers %s anew; looking again", self._settings.folder)
+            place = place.anew(mailbox.validity)
+            for uid in await mailbox.after(place.since):
+                await self._take_in(gateway, mailbox, uid, since=place.since)
+            place = place.at(mailbox.newest)
+        else:
+            return place
+        await self._note(gateway, place)
+        return place
+
+    async def _take_in(
+        self, gateway: Gateway, mailbox: Mailbox, uid: int, since: datetime | None = None
+    ) -> None:
+        top = await mailbox.top(uid)
+        if top is None:
+            return
+        if since is not None and top.arrived is not None and top.arrived < since:
+            return
+        taken = await self._arrivals.take_in(
+            gateway, _Letter(mailbox, self._settings.folder, uid, top)
+        )
+        if taken and self._settings.mark_seen:
+            await mailbox.mark_seen(uid)
+
+    async def _note(self, gateway: Gateway, place: Place) -> None:
+        while True:
+            try:
+                await gateway.move_cursor(
+                    "email", self._self.id, place.written(), self._settings.folder
+                )
+            except Unavailable as away:
+                await asyncio.sleep(away.retry_after)
+            else:
+                return
+
+    async def _keep(self, data: bytes) -> None:
+        """Put a copy of what was sent where its owner looks for it."""
+        folder = self._settings.sent_folder
+        try:
+            async with self._connections, Mailbox.open(self._settings) as mailbox:
+                await mailbox.append(folder, data)
+        except (AccountRefused, Unavailable) as error:
+            log.warning("a mail was sent, but no copy of it is in %s: %s", folder, error)

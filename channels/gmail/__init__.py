@@ -1,0 +1,20 @@
+"""Gmail."""
+
+from __future__ import annotations
+
+from channels.gmail.settings import GmailSettings
+from opencraw.contract import Channel, ChannelKind
+from opencraw.settings import Section
+
+
+def register() -> ChannelKind:
+    """Return how the daemon opens this channel."""
+    return ChannelKind(settings=GmailSettings, open=_open, one_receiver=True)
+
+
+def _open(settings: Section) -> Channel:
+    # Every command of ours looks at the settings; only the daemon needs the library behind them.
+    from channels.gmail.channel import Gmail
+
+    assert isinstance(settings, GmailSettings)
+    return Gmail(settings)

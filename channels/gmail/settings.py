@@ -1,0 +1,60 @@
+"""The `[channels.gmail]` section."""
+
+from __future__ import annotations
+
+from typing import Annotated, Self
+
+from pydantic import Field, SecretStr, model_validator
+
+from opencraw.settings import FromEnvironment, PlatformSettings
+
+
+class GmailSettings(PlatformSettings):
+    """Gmail."""
+
+    client_id: str = ""
+    """The OAuth client that asks for access; runbooks/channel-gmail.md tells how to get one."""
+
+    client_secret: SecretStr | None = None
+    """Its secret. Better in the environment: OPENCRAW_CHANNELS__GMAIL__CLIENT_SECRET."""
+
+    refresh_token: SecretStr | None = None
+    """What the mailbox's owner granted. Better in the environment:
+    OPENCRAW_CHANNELS__GMAIL__REFRESH_TOKEN."""
+
+    access_token: Annotated[SecretStr | None, FromEnvironment("GMAIL_ACCESS_TOKEN")] = None
+    """An access token instead of the three above. It is good for an hour."""
+
+    name: str = "Assistant"
+    """The name beside the address in what the assistant writes."""
+
+    authserv_id: str = "mx.google.com"
+    """The name that Google writes first in the Authentication-Results of what it delivers."""
+
+    label: str = "INBOX"
+    """The label whose mail is read."""
+
+    mark_read: bool = True
+    """Whether mail is marked as read once it was taken in."""
+
+    poll_seconds: int = Field(default=5, ge=1, le=15)
+    """How often Google is asked for new mail."""
+
+    timeout_seconds: int = Field(default=20, ge=1, le=30)
+    """How long an answer of Google may take."""
+
+    api_url: str = "https://gmail.googleapis.com"
+    """Where the Gmail API is."""
+
+    token_url: str = "https://oauth2.googleapis.com/token"  # noqa: S105 - an address
+    """Where access tokens are given out."""
+
+    @model_validator(mode="after")
+    def _has_access(self) -> Self:
+        granted = self.client_id and self.client_secret and self.refresh_token
+        if self.enabled and not granted and not self.access_token:
+            raise ValueError(
+                "needs client_id, client_secret and refresh_token (or an access_token) before it "
+                "can be enabled"
+            )
+        return self

@@ -1,0 +1,167 @@
+"""From a mail that waits in a mailbox to a message that was accepted.
+
+Of each mail the headers come first. Only for somebody whom the door lets in is anything more
+fetched; a stranger costs one look at his headers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import Counter
+from functools import partial
+from typing import Protocol
+from uuid import uuid4
+
+import msgspec
+
+from channels.mail.heading import Ground, Heading, Rules, TurnedAway, look_at
+from channels.mail.reading import LARGEST, File, Reading, read
+from channels.receiving import DEFECTS, offer, understood
+from opencraw.contract import Address, Attachment, Envelope, Gateway, Rights, Sender
+from opencraw.errors import Refused, Unavailable
+
+log = logging.getLogger(__name__)
+
+
+class Letter(Protocol):
+    """One mail in a mailbox, as its channel hands it out piece by piece."""
+
+    @property
+    def headers(self) -> bytes:
+        """The lines above it."""
+        ...
+
+    @property
+    def size(self) -> int:
+        """How large all of it is, as the mailbox says."""
+        ...
+
+    async def whole(self) -> bytes:
+        """All of it, at most `LARGEST` bytes."""
+        ...
+
+    def source(self, file: File) -> str:
+        """By what one of its files is found again."""
+        ...
+
+
+class Arrivals:
+    """Takes in what comes to one mailbox, and counts what it turns away."""
+
+    def __init__(self, channel: str, account: str, rules: Rules) -> None:
+        self._channel = channel
+        self._account = account
+        self._rules = rules
+        self.turned_away: Counter[Ground] = Counter()
+
+    async def take_in(
+        self,
+        gateway: Gateway,
+        letter: Letter,
+        *,
+        key: str = "",
+        thread: str | None = None,
+    ) -> bool:
+        """Return once a mail needs no further look: accepted, refused or put aside. True if it was
+        accepted. `key` and `thread` are those of the platform, where it has its own."""
+        heading = await understood(
+            gateway,
+            self._channel,
+            self._account,
+            letter.headers,
+            lambda: look_at(letter.headers, self._rules),
+        )
+        if isinstance(heading, TurnedAway):
+            self._turn_away(heading)
+            return False
+        if heading is None:
+            self.turned_away[Ground.UNREADABLE] += 1
+            return False
+        knock = self._envelope(heading, key, thread)
+        if not await _admitted(gateway, knock):
+            # The door says what there is to say to a stranger.
+            return await offer(gateway, knock) is not None
+        if letter.size > LARGEST:
+            problem = f"it has {letter.size / 1e6:.0f} MB; at most {LARGEST // 1_000_000} are read"
+            await _tell(gateway, knock, problem)
+            return False
+        data = await letter.whole()
+        # Reading a large mail takes a moment, and others do not wait for it.
+        found = await asyncio.to_thread(_read, data, self._rules)
+        if isinstance(found, Exception):
+            await understood(
+                gateway, self._channel, self._account, letter.headers, partial(_again, found)
+            )
+            self.turned_away[Ground.UNREADABLE] += 1
+            await _tell(gateway, knock, "it is not made as mails are made")
+            return False
+        heading, reading = found
+        if isinstance(heading, Heading) and heading.sender.id != knock.sender.id:
+            heading = TurnedAway(Ground.FORGED, "its From can be read in two ways", knock.sender.id)
+        if isinstance(heading, TurnedAway):
+            self._turn_away(heading)
+            return False
+        files = tuple(
+            Attachment(each.name, each.content_type, letter.source(each), each.size)
+            for each in reading.files
+        )
+        said = reading.text or heading.subject or "(no text)"
+        envelope = self._envelope(heading, key, thread)
+        envelope = msgspec.structs.replace(envelope, text=said, attachments=files)
+        return await offer(gateway, envelope) is not None
+
+    def _turn_away(self, mail: TurnedAway) -> None:
+        self.turned_away[mail.ground] += 1
+        log.info("%s: mail from %s is not answered: %s", self._channel, mail.sender, mail.reason)
+
+    def _envelope(self, heading: Heading, key: str, thread: str | None) -> Envelope:
+        sender = heading.sender
+        where = heading.thread if thread is None else thread
+        return Envelope(
+            address=Address(self._channel, self._account, sender.id, where),
+            sender=Sender(
+                sender.id, sender.name or sender.id, Rights.GUEST, machine=heading.machine
+            ),
+            text=heading.subject or "(no subject)",
+            dedupe_key=key or heading.key,
+            correlation_id=uuid4(),
+            platform_id=heading.message_id,
+            reply_context=heading.context.written(),
+        )
+
+
+def _read(data: bytes, rules: Rules) -> tuple[Heading | TurnedAway, Reading] | Exception:
+    """The whole mail, and what its own headers say: those that a platform handed out before may
+    have been decoded, and then a name can look like an address."""
+    try:
+        return look_at(data, rules), read(data)
+    except DEFECTS as defect:
+        return defect
+
+
+def _again(defect: Exception) -> None:
+    raise defect
+
+
+async def _admitted(gateway: Gateway, envelope: Envelope) -> bool:
+    while True:
+        try:
+            return await gateway.admits(envelope)
+        except Unavailable as away:
+            await asyncio.sleep(away.retry_after)
+
+
+async def _tell(gateway: Gateway, envelope: Envelope, problem: str) -> None:
+    """Say why a mail was not taken to somebody who is let in."""
+    text = f"Your mail could not be read: {problem}."
+    while True:
+        try:
+            await gateway.tell(envelope.address, text, reply_context=envelope.reply_context)
+        except Unavailable as away:
+            await asyncio.sleep(away.retry_after)
+        except Refused as refused:
+            log.warning("could not say that a mail was not taken: %s", refused)
+            return
+        else:
+            return

@@ -1,0 +1,208 @@
+"""The channel and a real Dovecot, on the days on which mail servers are difficult."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr
+
+from channels.email.channel import Email
+from channels.email.mailbox import Mailbox
+from channels.email.settings import EmailSettings
+from opencraw.contract import Attachment
+from opencraw.errors import AccountRefused, NotFound, Refused, Unavailable
+from tests.channels.email.platform import EmailPlatform
+from tests.channels.house import House, housed
+from tests.channels.platform import File
+from tests.fakes.dovecot import PASSWORD, Dovecot
+from tests.fakes.line import Line
+from tests.fixtures.core import until
+
+
+def settings(port: int, **more: object) -> EmailSettings:
+    return EmailSettings.model_validate(
+        {
+            "address": "bot@lab.test",
+            "password": SecretStr(PASSWORD),
+            "imap_host": "127.0.0.1",
+            "imap_port": port,
+            "imap_security": "none",
+            **more,
+        }
+    )
+
+
+@pytest.fixture
+async def dovecot() -> AsyncIterator[Dovecot]:
+    async with Dovecot() as server:
+        server.add("bot")
+        yield server
+
+
+@pytest.fixture
+async def platform() -> AsyncIterator[EmailPlatform]:
+    async with EmailPlatform() as platform:
+        yield platform
+
+
+@pytest.fixture
+async def house(platform: EmailPlatform, tmp_path: Path, database_url: str) -> AsyncIterator[House]:
+    async with housed(platform, tmp_path, database_url) as house:
+        yield house
+
+
+async def test_a_wrong_password_is_for_an_operator(dovecot: Dovecot) -> None:
+    dovecot.add("bot", "another")
+    with pytest.raises(AccountRefused, match="PASSWORD"):
+        async with Mailbox.open(settings(dovecot.imap)):
+            pass
+
+
+async def test_a_folder_that_does_not_exist_is_for_an_operator(dovecot: Dovecot) -> None:
+    with pytest.raises(AccountRefused, match="folder"):
+        async with Mailbox.open(settings(dovecot.imap, folder='No "such" folder')):
+            pass
+
+
+async def test_a_certificate_that_nobody_signed_is_not_believed(dovecot: Dovecot) -> None:
+    secure = {"imap_security": "tls", "imap_host": "localhost"}
+    with pytest.raises(Unavailable, match="certificate"):
+        async with Mailbox.open(settings(dovecot.imaps, **secure)):
+            pass
+    async with Mailbox.open(settings(dovecot.imaps, ca_file=dovecot.ca_file, **secure)) as mailbox:
+        assert mailbox.newest == 0
+
+
+async def test_a_server_that_is_not_there_is_away(dovecot: Dovecot) -> None:
+    async with Line(dovecot.imap) as line:
+        gone = line.port
+    with pytest.raises(Unavailable):
+        async with Mailbox.open(settings(gone)):
+            pass
+
+
+async def test_a_line_that_breaks_in_the_middle_is_noticed_at_once(dovecot: Dovecot) -> None:
+    async with Line(dovecot.imap) as line:
+        mailbox = Mailbox.open(settings(line.port))
+        opened = await mailbox.__aenter__()
+        line.break_all()
+        with pytest.raises(Unavailable, match="closed"):
+            await opened.wait(60)
+        await mailbox.__aexit__(None, None, None)
+
+
+async def test_a_server_that_cannot_tell_is_asked(tmp_path: Path, database_url: str) -> None:
+    platform = EmailPlatform()
+    platform.dovecot = Dovecot(idle=False)
+    platform.word = b"NOOP"
+    async with platform, housed(platform, tmp_path, database_url) as house:
+        await house.open()
+        await platform.says("[[say You had to ask.]]")
+        await house.sees("You had to ask.")
+
+
+async def test_new_numbers_for_all_mails_cost_no_answer_and_no_mail(
+    platform: EmailPlatform, house: House
+) -> None:
+    await house.open()
+    await platform.says("[[say Once.]]")
+    await house.sees("Once.")
+    await house.close()
+    await platform.says("[[say Meanwhile.]]")
+    platform.dovecot.number_anew(platform.address)
+    await house.open()
+    await platform.says("[[say After.]]")
+    await house.sees("Once.", "Meanwhile.", "After.")
+    await house.at_rest()
+    assert len(platform.shown()) == 3
+
+
+async def test_mail_from_before_the_first_look_is_nobodys_business(
+    platform: EmailPlatform, house: House
+) -> None:
+    old = platform.mail("[[say Old.]]", "a@example.org", "<old@example.org>").as_bytes()
+    platform.dovecot.put(platform.address, old)
+    await house.open()
+    await platform.says("[[say New.]]")
+    await house.sees("New.")
+    await house.at_rest()
+    assert len(platform.shown()) == 1
+    assert "\\Seen" not in platform.dovecot.flags(platform.address)[0]
+    assert "\\Seen" in platform.dovecot.flags(platform.address)[1]
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "dmarc=fail header.from=example.org",
+        "dmarc=pass header.from=evil.test",
+        "",
+    ],
+)
+async def test_a_forged_owner_is_nobody(
+    platform: EmailPlatform, house: House, header: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    await house.open()
+    forged = platform.mail("[[say Your secrets.]]", platform.person("a"), "<forged@evil.test>")
+    del forged["Authentication-Results"]
+    if header:
+        forged["Authentication-Results"] = f"mx.lab.test; {header}"
+    forged["X-Authentication-Results"] = "mx.lab.test; dmarc=pass header.from=example.org"
+    await platform.arrives(forged.as_bytes())
+    await platform.says("[[say Real.]]")
+    await house.sees("Real.")
+    await house.at_rest()
+    assert len(platform.shown()) == 1
+    assert await house.count("inbox") == 1
+    # Not even a code: it would go to somebody who has not written.
+    assert await house.count("pairing") == 0
+    assert "mail from a@example.org is not answered: mx.lab.test" in caplog.text
+
+
+async def test_a_stranger_costs_one_notice_and_no_body(
+    platform: EmailPlatform, house: House
+) -> None:
+    await house.open()
+    await platform.says("[[say Hello, owner.]]")
+    await house.sees("Hello, owner.")
+    platform.line.watched_for = b"BODY.PEEK[]"
+    platform.line.passed.clear()
+    await platform.arrives_unseen(
+        platform.mail("[[say Hello.]]", "mallory@example.org", "<m@example.org>").as_bytes()
+    )
+    await until(lambda: platform.shown("mallory"), "one notice")
+    assert not platform.line.passed.is_set()
+    assert await house.count("inbox") == 1
+    assert await house.count("pairing WHERE sender_id = 'mallory@example.org'") == 1
+
+
+async def test_a_file_is_fetched_from_where_it_lies(platform: EmailPlatform, house: House) -> None:
+    await house.open()
+    await platform.says("[[say Thanks.]]", file=File("a.csv", "text/csv", b"a;b\r\n" * 500))
+    await house.sees("Thanks.")
+    [row] = await house.database.fetch("SELECT name, content_type, source, size FROM attachment")
+    channel = Email(
+        EmailSettings.model_validate({**platform.settings(), "password": SecretStr(PASSWORD)})
+    )
+    claim = Attachment(row["name"], row["content_type"], row["source"], row["size"])
+    assert await channel.fetch(claim, 10_000) == b"a;b\r\n" * 500
+    with pytest.raises(Refused, match="more than"):
+        await channel.fetch(claim, 100)
+    platform.dovecot.number_anew(platform.address)
+    with pytest.raises(NotFound):
+        await channel.fetch(claim, 10_000)
+    with pytest.raises(NotFound):
+        await channel.fetch(Attachment("x", "y", "z"), 10_000)
+
+
+async def test_a_mail_that_is_too_large_is_said_to_be(
+    platform: EmailPlatform, house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("channels.mail.arriving.LARGEST", 10_000)
+    await house.open()
+    await platform.says("[[say Never.]]" + " long" * 5_000)
+    await house.sees("could not be read")
+    assert await house.count("turn") == 0

@@ -1,0 +1,193 @@
+"""The channel and Google, on the days on which Google is difficult."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr, ValidationError
+
+from channels.gmail.api import Gmail as Api
+from channels.gmail.api import Lost
+from channels.gmail.channel import Gmail
+from channels.gmail.settings import GmailSettings
+from opencraw.contract import Attachment
+from opencraw.errors import AccountRefused, NotFound, OpenCrawError, Refused, SlowDown, Unavailable
+from tests.channels.gmail.platform import ADDRESS, GmailPlatform
+from tests.channels.house import House, housed
+from tests.channels.platform import File
+from tests.fakes.gmail import ACCESS, REFRESH, GmailError
+from tests.fixtures.core import until
+
+_PROFILE = "gmail.users.getProfile"
+
+
+@pytest.fixture
+async def platform() -> AsyncIterator[GmailPlatform]:
+    async with GmailPlatform() as platform:
+        yield platform
+
+
+@pytest.fixture
+async def house(platform: GmailPlatform, tmp_path: Path, database_url: str) -> AsyncIterator[House]:
+    async with housed(platform, tmp_path, database_url) as house:
+        yield house
+
+
+def settings(platform: GmailPlatform, **more: object) -> GmailSettings:
+    access = {"client_secret": SecretStr("secret"), "refresh_token": SecretStr(REFRESH)}
+    return GmailSettings.model_validate({**platform.settings(), **access, **more})
+
+
+@pytest.mark.parametrize(
+    ("status", "reason", "kind"),
+    [
+        (429, "rateLimitExceeded", SlowDown),
+        (403, "userRateLimitExceeded", SlowDown),
+        (403, "insufficientPermissions", AccountRefused),
+        (403, "accessNotConfigured", AccountRefused),
+        (404, "notFound", NotFound),
+        (400, "invalidArgument", Refused),
+        (500, "backendError", Unavailable),
+        (503, "backendError", Unavailable),
+    ],
+)
+async def test_an_error_says_what_follows_from_it(
+    platform: GmailPlatform, status: int, reason: str, kind: type[OpenCrawError]
+) -> None:
+    platform.server.faults.append((_PROFILE, GmailError(status, reason, retry_after="7")))
+    with pytest.raises(kind) as raised:
+        await Api(settings(platform)).profile()
+    assert type(raised.value) is kind
+    assert getattr(raised.value, "retry_after", 7) in (7, 1)
+    assert platform.server.calls == [_PROFILE], "nothing is repeated behind our back"
+
+
+async def test_an_answer_that_is_lost_is_told_from_one_that_was_never_asked_for(
+    platform: GmailPlatform,
+) -> None:
+    api = Api(settings(platform))
+    platform.server.faults.append((_PROFILE, None))
+    with pytest.raises(Lost):
+        await api.profile()
+    elsewhere = Api(settings(platform, api_url="http://127.0.0.1:1"))
+    with pytest.raises(Unavailable) as raised:
+        await elsewhere.profile()
+    assert not isinstance(raised.value, Lost)
+
+
+async def test_an_access_token_alone_is_good_until_its_hour_is_over(
+    platform: GmailPlatform,
+) -> None:
+    api = Api(settings(platform, client_id="", refresh_token=None, access_token=SecretStr(ACCESS)))
+    assert (await api.profile())["emailAddress"] == ADDRESS
+    platform.server.revoked = True
+    with pytest.raises(AccountRefused, match="channel-gmail"):
+        await api.profile()
+
+
+async def test_access_that_was_taken_back_is_for_an_operator(platform: GmailPlatform) -> None:
+    platform.server.revoked = True
+    with pytest.raises(AccountRefused, match="revoked"):
+        await Gmail(settings(platform)).probe()
+
+
+async def test_a_call_that_nobody_waits_for_leaves_no_thread(platform: GmailPlatform) -> None:
+    api = Api(settings(platform))
+    await api.profile()
+    before = threading.active_count()
+    platform.server.silent = True
+    calls = [asyncio.create_task(api.profile()) for _ in range(20)]
+    await until(lambda: threading.active_count() > before)
+    assert threading.active_count() <= before + 4
+    for call in calls:
+        call.cancel()
+    await asyncio.gather(*calls, return_exceptions=True)
+    await platform.reconnect()
+    await until(lambda: threading.active_count() <= before, "no thread is left")
+    assert (await api.profile())["emailAddress"] == ADDRESS
+
+
+async def test_the_loop_goes_on_while_google_thinks(platform: GmailPlatform) -> None:
+    platform.server.silent = True
+    api = Api(settings(platform))
+    call = asyncio.create_task(api.profile())
+    ticks = 0
+    async with asyncio.timeout(10):
+        while ticks < 50:
+            await asyncio.sleep(0)
+            ticks += 1
+    assert not call.done()
+    await platform.reconnect()
+    await call
+
+
+async def test_history_that_is_forgotten_costs_no_mail_and_no_answer(
+    platform: GmailPlatform, house: House
+) -> None:
+    await house.open()
+    await platform.says("[[say Once.]]")
+    await house.sees("Once.")
+    await house.close()
+    for number in range(9):
+        await platform.says(f"[[say Meanwhile {number}.]]")
+    platform.server.forget()
+    await house.open()
+    await house.sees("Once.", *(f"Meanwhile {number}." for number in range(9)))
+    await house.at_rest()
+    assert len(platform.shown()) == 10
+
+
+async def test_an_answer_is_in_the_thread_and_the_mail_is_marked_as_read(
+    platform: GmailPlatform, house: House
+) -> None:
+    await house.open()
+    await platform.says("[[say Hello.]]")
+    await house.sees("Hello.")
+    question, answer = platform.server.mails
+    assert answer.thread == question.thread
+    assert answer.message["In-Reply-To"] == question.message["Message-ID"]
+    assert answer.message["Subject"] == "Re: A question"
+    await until(lambda: "UNREAD" not in question.labels)
+
+
+async def test_a_name_that_looks_like_an_owner_is_only_a_name(
+    platform: GmailPlatform, house: House
+) -> None:
+    """Google hands out decoded headers first, in which this name ends where an address begins."""
+    await house.open()
+    forged = platform.mail("[[say Secrets.]]", "mallory@example.org", "<m@example.org>")
+    data = forged.as_bytes().replace(
+        b"From: Somebody <mallory@example.org>",
+        b"From: =?utf-8?q?A_=3Ca=40example=2Eorg=3E?= <mallory@example.org>",
+    )
+    assert b"=3Ca=40" in data
+    [stored] = await platform.arrives(data)
+    platform.server.decoded[stored.id] = {"From": "A <a@example.org>"}
+    await platform.says("[[say Real.]]")
+    await house.sees("Real.")
+    await house.at_rest()
+    assert await house.count("inbox") == 1
+
+
+async def test_a_file_is_fetched_from_its_mail(platform: GmailPlatform, house: House) -> None:
+    await house.open()
+    await platform.says("[[say Thanks.]]", file=File("a.csv", "text/csv", b"a;b\r\n" * 50))
+    await house.sees("Thanks.")
+    [row] = await house.database.fetch("SELECT name, content_type, source, size FROM attachment")
+    channel = Gmail(settings(platform))
+    claim = Attachment(row["name"], row["content_type"], row["source"], row["size"])
+    assert await channel.fetch(claim, 1_000) == b"a;b\r\n" * 50
+    with pytest.raises(Refused, match="more than"):
+        await channel.fetch(claim, 10)
+    platform.server.mails.clear()
+    with pytest.raises(NotFound):
+        await channel.fetch(claim, 1_000)
+
+
+def test_access_must_be_complete_before_the_channel_is_enabled() -> None:
+    with pytest.raises(ValidationError, match="refresh_token"):
+        GmailSettings.model_validate({"enabled": True, "client_id": "x"})
