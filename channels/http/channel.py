@@ -1,0 +1,249 @@
+"""Any platform, attached over HTTP in any language, as the daemon sees it.
+
+Its platform is a bridge: a program that somebody else wrote, in any language, which tells us what
+people say and shows them what we answer. docs/http-channel.md is its side of the contract.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+from aiohttp import web
+
+from channels.http.bridge import POLL_GRACE, Bridge
+from channels.http.events import CHANNEL, UNREADABLE, batch
+from channels.http.receiving import Outcome, take_all
+from channels.http.settings import HttpSettings
+from channels.http.signing import check, fresh
+from channels.live import Live
+from channels.markdown import markdown_parts
+from channels.marks import marked_recovered
+from opencraw.contract import Address, Attachment, Delivery, Gateway, PartSent, Pulse, Route
+from opencraw.errors import DeliveryFailure, NotFound, Refused, Unavailable
+from opencraw.events import Event
+
+log = logging.getLogger(__name__)
+
+_TYPING_SECONDS = 5.0
+_LONGEST_PAUSE = 15.0
+_LONGEST_NAME = 128
+
+
+class Http:
+    """The channel of a bridge that calls us."""
+
+    def __init__(self, settings: HttpSettings) -> None:
+        assert settings.secret is not None
+        self._settings = settings
+        self._secret = settings.secret.get_secret_value()
+        self._bridge = Bridge(settings)
+        self._gateway: Gateway | None = None
+
+    @property
+    def idempotent(self) -> bool:
+        """As the operator says: each part has an Idempotency-Key."""
+        return self._settings.idempotent
+
+    async def run(self, gateway: Gateway) -> None:
+        """Answer the bridge until cancelled."""
+        self._gateway = gateway
+        try:
+            await self._work(gateway)
+        finally:
+            self._gateway = None
+
+    async def _work(self, _gateway: Gateway) -> None:
+        await asyncio.Event().wait()
+
+    async def send(self, delivery: Delivery, sent: PartSent) -> None:
+        """Hand over the parts that are not there yet."""
+        draft = delivery.draft or await self._finished(delivery)
+        parts = markdown_parts(delivery.line.text, self._settings.max_message_chars)
+        done = len(delivery.parts)
+        for number, text in enumerate(parts[done:], start=done + 1):
+            becomes = draft if number == 1 else ""
+            again = delivery.recovered and number == done + 1
+            body = {
+                "kind": "message",
+                "delivery_id": str(delivery.delivery_id),
+                "part": number,
+                "parts": len(parts),
+                **_place(delivery.address),
+                "reply_to": delivery.reply_context,
+                # A draft that becomes the same text once more shows nothing twice.
+                "text": marked_recovered(text) if again and not becomes else text,
+                "recovered": again,
+                "draft": becomes,
+                "choice": delivery.choice if number == len(parts) else None,
+            }
+            await sent(await self._bridge.send(body, key=f"{delivery.delivery_id}:{number}"))
+
+    async def _finished(self, _delivery: Delivery) -> str:
+        """The draft of its turn, if this process drew one; nothing is drawn any more."""
+        return ""
+
+    async def edit(self, address: Address, platform_id: str, text: str) -> None:
+        """Have the bridge change what it showed."""
+        body = {"kind": "edit", **_place(address), "id": platform_id, "text": text}
+        await self._bridge.send(body)
+
+    async def fetch(self, attachment: Attachment, limit: int) -> bytes:
+        """A file of the bridge's own address; what was handed over too large is nowhere."""
+        if not attachment.source:
+            raise NotFound("The file was too large to be kept.")
+        return await self._bridge.fetch(attachment.source, limit)
+
+    async def probe(self) -> Mapping[str, str]:
+        """Whether the bridge is there, and takes our signature."""
+        return await self._bridge.greet()
+
+    def address(self, recipient: str) -> Address:
+        """The chat of this id."""
+        if not recipient.isprintable() or not 0 < len(recipient) <= _LONGEST_NAME:
+            raise Refused(
+                f"A chat has an id of 1 to {_LONGEST_NAME} printable characters.",
+                code="INVALID_FIELD",
+            )
+        return Address(CHANNEL, "", recipient)
+
+    def routes(self) -> Sequence[Route]:
+        """Where the bridge tells what people said; its signature says who it is."""
+        return (Route("POST", "/channels/http/events", self._events, public=True),)
+
+    async def _events(self, request: web.Request) -> web.Response:
+        # Neither is a body read that cannot be signed, nor one understood that is not.
+        fresh(request.headers, time.time())
+        body = await request.read()
+        check(self._secret, request.headers, body, time.time())
+        gateway = self._gateway
+        if gateway is None:
+            raise Unavailable("The channel is not running at the moment; send it again.")
+        try:
+            events = batch(body)
+        except UNREADABLE as error:
+            raise Refused(f"The body is no list of events: {error}.") from None
+        outcomes = await take_all(gateway, events)
+        if outcomes and all(each.status == "invalid" for each in outcomes):
+            raise Refused(f"{outcomes[0].reason}; correct it.", code="INVALID_FIELD")
+        return _json(outcomes)
+
+
+class Polls(Http):
+    """… of a bridge that has to be asked."""
+
+    def __init__(self, settings: HttpSettings) -> None:
+        super().__init__(settings)
+        self._pulse = Pulse(settings.poll_seconds * POLL_GRACE)
+
+    @property
+    def pulse(self) -> Pulse:
+        """Beats when a poll comes back."""
+        return self._pulse
+
+    async def _work(self, gateway: Gateway) -> None:
+        # Several nodes poll side by side and share the cursor: what two bring is taken once.
+        pause, self._pulse = 0.0, Pulse(self._pulse.patience)
+        while True:
+            try:
+                came = await self._poll(gateway)
+            except Unavailable as away:
+                log.warning("%s", away)
+                pause = min(max(away.retry_after, pause * 2), _LONGEST_PAUSE)
+                await asyncio.sleep(pause)
+                continue
+            pause = 0.0
+            await asyncio.sleep(0 if came else self._settings.poll_interval_ms / 1000)
+
+    async def _poll(self, gateway: Gateway) -> int:
+        cursor = await gateway.cursor(CHANNEL, "")
+        polled = await self._bridge.poll(cursor)
+        self._pulse.beat()
+        if cursor is not None:
+            for outcome in await take_all(gateway, map(bytes, polled.events)):
+                if outcome.text:
+                    await self._whisper(outcome)
+        if polled.cursor != cursor:
+            await gateway.move_cursor(CHANNEL, "", polled.cursor)
+        return len(polled.events) if cursor is not None and polled.cursor != cursor else 0
+
+    async def _whisper(self, outcome: Outcome) -> None:
+        """Say to somebody who pressed a button what came of it, as the answer to a call would."""
+        try:
+            await self._bridge.send({"kind": "whisper", "event": outcome.id, "text": outcome.text})
+        except DeliveryFailure as failure:
+            log.warning("somebody is not told what came of a choice: %s", failure)
+
+
+class Shows(Http):
+    """… of a bridge that shows answers while they grow."""
+
+    def __init__(self, settings: HttpSettings) -> None:
+        super().__init__(settings)
+        self._live: Live | None = None
+
+    def preview(self, address: Address, event: Event) -> None:
+        """Draw it when its time comes."""
+        if self._live is not None:
+            self._live.show(address, event)
+
+    async def _work(self, gateway: Gateway) -> None:
+        self._live = live = Live(
+            lambda address: _Drafts(self._bridge, self._settings, address),
+            interval=lambda _: self._settings.preview_interval_ms / 1000,
+            typing_seconds=_TYPING_SECONDS,
+            shown=gateway.draft_shown,
+            known=gateway.draft_of,
+        )
+        drawing = asyncio.create_task(live.run(), name="drafts of http")
+        try:
+            await super()._work(gateway)
+        finally:
+            self._live = None
+            drawing.cancel()
+            await asyncio.wait([drawing])
+
+    async def _finished(self, delivery: Delivery) -> str:
+        live = self._live
+        return await live.finish(delivery.line.turn_id) if live is not None else ""
+
+
+class PollsAndShows(Shows, Polls):
+    """… of a bridge that does both."""
+
+
+class _Drafts:
+    """One chat, on which an answer grows."""
+
+    def __init__(self, bridge: Bridge, settings: HttpSettings, address: Address) -> None:
+        self._bridge = bridge
+        self._limit = settings.max_message_chars
+        self._address = address
+
+    async def put(self, text: str) -> str:
+        return await self._draw(text, "")
+
+    async def change(self, platform_id: str, text: str) -> None:
+        await self._draw(text, platform_id)
+
+    async def type(self) -> None:
+        await self._bridge.stream({"kind": "typing", **_place(self._address)})
+
+    async def _draw(self, text: str, draft: str) -> str:
+        # The beginning is what the first part of the answer will be.
+        shown = markdown_parts(text, self._limit)[:1]
+        body: dict[str, Any] = {"kind": "draft", **_place(self._address), "draft": draft}
+        return await self._bridge.stream({**body, "text": "".join(shown)})
+
+
+def _place(address: Address) -> dict[str, str]:
+    return {"chat": address.chat, "thread": address.thread}
+
+
+def _json(outcomes: Sequence[Outcome]) -> web.Response:
+    body = msgspec.json.encode({"results": outcomes})
+    return web.Response(body=body, content_type="application/json")

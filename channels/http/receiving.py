@@ -1,0 +1,106 @@
+"""What becomes of each event that a bridge hands over."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from typing import Literal
+
+import msgspec
+
+from channels.http.events import CHANNEL, UNREADABLE, Choose, Edit, Event, Message, React, read
+from channels.receiving import understood
+from opencraw.contract import Attachment, Envelope, Gateway
+from opencraw.errors import NotAdmitted, Refused
+
+log = logging.getLogger(__name__)
+
+Status = Literal["taken", "duplicate", "ignored", "refused", "invalid"]
+
+
+class Outcome(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What the bridge is told. None of it need be sent again."""
+
+    id: str
+    status: Status
+    reason: str = ""
+    #: For the person who pressed a button, and for nobody else.
+    text: str = ""
+
+
+async def take_all(gateway: Gateway, events: Iterable[bytes]) -> list[Outcome]:
+    """Return when all are durable or will never be taken. Raises `Unavailable` when somewhere on
+    the way nothing could be stored: offer all of them again, those that were taken do no harm."""
+    return [await _take(gateway, raw) for raw in events]
+
+
+async def _take(gateway: Gateway, raw: bytes) -> Outcome:
+    problem = "it cannot be understood"
+
+    def translate() -> Event:
+        nonlocal problem
+        try:
+            return read(raw)
+        except UNREADABLE as error:
+            problem = str(error)
+            raise
+
+    event = await understood(gateway, CHANNEL, "", raw, translate)
+    if event is None:
+        return Outcome("", "invalid", problem)
+    try:
+        return await _meant(gateway, event)
+    except NotAdmitted as stranger:
+        return Outcome(event.id, "ignored", stranger.code)
+    except Refused as refused:
+        text = str(refused) if isinstance(event, Choose) else ""
+        return Outcome(event.id, "refused", str(refused), text)
+
+
+async def _meant(gateway: Gateway, event: Event) -> Outcome:
+    if isinstance(event, Message):
+        return await _said(gateway, event)
+    if isinstance(event, Choose):
+        return Outcome(event.id, "taken", text=await gateway.choose(event.pick()))
+    if isinstance(event, Edit):
+        done = await gateway.amend(event.envelope())
+    elif isinstance(event, React):
+        done = await gateway.react(event.reaction())
+    else:
+        sender = event.sender.id if event.sender is not None else ""
+        done = await gateway.retract(event.address, event.message, sender)
+    return Outcome(event.id, "taken") if done else Outcome(event.id, "ignored", "nothing to change")
+
+
+async def _said(gateway: Gateway, message: Message) -> Outcome:
+    envelope = message.envelope()
+    try:
+        receipt = await gateway.accept(await _with_files(gateway, message, envelope))
+    except NotAdmitted:
+        raise
+    except Refused as refused:
+        text = f"This message was not taken: {refused}"
+        await gateway.tell(envelope.address, text, reply_context=envelope.reply_context)
+        raise
+    return Outcome(message.id, "duplicate" if receipt.duplicate else "taken")
+
+
+async def _with_files(gateway: Gateway, message: Message, envelope: Envelope) -> Envelope:
+    """Keep the files that were handed to us, unless a stranger did. One that is too large stays a
+    claim that nobody can fetch, so that its sender hears of it."""
+    if all(file.data is None for file in message.attachments):
+        return envelope
+    if not await gateway.admits(envelope):
+        return envelope
+    files: list[Attachment] = []
+    for file in message.attachments:
+        kept = file.claim
+        if file.data is not None:
+            try:
+                kept = await gateway.keep(
+                    envelope.address.channel, file.name, file.content_type, file.data
+                )
+            except Refused:
+                log.info("a file of %d bytes is too large to be kept", len(file.data))
+        files.append(kept)
+    return msgspec.structs.replace(envelope, attachments=tuple(files))

@@ -1,0 +1,196 @@
+"""Linear, as the daemon sees it: comments are asked for again and again, and told of in between."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+import re
+import time
+from collections.abc import Mapping, Sequence
+
+import msgspec
+from aiohttp import web
+
+from channels.linear import queries, webhook
+from channels.linear.api import Api
+from channels.linear.comments import CHANNEL
+from channels.linear.outgoing import Pen
+from channels.linear.reading import Reader
+from channels.linear.settings import LinearSettings
+from channels.live import Live
+from opencraw.contract import Address, Attachment, Delivery, Gateway, PartSent, Pulse, Route
+from opencraw.errors import (
+    AccountRefused,
+    DeliveryFailure,
+    NotSent,
+    Refused,
+    Unavailable,
+)
+from opencraw.events import Event, TurnStarted
+
+log = logging.getLogger(__name__)
+
+_FIRST_PAUSE = 1.0
+_LONGEST_PAUSE = 15.0
+#: While Linear wants no questions, its silence is what it said there would be.
+_BEAT_SECONDS = 5.0
+_PATIENCE = 3
+_ISSUE = re.compile(r"[A-Za-z0-9-]{1,64}")
+
+
+class Linear:
+    """One account of one workspace."""
+
+    def __init__(self, settings: LinearSettings) -> None:
+        self._settings = settings
+        self._api = Api(settings)
+        self._pen = Pen(self._api, settings.max_message_chars)
+        self._reader = Reader(self._api, self._pen, settings)
+        self._pulse = Pulse(settings.request_seconds * _PATIENCE)
+        self._gateway: Gateway | None = None
+        self._live: Live | None = None
+
+    @property
+    def idempotent(self) -> bool:
+        """Every comment and every activity has an id of ours, which Linear takes once."""
+        return True
+
+    @property
+    def pulse(self) -> Pulse:
+        """Beats when Linear has answered a poll."""
+        return self._pulse
+
+    async def run(self, gateway: Gateway) -> None:
+        """Poll until cancelled."""
+        interval = self._settings.preview_interval_ms / 1000 if self._settings.preview else math.inf
+        self._live = live = Live(
+            lambda address: _Thread(self._pen, address),
+            interval=lambda _: interval,
+            typing_seconds=math.inf,
+            shown=gateway.draft_shown,
+            known=gateway.draft_of,
+        )
+        self._pulse = Pulse(self._pulse.patience)
+        self._gateway = gateway
+        drawing = asyncio.create_task(live.run(), name="drafts of linear")
+        try:
+            async with self._api.open():
+                await self._follow(gateway)
+        finally:
+            self._gateway = self._live = None
+            drawing.cancel()
+            await asyncio.wait([drawing])
+
+    async def _follow(self, gateway: Gateway) -> None:
+        pause = _FIRST_PAUSE
+        while True:
+            try:
+                await self._reader.poll(gateway)
+            except (DeliveryFailure, Unavailable) as trouble:
+                log.warning("asking for comments: %s", trouble)
+                if isinstance(trouble, NotSent) and trouble.retry_after is not None:
+                    await self._rest(trouble.retry_after)
+                else:
+                    await asyncio.sleep(pause)
+                    pause = min(pause * 2, _LONGEST_PAUSE)
+                continue
+            pause = _FIRST_PAUSE
+            self._pulse.beat()
+            await asyncio.sleep(self._settings.poll_interval_ms / 1000)
+
+    async def _rest(self, seconds: float) -> None:
+        """Ask nothing for so long, because Linear wants it so."""
+        until = time.monotonic() + seconds
+        while (left := until - time.monotonic()) > 0:
+            self._pulse.beat()
+            await asyncio.sleep(min(left, _BEAT_SECONDS))
+
+    async def send(self, delivery: Delivery, sent: PartSent) -> None:
+        """Write the parts that are not there yet; the first may be what the draft becomes."""
+        drawn = await self._live.finish(delivery.line.turn_id) if self._live is not None else ""
+        await self._pen.deliver(delivery, delivery.draft or drawn, sent)
+
+    def preview(self, address: Address, event: Event) -> None:
+        """Draw it when its time comes."""
+        if isinstance(event, TurnStarted):
+            self._pen.turn_begins(address, event.turn_id)
+        if self._live is not None:
+            self._live.show(address, event)
+
+    async def edit(self, address: Address, platform_id: str, text: str) -> None:
+        """Change a comment of ours."""
+        try:
+            await self._pen.change(platform_id, text)
+        except AccountRefused as refused:
+            raise NotSent(str(refused)) from refused
+
+    async def fetch(self, attachment: Attachment, limit: int) -> bytes:
+        """A file from a comment."""
+        return await self._api.fetch(attachment.source, limit)
+
+    async def probe(self) -> Mapping[str, str]:
+        """Whose key it is."""
+        try:
+            answer = await self._api.ask(queries.VIEWER)
+        except DeliveryFailure as failure:
+            raise Unavailable(str(failure)) from failure
+        viewer, organization = answer["viewer"], answer["organization"]
+        return {
+            "account": viewer["id"],
+            "name": viewer["displayName"] or viewer["name"],
+            "workspace": organization["name"],
+        }
+
+    def address(self, recipient: str) -> Address:
+        """A new thread below the issue of this id, as in "ENG-12"."""
+        if _ISSUE.fullmatch(recipient) is None:
+            raise Refused('An issue has an id such as "ENG-12".', code="INVALID_FIELD")
+        return Address(CHANNEL, "", recipient)
+
+    def routes(self) -> Sequence[Route]:
+        """Where Linear tells what is new, if it was told a secret to sign with."""
+        if self._settings.webhook_secret is None:
+            return ()
+        return (Route("POST", "/channels/linear/webhook", self._told, public=True),)
+
+    async def _told(self, request: web.Request) -> web.Response:
+        secret, body = self._settings.webhook_secret, await request.read()
+        assert secret is not None
+        webhook.check(secret.get_secret_value(), request.headers, body)
+        gateway = self._gateway
+        if gateway is None:
+            raise Unavailable("The channel is not running at the moment; send it again.")
+        try:
+            await self._take(gateway, body)
+        except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
+            await gateway.quarantine(CHANNEL, "", body.decode("utf-8", "replace"), str(error))
+        except (DeliveryFailure, AccountRefused) as failure:
+            raise Unavailable(f"Linear does not answer our questions: {failure}") from failure
+        return web.json_response({"status": "ok"})
+
+    async def _take(self, gateway: Gateway, body: bytes) -> None:
+        match webhook.read(body, await self._reader.me(), time.time()):
+            case webhook.Look(comment):
+                await self._reader.look_at(gateway, comment)
+            case webhook.Gone(address, comment):
+                await gateway.retract(address, comment)
+            case webhook.Prompted(envelope, issue):
+                await self._reader.prompted(gateway, envelope, issue)
+
+
+class _Thread:
+    """One thread, in which an answer grows."""
+
+    def __init__(self, pen: Pen, address: Address) -> None:
+        self._pen = pen
+        self._address = address
+
+    async def put(self, text: str) -> str:
+        return await self._pen.draft(self._address, text, "")
+
+    async def change(self, platform_id: str, text: str) -> None:
+        await self._pen.draft(self._address, text, platform_id)
+
+    async def type(self) -> None:
+        """Linear shows nobody typing."""
