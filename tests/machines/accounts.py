@@ -10,8 +10,8 @@ import asyncpg
 
 from opencraw.contract import Delivery, Envelope
 from opencraw.queue.settings import QueueSettings
-from tests.fixtures.core import Mailbox
 from tests.fixtures.ledgers import names_in
+from tests.fixtures.mailbox import Mailbox
 from tests.machines.held_model import HeldModel, answers_in
 
 #: What may become of a message, by what its conversation has seen.

@@ -9,7 +9,8 @@ from uuid import UUID, uuid4
 
 import asyncpg
 
-from tests.fixtures.core import Core, Mailbox, running, session_of, until
+from tests.fixtures.core import Core, running, session_of, until
+from tests.fixtures.mailbox import Mailbox
 from tests.machines.held_model import HeldModel, Step
 
 #: Turns that a node may run at once: less than there are conversations.

@@ -30,15 +30,8 @@ from opencraw.outbox import sender
 from opencraw.queue.modes import Wait
 from opencraw.settings import Drop, Mode
 from opencraw.worker import beginnings, dispatcher, full_lanes
-from tests.fixtures.core import (
-    Core,
-    Mailbox,
-    address,
-    envelope,
-    is_whole,
-    running,
-    until,
-)
+from tests.fixtures.core import Core, address, envelope, is_whole, running, until
+from tests.fixtures.mailbox import Mailbox
 from tests.fixtures.script import Script
 from tests.machines.accounts import OUTCOMES, Accounts, Said
 from tests.machines.cluster import Cluster

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from opencraw.errors import MaybeSent, NotSent, Refused
-from tests.fixtures.core import Mailbox, envelope, is_whole, running
+from tests.fixtures.core import envelope, is_whole, running
+from tests.fixtures.mailbox import Mailbox
 
 
 async def test_d03_poison_message_and_502_are_contained(
