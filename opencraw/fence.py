@@ -20,9 +20,10 @@ _OPENING = re.compile(
 _TAG_INSIDE = re.compile(r"from-(?=outside)", re.IGNORECASE)
 #: <|im_start|> and its like, in the letters of several vendors.
 _ROLE_TOKEN = re.compile(
-    r"<(?P<stroke>[|｜])[^<>|｜\n]*(?P=stroke)>|<</?SYS>>|\[/?INST\]|</?(?:start|end)_of_turn>",
+    r"<\|[^<>|\n]*\|>|<｜[^<>｜\n]*｜>|<</?SYS>>|\[/?INST\]|</?(?:start|end)_of_turn>",
     re.IGNORECASE,
 )
+_ROLE_OPENING = re.compile(r"<(?=[|｜</]|start|end)|\[(?=/?INST)", re.IGNORECASE)
 _NOT_IN_ORIGINS = re.compile(r"""["'`<>\[\]{}()|\\]+""")
 
 
@@ -50,6 +51,10 @@ def neutral(text: str, mark: str) -> str:
     """`text`, without anything that a model could take for a fence or for another role's words."""
     text = _TAG_INSIDE.sub("from ", text)
     text = _ROLE_TOKEN.sub(lambda token: f"‹{token[0][1:-1]}›", text)
+    if _ROLE_TOKEN.search(text):
+        # Tokens inside of tokens are nobody's ordinary text. Peeling one after the other would take
+        # as long as somebody likes.
+        text = _ROLE_OPENING.sub("‹", text)
     if mark:
         text = re.sub(re.escape(mark), "…", text, flags=re.IGNORECASE)
     return text

@@ -53,7 +53,7 @@ class Telegram:
         self._speaking = Speaking(self._account, settings)
         self._live: Live | None = None
         self._calls: Calls | None = None
-        if settings.webhook_url is not None and settings.webhook_secret is not None:
+        if settings.webhook_url and settings.webhook_secret is not None:
             secret = settings.webhook_secret.get_secret_value()
             self._calls = Calls(self._account, settings.webhook_url, secret)
         self.pulse = Pulse(settings.patience)

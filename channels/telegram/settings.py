@@ -27,8 +27,8 @@ class TelegramSettings(PlatformSettings):
     long_poll_timeout_seconds: int = Field(default=30, ge=1, le=30)
     """How long Telegram may hold a poll that finds nothing."""
 
-    webhook_url: str | None = None
-    """The public https address of the daemon, when Telegram is to call instead of being polled."""
+    webhook_url: str = ""
+    """The public https address of the daemon, when Telegram is to call; empty: it is polled."""
 
     webhook_secret: Annotated[SecretStr | None, FromEnvironment("TELEGRAM_WEBHOOK_SECRET")] = None
     """What Telegram has to say when it calls: 16 to 256 of A-Z, a-z, 0-9, _ and -."""
@@ -53,9 +53,9 @@ class TelegramSettings(PlatformSettings):
 
     @field_validator("base_url", "webhook_url")
     @classmethod
-    def _address(cls, url: str | None) -> str | None:
-        if url is None:
-            return None
+    def _address(cls, url: str) -> str:
+        if not url:
+            return url
         parts = urlsplit(url)
         if parts.scheme not in {"http", "https"} or not parts.hostname:
             raise ValueError('must be a web address such as "https://example.org"')
@@ -83,6 +83,6 @@ class TelegramSettings(PlatformSettings):
             raise ValueError(
                 "enabled without bot_token: set TELEGRAM_BOT_TOKEN to what @BotFather gave you"
             )
-        if (self.webhook_url is None) != (self.webhook_secret is None):
+        if bool(self.webhook_url) != (self.webhook_secret is not None):
             raise ValueError("webhook_url and webhook_secret go together: set both or none")
         return self

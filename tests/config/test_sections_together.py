@@ -40,7 +40,7 @@ def test_a_rule_for_a_channel_that_nobody_installed_is_refused(tmp_path: Path) -
     found = problems(tmp_path, "[sessions.reset_by_channel]\nwebchta = { reset = 'idle' }")
     assert list(found) == ["sessions.reset_by_channel.webchta"]
     words = found["sessions.reset_by_channel.webchta"]
-    assert "there is webchat" in words
+    assert "there is discord, " in words
     assert "did you mean sessions.reset_by_channel.webchat?" in words
     assert problems(tmp_path, "[sessions.reset_by_channel]\nwebchat = { reset = 'idle' }") == {}
 
