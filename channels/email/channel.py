@@ -13,7 +13,7 @@ from channels.email.mailbox import Mailbox, Top
 from channels.email.place import Place
 from channels.email.settings import EmailSettings
 from channels.email.submission import submit
-from channels.mail.addresses import Person, normalised
+from channels.mail.addresses import Person, all_normalised, normalised
 from channels.mail.arriving import Arrivals
 from channels.mail.composing import compose
 from channels.mail.heading import Rules
@@ -70,12 +70,10 @@ class Email:
                 f"{settings.address!r} is no e-mail address. Set channels.email.address."
             )
         self._self = Person(address, settings.name)
-        listed = frozenset(
-            known
-            for each in [*settings.access.owners, *settings.access.allowed_senders]
-            if (known := normalised(each)) is not None
-        )
-        self._arrivals = Arrivals("email", address, Rules(address, settings.authserv_id, listed))
+        listed = all_normalised([*settings.access.owners, *settings.access.allowed_senders])
+        aliases = all_normalised(settings.aliases)
+        rules = Rules(address, settings.authserv_id, listed, aliases)
+        self._arrivals = Arrivals("email", address, rules)
         self._pulse = Pulse(_PATIENCE * settings.idle_seconds)
         self._connections = asyncio.Semaphore(_MOST_CONNECTIONS)
 
@@ -133,7 +131,7 @@ class Email:
             raise NotFound("The mail with this file is not in its folder any more.")
         data = decoded(found, source.encoding)
         if len(found) >= most or len(data) > limit:
-            raise Refused(f"The file has more than {limit:,} bytes.", code="TOO_LARGE")
+            raise Refused(f"The file has more than {limit:,} bytes.")
         return data
 
     async def probe(self) -> Mapping[str, str]:

@@ -31,7 +31,7 @@ WHOLE_SECONDS = 600.0
 _GOODBYE_SECONDS = 2.0
 _CODE = re.compile(r"\[([A-Z]+)")
 #: These pass; whatever else a login is refused for, somebody must change something.
-_PASSES = frozenset({"UNAVAILABLE", "INUSE", "LIMIT", "SERVERBUG", "ALERT"})
+_PASSES = frozenset({"UNAVAILABLE", "INUSE", "LIMIT", "SERVERBUG"})
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,9 +5,10 @@ from __future__ import annotations
 from ipaddress import ip_address
 from typing import Literal, Self
 
-from pydantic import Field, SecretStr, model_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 
-from opencraw.settings import PlatformSettings
+from channels.mail.addresses import spelled_as_known
+from opencraw.settings import AccessSettings, PlatformSettings
 
 Security = Literal["tls", "starttls", "none"]
 
@@ -21,11 +22,15 @@ class EmailSettings(PlatformSettings):
     name: str = "Assistant"
     """The name beside the address in what the assistant writes."""
 
+    aliases: list[str] = []
+    """Other addresses whose mail comes to this mailbox. Mail counts only if its To or Cc names one
+    of these, or the mailbox itself."""
+
     username: str = ""
     """The name to log in with, if it is not the address."""
 
     password: SecretStr | None = None
-    """Its password. Better in the environment: OPENCRAW_CHANNELS__EMAIL__PASSWORD."""
+    """Its password."""
 
     authserv_id: str = ""
     """The name that your receiving mail server writes first in the Authentication-Results header of
@@ -67,6 +72,11 @@ class EmailSettings(PlatformSettings):
 
     ca_file: str = ""
     """Certificates to believe instead of the system's, for servers with one of their own."""
+
+    @field_validator("access")
+    @classmethod
+    def _names_mailboxes(cls, access: AccessSettings) -> AccessSettings:
+        return spelled_as_known(access)
 
     @model_validator(mode="after")
     def _is_complete(self) -> Self:

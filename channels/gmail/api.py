@@ -10,6 +10,7 @@ import base64
 import json
 from collections.abc import Callable, Mapping
 from errno import ECONNRESET
+from math import isnan
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -28,6 +29,9 @@ _MOST_CALLS = 4
 _ME = "me"
 #: Google names the quota, and seldom when it is free again.
 _SLOW_SECONDS = 30.0
+#: Whatever it asks for: at once would be again, and nobody waits for an answer until next year.
+_SHORTEST_PAUSE = 1.0
+_LONGEST_PAUSE = 600.0
 _LIMITS = frozenset({"rateLimitExceeded", "userRateLimitExceeded", "quotaExceeded"})
 _NEXT_STEP = "runbooks/channel-gmail.md tells how to give it access again"
 
@@ -212,6 +216,7 @@ def _reason(error: HttpError) -> tuple[str, str]:
 
 def _wish(headers: Mapping[str, str]) -> float:
     try:
-        return max(0.0, float(headers.get("retry-after", "")))
+        wish = float(headers.get("retry-after", ""))
     except ValueError:
         return _SLOW_SECONDS
+    return _SLOW_SECONDS if isnan(wish) else min(max(wish, _SHORTEST_PAUSE), _LONGEST_PAUSE)

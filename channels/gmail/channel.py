@@ -6,17 +6,19 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Mapping
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import msgspec
 
 from channels.gmail.api import Gmail as Api
 from channels.gmail.api import Json, Lost
 from channels.gmail.settings import GmailSettings
-from channels.mail.addresses import Person, normalised
+from channels.mail.addresses import Person, all_normalised, normalised
 from channels.mail.arriving import Arrivals
 from channels.mail.composing import compose
 from channels.mail.heading import Rules
 from channels.mail.reading import File, file_bytes
+from channels.receiving import understood
 from opencraw.contract import Address, Attachment, Delivery, Gateway, PartSent, Pulse
 from opencraw.errors import (
     AccountRefused,
@@ -37,6 +39,8 @@ _ELSEWHERE = frozenset({"SENT", "DRAFT", "SPAM", "TRASH"})
 _SLACK = timedelta(days=2)
 #: An operator must do something, so nobody hurries.
 _REFUSED_SECONDS = 300.0
+#: Of a hundred mails each; whoever has more of them tells them without an end.
+_MOST_PAGES = 200
 #: Mails that are known without a look into the inbox.
 _REMEMBERED = 1_000
 
@@ -69,6 +73,9 @@ class _Letter:
     def __init__(self, api: Api, message: Json) -> None:
         self._api = api
         self._id = str(message["id"])
+        self.thread = str(message["threadId"])
+        self.labels = frozenset(message.get("labelIds", ()))
+        self.arrived = int(message["internalDate"]) / 1_000
         self.size = int(message.get("sizeEstimate", 0))
         # Google has decoded them. What is offered rests on what is read in the mail itself.
         self.headers = "".join(
@@ -108,22 +115,24 @@ class Gmail:
     async def run(self, gateway: Gateway) -> None:
         """Take in what comes, in order of arrival, until cancelled."""
         self._pulse.beat()
-        arrivals = await self._arriving()
-        place = await self._place(gateway, arrivals)
-        while True:
-            try:
+        try:
+            arrivals = await self._arriving()
+            place = await self._place(gateway)
+            while True:
                 place = await self._poll(gateway, arrivals, place)
-            except SlowDown as slow:
-                log.warning("%s; waiting %.0f s", slow, slow.retry_after)
-                await asyncio.sleep(slow.retry_after)
-            await asyncio.sleep(self._settings.poll_seconds)
+                await asyncio.sleep(self._settings.poll_seconds)
+        except SlowDown as slow:
+            # A pause may be longer than any line is silent, so the host waits and says so.
+            raise Unavailable(str(slow), retry_after=slow.retry_after) from slow
 
     async def send(self, delivery: Delivery, sent: PartSent) -> None:
         """Send one mail in its thread; what is long is a long mail."""
         if delivery.parts:
             return
         try:
-            mail = compose(delivery, await self._own())
+            # There is no second copy to mark: what may have arrived is found.
+            once = msgspec.structs.replace(delivery, recovered=False)
+            mail = compose(once, await self._own())
             # Google would take it twice.
             found = await self._api.search(
                 f"rfc822msgid:{mail.message_id.strip('<>')}", everywhere=True
@@ -156,7 +165,7 @@ class Gmail:
         except msgspec.MsgspecError:
             raise NotFound("This file is nowhere that is known.") from None
         if attachment.size is not None and attachment.size > limit * 1.1:
-            raise Refused(f"The file has more than {limit:,} bytes.", code="TOO_LARGE")
+            raise Refused(f"The file has more than {limit:,} bytes.")
         try:
             data = await asyncio.to_thread(
                 file_bytes, await self._api.whole(source.id), source.part
@@ -168,7 +177,7 @@ class Gmail:
         if data is None:
             raise NotFound("The file is not in its mail.")
         if len(data) > limit:
-            raise Refused(f"The file has more than {limit:,} bytes.", code="TOO_LARGE")
+            raise Refused(f"The file has more than {limit:,} bytes.")
         return data
 
     async def probe(self) -> Mapping[str, str]:
@@ -204,17 +213,14 @@ class Gmail:
 
     async def _arriving(self) -> Arrivals:
         if self._arrivals is None:
-            access = self._settings.access
-            listed = frozenset(
-                known
-                for each in [*access.owners, *access.allowed_senders]
-                if (known := normalised(each)) is not None
-            )
-            rules = Rules((await self._own()).id, self._settings.authserv_id, listed)
+            settings = self._settings
+            listed = all_normalised([*settings.access.owners, *settings.access.allowed_senders])
+            aliases = all_normalised(settings.aliases)
+            rules = Rules((await self._own()).id, settings.authserv_id, listed, aliases)
             self._arrivals = Arrivals("gmail", "", rules)
         return self._arrivals
 
-    async def _place(self, gateway: Gateway, arrivals: Arrivals) -> Place:
+    async def _place(self, gateway: Gateway) -> Place:
         """Where to go on; on a first run behind all that is there."""
         written = await gateway.cursor("gmail", "", self._settings.label)
         if written is not None:
@@ -227,19 +233,22 @@ class Gmail:
     async def _poll(self, gateway: Gateway, arrivals: Arrivals, place: Place) -> Place:
         """Take in what was added, or what may have been where history does not reach back."""
         page: str | None = None
-        while True:
+        history = place.history
+        for _ in range(_MOST_PAGES):
             try:
                 found = await self._api.history(place.history, page)
             except NotFound:
                 return await self._look_again(gateway, arrivals, place)
             self._pulse.beat()
             for record in found.get("history", ()):
-                for added in record.get("messagesAdded", ()):
-                    await self._take_in_once(gateway, arrivals, str(added["message"]["id"]))
+                added = await understood(gateway, "gmail", "", record, partial(_added, record))
+                for each in added or ():
+                    await self._take_in_once(gateway, arrivals, each)
+                history = str(record["id"])
             page = found.get("nextPageToken")
             if page is None:
+                history = str(found["historyId"])
                 break
-        history = str(found["historyId"])
         if history != place.history:
             place = place.at(history)
             await self._note(gateway, place)
@@ -257,7 +266,7 @@ class Gmail:
 
     async def _since(self, moment: datetime) -> AsyncIterator[str]:
         page: str | None = None
-        while True:
+        for _ in range(_MOST_PAGES):
             found = await self._api.search(f"after:{int(moment.timestamp())}", page)
             self._pulse.beat()
             for message in found.get("messages", ()):
@@ -265,6 +274,7 @@ class Gmail:
             page = found.get("nextPageToken")
             if page is None:
                 return
+        log.warning("there are more mails than are looked at again; the oldest are left out")
 
     async def _take_in_once(
         self,
@@ -291,14 +301,14 @@ class Gmail:
         try:
             message = await self._api.headers(id)
             self._pulse.beat()
-            if _ELSEWHERE.intersection(message.get("labelIds", ())):
-                return
-            if since is not None and int(message["internalDate"]) < since.timestamp() * 1_000:
-                return
-            letter = _Letter(self._api, message)
-            taken = await arrivals.take_in(
-                gateway, letter, key=f"gmail-{id}", thread=str(message["threadId"])
+            letter = await understood(
+                gateway, "gmail", "", message, lambda: _Letter(self._api, message)
             )
+            if letter is None or _ELSEWHERE & letter.labels:
+                return
+            if since is not None and letter.arrived < since.timestamp():
+                return
+            taken = await arrivals.take_in(gateway, letter, thread=letter.thread)
             if taken and self._settings.mark_read:
                 await self._api.mark_read(id)
         except NotFound:
@@ -314,3 +324,8 @@ class Gmail:
                 await asyncio.sleep(away.retry_after)
             else:
                 return
+
+
+def _added(record: Json) -> list[str]:
+    """The mails that a record of history names."""
+    return [str(added["message"]["id"]) for added in record.get("messagesAdded", ())]

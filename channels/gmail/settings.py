@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Self
 
-from pydantic import Field, SecretStr, model_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 
-from opencraw.settings import FromEnvironment, PlatformSettings
+from channels.mail.addresses import spelled_as_known
+from opencraw.settings import AccessSettings, FromEnvironment, PlatformSettings
 
 
 class GmailSettings(PlatformSettings):
@@ -16,17 +17,22 @@ class GmailSettings(PlatformSettings):
     """The OAuth client that asks for access; runbooks/channel-gmail.md tells how to get one."""
 
     client_secret: SecretStr | None = None
-    """Its secret. Better in the environment: OPENCRAW_CHANNELS__GMAIL__CLIENT_SECRET."""
+    """Its secret."""
 
     refresh_token: SecretStr | None = None
-    """What the mailbox's owner granted. Better in the environment:
-    OPENCRAW_CHANNELS__GMAIL__REFRESH_TOKEN."""
+    """What the mailbox's owner granted."""
 
-    access_token: Annotated[SecretStr | None, FromEnvironment("GMAIL_ACCESS_TOKEN")] = None
+    access_token: Annotated[
+        SecretStr | None, FromEnvironment("GMAIL_ACCESS_TOKEN", enables=True)
+    ] = None
     """An access token instead of the three above. It is good for an hour."""
 
     name: str = "Assistant"
     """The name beside the address in what the assistant writes."""
+
+    aliases: list[str] = []
+    """Other addresses whose mail comes to this mailbox. Mail counts only if its To or Cc names one
+    of these, or the mailbox itself."""
 
     authserv_id: str = "mx.google.com"
     """The name that Google writes first in the Authentication-Results of what it delivers."""
@@ -48,6 +54,11 @@ class GmailSettings(PlatformSettings):
 
     token_url: str = "https://oauth2.googleapis.com/token"  # noqa: S105 - an address
     """Where access tokens are given out."""
+
+    @field_validator("access")
+    @classmethod
+    def _names_mailboxes(cls, access: AccessSettings) -> AccessSettings:
+        return spelled_as_known(access)
 
     @model_validator(mode="after")
     def _has_access(self) -> Self:

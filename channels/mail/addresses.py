@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
+import unicodedata
+from collections.abc import Iterable
 from dataclasses import dataclass
 from email.headerregistry import Address as Mailbox
 from email.headerregistry import AddressHeader
 
 from channels.mail.headers import DEFECTS, Headers, one_line, structured
+from opencraw.settings import AccessSettings
 
 LONGEST = 254
 LONGEST_NAME = 100
@@ -47,12 +50,37 @@ def normalised(address: str) -> str | None:
     return f"{local.translate(_CAPITALS)}@{known}"
 
 
+def all_normalised(addresses: Iterable[str]) -> frozenset[str]:
+    """Those that are addresses."""
+    return frozenset(known for each in addresses if (known := normalised(each)) is not None)
+
+
+def spelled_as_known(access: AccessSettings) -> AccessSettings:
+    """The same people, as the senders of mail are known by. Raises `ValueError` for what is no
+    address: nobody could ever be let in by it."""
+    spelled = {}
+    for name in ("owners", "allowed_senders"):
+        for each in getattr(access, name):
+            if normalised(each) is None:
+                raise ValueError(f"access.{name}: {each!r} is no e-mail address")
+        spelled[name] = sorted(all_normalised(getattr(access, name)))
+    return access.model_copy(update=spelled)
+
+
 def normalised_domain(domain: str) -> str | None:
-    """A domain as the name servers know it, or None for what is none."""
+    """A domain as the name servers know it, or None for what is none.
+
+    Letters that are another in old rules and themselves in new ones, as the German sharp s, make
+    two domains with two owners; such a domain counts only as the name servers write it.
+    """
+    written = unicodedata.normalize("NFC", domain.lower())
     try:
-        known = domain.encode("idna").decode("ascii").lower()
+        encoded = written.encode("idna")
+        if not domain.isascii() and encoded.decode("idna") != written:
+            return None
     except UnicodeError:
         return None
+    known = encoded.decode("ascii").lower()
     return known if all(map(_LABEL.fullmatch, known.split("."))) else None
 
 

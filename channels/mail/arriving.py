@@ -60,11 +60,10 @@ class Arrivals:
         gateway: Gateway,
         letter: Letter,
         *,
-        key: str = "",
         thread: str | None = None,
     ) -> bool:
         """Return once a mail needs no further look: accepted, refused or put aside. True if it was
-        accepted. `key` and `thread` are those of the platform, where it has its own."""
+        accepted. `thread` is the platform's, where it has its own."""
         heading = await understood(
             gateway,
             self._channel,
@@ -78,7 +77,7 @@ class Arrivals:
         if heading is None:
             self.turned_away[Ground.UNREADABLE] += 1
             return False
-        knock = self._envelope(heading, key, thread)
+        knock = self._envelope(heading, thread)
         if not await _admitted(gateway, knock):
             # The door says what there is to say to a stranger.
             return await offer(gateway, knock) is not None
@@ -107,15 +106,19 @@ class Arrivals:
             for each in reading.files
         )
         said = reading.text or heading.subject or "(no text)"
-        envelope = self._envelope(heading, key, thread)
+        envelope = self._envelope(heading, thread)
         envelope = msgspec.structs.replace(envelope, text=said, attachments=files)
         return await offer(gateway, envelope) is not None
 
     def _turn_away(self, mail: TurnedAway) -> None:
         self.turned_away[mail.ground] += 1
-        log.info("%s: mail from %s is not answered: %s", self._channel, mail.sender, mail.reason)
+        times = self.turned_away[mail.ground]
+        # The first, the tenth, the hundredth are told among what happened to the channel.
+        level = logging.WARNING if str(times).strip("0") == "1" else logging.INFO
+        what = "%s: mail from %s is not answered: %s (%s by now)"
+        log.log(level, what, self._channel, mail.sender, mail.reason, f"{mail.ground} {times:,}")
 
-    def _envelope(self, heading: Heading, key: str, thread: str | None) -> Envelope:
+    def _envelope(self, heading: Heading, thread: str | None) -> Envelope:
         sender = heading.sender
         where = heading.thread if thread is None else thread
         return Envelope(
@@ -124,7 +127,7 @@ class Arrivals:
                 sender.id, sender.name or sender.id, Rights.GUEST, machine=heading.machine
             ),
             text=heading.subject or "(no subject)",
-            dedupe_key=key or heading.key,
+            dedupe_key=heading.key,
             correlation_id=uuid4(),
             platform_id=heading.message_id,
             reply_context=heading.context.written(),

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from channels.mail.addresses import Person
 from channels.mail.headers import Headers
@@ -20,10 +20,10 @@ _REPLIES = (
 )  # fmt: skip
 
 
-def answers_nobody(headers: Headers, writer: Person | None, own: str) -> str | None:
+def answers_nobody(headers: Headers, writer: Person | None, own: Collection[str]) -> str | None:
     """Why no answer may follow, whoever is listed: what comes back from where our answers go, or
     from ourselves."""
-    if writer is not None and writer.id == own:
+    if writer is not None and writer.id in own:
         return "it is from our own address"
     if headers.has("return-path") and headers.first("return-path").strip() in ("<>", ""):
         return "it is a delivery report: its return path is empty"

@@ -8,9 +8,10 @@ from enum import StrEnum
 from hashlib import sha256
 
 from channels.mail.addresses import Person, writer
-from channels.mail.authentication import forged
+from channels.mail.authentication import came_straight, forged
 from channels.mail.automatic import answers_nobody, written_by_a_program
 from channels.mail.headers import Headers, read_headers, split_headers
+from channels.mail.recipients import not_to_us
 from channels.mail.threads import ReplyContext, message_id, reply_context, thread
 
 
@@ -19,6 +20,7 @@ class Ground(StrEnum):
 
     AUTOMATIC = "automatic"
     FORGED = "forged"
+    ELSEWHERE = "not written to us"
     UNREADABLE = "unreadable"
 
 
@@ -32,6 +34,13 @@ class Rules:
     authserv_id: str
     #: Senders that are let in by name, and so may be programs.
     listed: Collection[str]
+    #: Other addresses whose mail comes here.
+    aliases: Collection[str] = ()
+
+    @property
+    def own(self) -> frozenset[str]:
+        """All our addresses."""
+        return frozenset({self.address, *self.aliases})
 
     @property
     def domain(self) -> str:
@@ -71,7 +80,7 @@ def look_at(data: bytes, rules: Rules) -> Heading | TurnedAway:
     headers = read_headers(block)
     sender = writer(headers)
     shown = sender.id if sender is not None else headers.words("from", 100)
-    reason = answers_nobody(headers, sender, rules.address)
+    reason = answers_nobody(headers, sender, rules.own)
     if reason is not None:
         return TurnedAway(Ground.AUTOMATIC, reason, shown)
     if sender is None:
@@ -79,6 +88,10 @@ def look_at(data: bytes, rules: Rules) -> Heading | TurnedAway:
     reason = forged(headers, sender, rules.authserv_id)
     if reason is not None:
         return TurnedAway(Ground.FORGED, reason, shown)
+    straight = came_straight(headers, sender, rules.authserv_id)
+    reason = not_to_us(headers, rules.own, straight=straight)
+    if reason is not None:
+        return TurnedAway(Ground.ELSEWHERE, reason, shown)
     program = written_by_a_program(headers, sender)
     if program is not None and sender.id not in rules.listed:
         return TurnedAway(Ground.AUTOMATIC, program, shown)

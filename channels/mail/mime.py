@@ -196,7 +196,7 @@ def as_text(data: bytes, charset: str) -> str:
     """Bytes as text: as they say, or as they look."""
     try:
         codec = codecs.lookup(charset.strip() or "utf-8")
-        if codec.name not in _NO_CHARSETS:
+        if codec.name.replace("-", "_") not in _NO_CHARSETS:
             return data.decode(codec.name)
     except (LookupError, ValueError):
         # An unknown charset, or bytes that are not in it.

@@ -25,6 +25,9 @@ _PROOFS = frozenset(
     application/pgp-encrypted""".split()
 )
 _UNSEEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
+_COMMAND = re.compile(r"\s*(/[A-Za-z]+(?:[ \t].*)?)(?:\n|$)")
+#: What stands behind these is a message, of however many lines.
+_BEGINS_ANEW = re.compile(r"/(?:new|nuke)\b", re.I)
 _FORWARDS = re.compile(r"\s*(?:fwd?|wg|tr|rv|i|enc|doorst|vb)\s*:", re.I)
 
 
@@ -54,12 +57,24 @@ def read(data: bytes) -> Reading:
     headers = read_headers(block)
     found = parts(data)
     text = _text(found)
-    if references(headers) and not _FORWARDS.match(headers.words("subject")):
+    is_answer = references(headers) and not _FORWARDS.match(headers.words("subject"))
+    if is_answer or text.lstrip().startswith("/"):
+        # Nobody puts a signature behind a command on purpose, and programs do.
         text = own_words(text)
+    text = _command(text) or text
     if len(text) > LONGEST_TEXT:
         text = text[:LONGEST_TEXT] + _CUT
     files = tuple(_file(part) for part in found if _is_file(part))
     return Reading(_with_subject(headers, text.strip()), files[:MOST_FILES])
+
+
+def _command(text: str) -> str | None:
+    """The command that a mail is, without what people and their programs put below; None is none.
+    A line that ends with a blank goes on in the next one (RFC 3676)."""
+    found = _COMMAND.match(re.sub(r" \n", " ", text[:LONGEST_TEXT]))
+    if found is None or _BEGINS_ANEW.match(found[1]):
+        return None
+    return found[1].strip()
 
 
 def file_bytes(data: bytes, number: str) -> bytes | None:

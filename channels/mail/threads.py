@@ -19,6 +19,8 @@ from channels.mail.headers import Headers, one_line
 #: References that an answer carries: the first, and the newest.
 MOST_REFERENCES = 12
 _LONGEST_SUBJECT = 200
+#: As it is written down; what is longer is kept of no message.
+_LONGEST_CONTEXT = 4_000
 _ID = re.compile(r"<[^<>\s\x00-\x1f\x7f]{3,250}>")
 _OURS = re.compile(r"<oc\.[0-9a-f]{32}\.([A-Za-z0-9_-]{0,64})@([^<>@\s]+)>")
 _ANSWERS = re.compile(
@@ -87,7 +89,12 @@ def reply_context(headers: Headers) -> ReplyContext:
     chain = [*references(headers), own] if own else references(headers)
     if len(chain) > MOST_REFERENCES:
         chain = [chain[0], *chain[1 - MOST_REFERENCES :]]
-    return ReplyContext(own, tuple(chain), headers.words("subject", _LONGEST_SUBJECT))
+    subject = headers.words("subject", _LONGEST_SUBJECT)
+    context = ReplyContext(own, tuple(chain), subject)
+    while len(context.written()) > _LONGEST_CONTEXT:
+        del chain[1]
+        context = ReplyContext(own, tuple(chain), subject)
+    return context
 
 
 def answered_subject(subject: str) -> str:

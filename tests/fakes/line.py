@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from contextlib import suppress
 from typing import Self
 
@@ -17,6 +18,9 @@ class Line:
         #: What the other end must have been sent once, and whether it was.
         self.watched_for = b""
         self.passed = asyncio.Event()
+        #: What the other end says when something is new, and when it said so.
+        self.listened_for = b""
+        self.told_at: list[float] = []
         self._server: asyncio.Server | None = None
         self._writers: set[asyncio.StreamWriter] = set()
 
@@ -64,6 +68,8 @@ class Line:
             while data := await reader.read(65_536):
                 if watched and self.watched_for in data:
                     self.passed.set()
+                if not watched and self.listened_for and self.listened_for in data:
+                    self.told_at.append(time.monotonic())
                 if not self.dead:
                     writer.write(data)
                     await writer.drain()

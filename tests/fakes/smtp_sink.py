@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import Callable
-from typing import Any, Self
+from typing import Any, Self, cast
 
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, Session
 
@@ -76,8 +76,8 @@ class SmtpSink:
     async def handle_EHLO(  # noqa: N802 - aiosmtpd's name
         self, server: SMTP, session: Session, _envelope: Envelope, hostname: str, lines: list[str]
     ) -> list[str]:
-        transport = server.transport
-        assert isinstance(transport, asyncio.WriteTransport)
+        # Those of uvloop are transports without saying so.
+        transport = cast(asyncio.WriteTransport, server.transport)
         if self.broken:
             transport.abort()
         self._open.add(transport)
@@ -111,6 +111,5 @@ class SmtpSink:
         if answer is None or answer == "lost":
             self.taken.append(envelope)
         if answer == "lost":
-            assert isinstance(server.transport, asyncio.WriteTransport)
-            server.transport.abort()
+            cast(asyncio.WriteTransport, server.transport).abort()
         return answer if answer is not None and answer != "lost" else "250 Taken"

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from tests.channels.conformance import Conformance, WithoutKeys
+from tests.channels.conformance import Conformance, WithoutKeys, WithStrangers
 from tests.channels.email.platform import EmailPlatform
 
 
-class TestEmail(Conformance, WithoutKeys):
+class TestEmail(Conformance, WithoutKeys, WithStrangers):
     platform_type = EmailPlatform

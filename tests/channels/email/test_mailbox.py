@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from pydantic import SecretStr
+from pydantic import SecretStr, ValidationError
 
 from channels.email.channel import Email
 from channels.email.mailbox import Mailbox
 from channels.email.settings import EmailSettings
 from opencraw.contract import Attachment
-from opencraw.errors import AccountRefused, NotFound, Refused, Unavailable
+from opencraw.errors import AccountRefused, NotFound, OpenCrawError, Refused, Unavailable
 from tests.channels.email.platform import EmailPlatform
 from tests.channels.house import House, housed
 from tests.channels.platform import File
@@ -58,6 +59,41 @@ async def test_a_wrong_password_is_for_an_operator(dovecot: Dovecot) -> None:
     with pytest.raises(AccountRefused, match="PASSWORD"):
         async with Mailbox.open(settings(dovecot.imap)):
             pass
+
+
+@pytest.mark.parametrize(
+    ("said", "kind"),
+    [
+        ("[ALERT] Application-specific password required", AccountRefused),
+        ("[UNAVAILABLE] Temporary authentication failure", Unavailable),
+    ],
+)
+async def test_a_login_that_is_refused_for_now_is_told_from_one_that_an_operator_mends(
+    said: str, kind: type[OpenCrawError]
+) -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"* OK ready\r\n")
+        while line := await reader.readline():
+            tag, command, *_ = line.decode().split()
+            answer = f"NO {said}" if command == "LOGIN" else "OK done"
+            known = "* CAPABILITY IMAP4rev1\r\n" if command == "CAPABILITY" else ""
+            writer.write(f"{known}{tag} {answer}\r\n".encode())
+        writer.close()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        with pytest.raises(kind, match=said[-20:]):
+            async with Mailbox.open(settings(port)):
+                pass
+
+
+def test_people_are_let_in_by_their_mailbox_however_it_is_spelled() -> None:
+    access = {"owners": ["You@Example.ORG"], "allowed_senders": ["a@b\u00fccher.example"]}
+    known = settings(993, access=access).access
+    assert known.owners == ["you@example.org"]
+    assert known.allowed_senders == ["a@xn--bcher-kva.example"]
+    with pytest.raises(ValidationError, match="no e-mail address"):
+        settings(993, access={"owners": ["you"]})
 
 
 async def test_a_folder_that_does_not_exist_is_for_an_operator(dovecot: Dovecot) -> None:
@@ -160,6 +196,9 @@ async def test_a_forged_owner_is_nobody(
     # Not even a code: it would go to somebody who has not written.
     assert await house.count("pairing") == 0
     assert "mail from a@example.org is not answered: mx.lab.test" in caplog.text
+    told = [each for each in caplog.records if "is not answered" in each.getMessage()]
+    assert told[0].levelname == "WARNING", "`channels logs` shows it"
+    assert "(forged 1 by now)" in told[0].getMessage()
 
 
 async def test_a_stranger_costs_one_notice_and_no_body(

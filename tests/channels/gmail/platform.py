@@ -23,7 +23,7 @@ class GmailPlatform(Platform):
     """People write from example.org, for which Google vouches."""
 
     channel = "gmail"
-    limit = 8_000
+    limit = 20_000
     patience = 4.0
     shapes = ("429", "403 rateLimitExceeded", "403 userRateLimitExceeded")
 
@@ -89,7 +89,8 @@ class GmailPlatform(Platform):
         """A mail as Google delivers it."""
         message = EmailMessage(policy=policy.SMTP)
         domain = sender.rpartition("@")[2]
-        message["Authentication-Results"] = f"{AUTHSERV}; dmarc=pass header.from={domain}"
+        passed = f"spf=pass smtp.mailfrom={domain}; dmarc=pass header.from={domain}"
+        message["Authentication-Results"] = f"{AUTHSERV}; {passed}"
         message["From"] = f"Somebody <{sender}>"
         message["To"] = ADDRESS
         message["Message-ID"] = key
@@ -142,6 +143,10 @@ class GmailPlatform(Platform):
             errors[fault] = error
         recipient = self.person(chat) if chat else ""
         self._troubles += [(errors[fault], recipient)] * times
+
+    def handed_out(self, key: str) -> float:
+        mail = next(each for each in self.server.mails if each.data == self._said[key])
+        return self.server.handed_out[mail.id]
 
     async def _gate(self, request: web.Request) -> None:
         if not request.path.endswith("/messages/send") or not self._troubles:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from tests.channels.conformance import Conformance, WithKeys
+from tests.channels.conformance import Conformance, WithKeys, WithStrangers
 from tests.channels.gmail.platform import GmailPlatform
 
 
-class TestGmail(Conformance, WithKeys):
+class TestGmail(Conformance, WithKeys, WithStrangers):
     platform_type = GmailPlatform

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 from pydantic import SecretStr, ValidationError
@@ -14,7 +16,7 @@ from channels.gmail.api import Gmail as Api
 from channels.gmail.api import Lost
 from channels.gmail.channel import Gmail
 from channels.gmail.settings import GmailSettings
-from opencraw.contract import Attachment
+from opencraw.contract import Address, Attachment, Delivery, Line
 from opencraw.errors import AccountRefused, NotFound, OpenCrawError, Refused, SlowDown, Unavailable
 from tests.channels.gmail.platform import ADDRESS, GmailPlatform
 from tests.channels.house import House, housed
@@ -64,6 +66,61 @@ async def test_an_error_says_what_follows_from_it(
     assert type(raised.value) is kind
     assert getattr(raised.value, "retry_after", 7) in (7, 1)
     assert platform.server.calls == [_PROFILE], "nothing is repeated behind our back"
+
+
+@pytest.mark.parametrize(
+    ("wish", "seconds"),
+    [("7", 7), ("0", 1), ("-5", 1), ("inf", 600), ("nan", 30), ("1e300", 600), ("soon", 30)],
+)
+async def test_a_pause_that_google_asks_for_has_an_end(
+    platform: GmailPlatform, wish: str, seconds: float
+) -> None:
+    platform.server.faults.append((_PROFILE, GmailError(429, "rateLimitExceeded", "", wish)))
+    with pytest.raises(SlowDown) as raised:
+        await Api(settings(platform)).profile()
+    assert raised.value.retry_after == seconds
+
+
+@pytest.mark.parametrize("call", [_PROFILE, "gmail.users.history.list"])
+async def test_a_pause_that_google_asks_for_is_kept_and_told(
+    platform: GmailPlatform, house: House, call: str
+) -> None:
+    error = GmailError(429, "rateLimitExceeded", "", "300")
+    platform.server.faults.append((call, error))
+    await house.open()
+    await house.becomes("failed")
+    assert platform.server.calls[-1] == call
+    channel = await house.channel()
+    assert "429" in str(channel["detail"])
+    assert "in 300 s" in str(channel["detail"])
+
+
+async def test_one_mail_that_comes_twice_is_heard_once(
+    platform: GmailPlatform, house: House
+) -> None:
+    """Whoever got a copy may bring it again, and Google gives each of them an id of its own."""
+    await house.open()
+    key = await platform.says("[[say Once.]]")
+    await house.sees("Once.")
+    again = platform.server.mails[0].data
+    assert key.encode() in again
+    await platform.arrives(b"Received: from elsewhere\r\n" + again)
+    await platform.says("[[say And now.]]")
+    await house.sees("And now.")
+    await house.at_rest()
+    assert len(platform.shown()) == 2
+
+
+async def test_an_answer_in_another_shape_does_not_end_the_channel(
+    platform: GmailPlatform, house: House
+) -> None:
+    await house.open()
+    mail = platform.mail("[[say Never.]]", "a@example.org", "<odd@example.org>")
+    [stored] = await platform.arrives(mail.as_bytes())
+    platform.server.odd.add(stored.id)
+    await platform.says("[[say Still here.]]")
+    await house.sees("Still here.")
+    assert await house.count("quarantined WHERE channel = 'gmail'") == 1
 
 
 async def test_an_answer_that_is_lost_is_told_from_one_that_was_never_asked_for(
@@ -191,3 +248,20 @@ async def test_a_file_is_fetched_from_its_mail(platform: GmailPlatform, house: H
 def test_access_must_be_complete_before_the_channel_is_enabled() -> None:
     with pytest.raises(ValidationError, match="refresh_token"):
         GmailSettings.model_validate({"enabled": True, "client_id": "x"})
+
+
+async def test_what_may_have_arrived_is_looked_for_and_never_marked(
+    platform: GmailPlatform,
+) -> None:
+    one, told = UUID(int=5), list[str]()
+    line = Line(1, "reply", "Hello.", datetime.now(UTC), one)
+    to = Address("gmail", "", platform.person("a"), "thread7")
+
+    async def sent(platform_id: str) -> None:
+        told.append(platform_id)
+
+    channel = Gmail(settings(platform))
+    for _ in range(2):
+        await channel.send(Delivery(one, to, line, recovered=True), sent)
+    assert [each.strip() for each in platform.shown("a")] == ["Hello."]
+    assert told == [told[0]] * 2

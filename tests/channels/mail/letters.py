@@ -8,8 +8,10 @@ from email.policy import SMTP
 from channels.mail.heading import Heading, Rules, TurnedAway, look_at
 
 AUTHSERV = "mx.lab.test"
-RULES = Rules("bot@lab.test", AUTHSERV, frozenset({"alerts@example.org"}))
-PASSED = f"{AUTHSERV}; dmarc=pass header.from=example.org"
+RULES = Rules(
+    "bot@lab.test", AUTHSERV, frozenset({"alerts@example.org"}), frozenset({"hello@lab.test"})
+)
+PASSED = f"{AUTHSERV}; spf=pass smtp.mailfrom=example.org; dmarc=pass header.from=example.org"
 
 
 def letter(

@@ -93,7 +93,8 @@ def test_an_address_that_is_none_is_never_written_to(chat: str) -> None:
 
 
 def test_two_assistants_do_not_write_to_each_other() -> None:
-    results = {"results": f"{RULES.authserv_id}; dmarc=pass header.from=lab.test"}
+    passed = "spf=pass smtp.mailfrom=lab.test; dmarc=pass header.from=lab.test"
+    results = {"results": f"{RULES.authserv_id}; {passed}"}
     ours = compose(delivery(), Person("other@lab.test")).data
     stamped = f"Authentication-Results: {results['results']}\r\n".encode() + ours
     found = judged(stamped)

@@ -32,6 +32,13 @@ def test_a_command_is_a_command_under_any_subject() -> None:
     assert text_of(letter("/new", subject="please")) == "/new"
 
 
+def test_a_command_is_its_first_line_and_new_goes_on() -> None:
+    assert text_of(letter("/pair\n\nBest regards\nMe", subject="x")) == "/pair"
+    assert text_of(letter("/memory correct \nthis\nMe", subject="x")) == "/memory correct this"
+    assert text_of(letter("/new Tell me\n\nall of it", subject="x")) == "/new Tell me\n\nall of it"
+    assert text_of(letter("/usr/bin\nis gone", subject="")) == "/usr/bin\nis gone"
+
+
 def test_a_mail_that_says_all_in_its_subject_says_that() -> None:
     assert text_of(letter("", subject="Call me")) == "Subject: Call me"
     assert text_of(letter("", subject="")) == ""
@@ -125,3 +132,11 @@ def test_a_multipart_without_borders_is_read_as_it_is() -> None:
 def test_a_mail_that_was_cut_is_read_to_where_it_ends() -> None:
     data = letter("plain", html="<p>rich</p>").as_bytes()
     assert text_of(data[: data.rindex(b"plain") + 5]) == "plain"
+
+
+@pytest.mark.parametrize("sign", ["-- ", "--"])
+def test_a_command_ends_where_a_signature_begins(sign: str) -> None:
+    mail = letter(f"/pair approve YMTHX3GD\n\n{sign}\nAlice\nTel 1", subject="Let him in")
+    assert read(mail.as_bytes()).text == "/pair approve YMTHX3GD"
+    said = read(letter(f"Two lists:\n{sign}\nB").as_bytes()).text
+    assert said.endswith("B"), "what begins a conversation is read to its end"

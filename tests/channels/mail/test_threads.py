@@ -80,10 +80,14 @@ def test_references_stay_few_and_keep_the_first() -> None:
 
 
 def test_the_longest_context_is_within_what_is_kept_of_one() -> None:
-    chain = " ".join(f"<{'x' * 247}{number:02}@>" for number in range(60))
-    quotes = '"' * 400
-    block = f"Message-ID: <new@x>\r\nReferences: {chain}\r\nSubject: {quotes}\r\n"
-    assert len(reply_context(read_headers(block.encode())).written()) <= 4_000
+    """Quotation marks are longer where it is kept than in the mail."""
+    chain = " ".join(f"<{chr(34) * 245}{number:02}@x>" for number in range(60))
+    own = f"<{chr(34) * 250}>"
+    block = f"Message-ID: {own}\r\nReferences: {chain}\r\nSubject: {chr(34) * 400}\r\n"
+    context = reply_context(read_headers(block.encode()))
+    assert len(context.written()) <= 4_000
+    assert context.references[0].endswith("00@x>")
+    assert context.references[-1] == own
 
 
 def test_a_context_of_somebody_else_is_none() -> None:
