@@ -45,8 +45,9 @@ class Drawing:
         self.turn_id = turn_id
         #: The message that shows it.
         self.platform_id = ""
-        #: An earlier attempt, or process, may have put a message.
-        self.may_be_known = True
+        #: What its answer will be a reply to; None as long as nobody has asked for that, and for
+        #: the message that an earlier attempt, or process, may have put.
+        self.reply_context: str | None = None
         #: Nothing more is to be drawn of this attempt,
         self.over = False
         #: or of the turn: its answer is on the way.
@@ -69,7 +70,7 @@ class Drawing:
         if self.finished or event.attempt < self._attempt:
             return
         if event.attempt > self._attempt:
-            self._begin_attempt(event)
+            self._begin_attempt(event.attempt)
         match event:
             case DraftGrew(offset=offset, text=text):
                 self._grow(offset, text)
@@ -82,11 +83,8 @@ class Drawing:
         if self.since == math.inf and self.says():
             self.since = now
 
-    def _begin_attempt(self, event: TurnStarted | DraftGrew | ToolShown | TurnEnded) -> None:
-        if self._attempt == 0:
-            # Who hears the first attempt begin knows that nothing was drawn before.
-            self.may_be_known = not (isinstance(event, TurnStarted) and event.attempt == 1)
-        self._attempt, self.over = event.attempt, False
+    def _begin_attempt(self, attempt: int) -> None:
+        self._attempt, self.over = attempt, False
         self.text, self._length = "", 0
         self.tools.clear()
 
@@ -121,17 +119,17 @@ class Drawing:
 
 
 def next_step(
-    drawing: Drawing, now: float, interval: float, typing_seconds: float
+    drawing: Drawing,
+    now: float,
+    interval: float,
+    typing_seconds: float,
+    fading_seconds: float = math.inf,
 ) -> Put | Type | Wait | None:
     """Decide what is next for a turn; None is nothing ever again."""
     if drawing.over:
         return None
     if drawing.shown:
-        pause = drawing.drawn_at + interval - now
-        if pause > 0:
-            return Wait(pause)
-        text = drawing.says()
-        return Put(text) if text not in ("", drawing.shown) else Wait(math.inf)
+        return _redraw(drawing, now, interval, fading_seconds)
     wait = math.inf
     if not math.isinf(interval):
         text = drawing.says()
@@ -141,6 +139,19 @@ def next_step(
     # A channel that never types must not begin to.
     typing = math.inf if math.isinf(typing_seconds) else drawing.typed_at + typing_seconds - now
     return Type() if typing <= 0 else Wait(min(wait, typing))
+
+
+def _redraw(drawing: Drawing, now: float, interval: float, fading_seconds: float) -> Put | Wait:
+    """Decide what is next where a draft was drawn."""
+    pause = drawing.drawn_at + interval - now
+    if pause > 0:
+        return Wait(pause)
+    text = drawing.says() or drawing.shown
+    if text != drawing.shown:
+        return Put(text)
+    # What has an id is a message, and stays.
+    fades = math.inf if drawing.platform_id else drawing.drawn_at + fading_seconds - now
+    return Wait(fades) if fades > 0 else Put(text)
 
 
 def _until_worth_a_message(drawing: Drawing, text: str, now: float) -> float:

@@ -17,7 +17,7 @@ from typing import Protocol
 from uuid import UUID
 
 from channels.drafts import Drawing, Put, Type, Wait, next_step
-from opencraw.contract import Address
+from opencraw.contract import Address, TurnShown
 from opencraw.errors import OpenCrawError
 from opencraw.events import Event, LinesAdded, QueueChanged
 
@@ -33,8 +33,9 @@ class Surface(Protocol):
     """One address, as an adapter draws on it. Texts are the Markdown of the draft so far: the
     adapter renders them and cuts them to its limit. What fails is dropped."""
 
-    async def put(self, text: str) -> str:
-        """Show the first draft of a turn; its platform id, empty if nothing is to be remembered."""
+    async def put(self, text: str, reply_context: str) -> str:
+        """Show the first draft of a turn; its platform id, empty if nothing is to be remembered.
+        `reply_context` is what the answer will come with."""
         ...
 
     async def change(self, platform_id: str, text: str) -> None:
@@ -56,16 +57,19 @@ class Live:
         interval: Callable[[Address], float],
         typing_seconds: float,
         shown: Callable[[UUID, str], Awaitable[None]],
-        known: Callable[[UUID], Awaitable[str]],
+        known: Callable[[UUID], Awaitable[TurnShown]],
+        fading_seconds: float = math.inf,
     ) -> None:
         """Drafts of an address are `interval` seconds apart (`math.inf`: it shows none), and typing
         is shown again every `typing_seconds` (`math.inf`: never). `shown` and `known` are the
-        gateway's `draft_shown` and `draft_of`."""
+        gateway's `draft_shown` and `draft_of`. What was put without an id is put again every
+        `fading_seconds`, before it vanishes by itself."""
         self._surface = surface
         self._interval = interval
         self._typing_seconds = typing_seconds
         self._shown = shown
         self._known = known
+        self._fading_seconds = fading_seconds
         self._running = False
         self._scenes: dict[Address, _Scene] = {}
         #: Turns by id, those that are over too for a while: their deliveries are still to come.
@@ -134,7 +138,9 @@ class Live:
         surface, interval = self._surface(scene.address), self._interval(scene.address)
         while scene.drawing is not None:
             drawing = scene.drawing
-            step = next_step(drawing, time.monotonic(), interval, self._typing_seconds)
+            step = next_step(
+                drawing, time.monotonic(), interval, self._typing_seconds, self._fading_seconds
+            )
             if isinstance(step, Wait):
                 await scene.changed(step.seconds)
             elif step is None:
@@ -163,13 +169,13 @@ class Live:
             drawing.stepped(step, time.monotonic())
 
     async def _draw(self, text: str, drawing: Drawing, surface: Surface) -> None:
-        if not drawing.platform_id and drawing.may_be_known:
-            drawing.platform_id = await self._known(drawing.turn_id)
-            drawing.may_be_known = False
+        if drawing.reply_context is None:
+            known = await self._known(drawing.turn_id)
+            drawing.platform_id, drawing.reply_context = known.platform_id, known.reply_context
         if drawing.platform_id:
             await surface.change(drawing.platform_id, text)
             return
-        drawing.platform_id = await surface.put(text)
+        drawing.platform_id = await surface.put(text, drawing.reply_context)
         if drawing.platform_id:
             await self._shown(drawing.turn_id, drawing.platform_id)
 

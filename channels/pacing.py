@@ -4,9 +4,13 @@ while it asks for a pause."""
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections import OrderedDict
 from collections.abc import Callable
+
+#: Whatever a platform wishes, after so long it is spoken to again.
+LONGEST_WISH = 3600.0
 
 
 class Pace:
@@ -33,7 +37,7 @@ class Pace:
 
     def hold(self, seconds: float) -> None:
         """The platform asked for a pause: nobody goes on before it is over."""
-        self._held_until = max(self._held_until, time.monotonic() + seconds)
+        self._held_until = max(self._held_until, time.monotonic() + min(seconds, LONGEST_WISH))
 
     def _take(self) -> bool:
         if self._short_of() > 0:
@@ -68,3 +72,15 @@ class Paces:
                 self._paces.popitem(last=False)
         self._paces.move_to_end(chat)
         return pace
+
+
+def wish(said: object) -> float | None:
+    """For how many seconds a platform wants to be left alone, at most an hour; None where what it
+    says is no number."""
+    if not isinstance(said, str | int | float):
+        return None
+    try:
+        seconds = float(said)
+    except (ValueError, OverflowError):
+        return None
+    return None if math.isnan(seconds) else min(max(seconds, 0.0), LONGEST_WISH)

@@ -10,7 +10,7 @@ from typing import TypeVar
 import msgspec
 
 from opencraw.contract import Address, Envelope, Gateway, Receipt
-from opencraw.errors import NotAdmitted, Refused, Unavailable
+from opencraw.errors import NotAdmitted, QueueFull, Refused, Unavailable
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +39,8 @@ async def offer(gateway: Gateway, envelope: Envelope) -> Receipt | None:
             return await gateway.accept(envelope)
         except NotAdmitted:
             return None
-        except Refused as refused:
+        except (Refused, QueueFull) as refused:
+            # Who waits for a full lane keeps everybody waiting, and /stop, which makes room.
             await _tell(gateway, envelope, f"This message was not taken: {refused}")
             return None
         except Unavailable as away:

@@ -7,7 +7,6 @@ import logging
 import math
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from uuid import UUID
 
 from channels.discord import failures, files
 from channels.discord.inbound import NAME, Self
@@ -31,7 +30,7 @@ from opencraw.contract import (
     Rights,
     Sender,
 )
-from opencraw.errors import AccountRefused, NotSent, OpenCrawError, Refused, Unavailable
+from opencraw.errors import AccountRefused, NotSent, Refused
 from opencraw.events import Event
 
 log = logging.getLogger(__name__)
@@ -50,17 +49,8 @@ class Discord:
         self._rest = Rest(settings)
         self._places = Places(self._rest)
         self._outbound = Outbound(self._rest, self._places)
-        self._gateway: Gateway | None = None
+        self._live: Live | None = None
         self._opened_at = datetime.now(UTC)
-        self._live = Live(
-            self._outbound.drawing,
-            interval=lambda _: (
-                settings.preview_interval_ms / 1000 if settings.preview else math.inf
-            ),
-            typing_seconds=_TYPING_SECONDS,
-            shown=self._draft_shown,
-            known=self._draft_of,
-        )
         self.pulse = Pulse(settings.silence_seconds)
 
     @property
@@ -70,7 +60,6 @@ class Discord:
 
     async def run(self, gateway: Gateway) -> None:
         """Receive until cancelled."""
-        self._gateway = gateway
         self.pulse.beat()
         me = Self(self._rest.account)
         intake = Intake(
@@ -82,18 +71,34 @@ class Discord:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(intake.run())
                 tasks.create_task(line.run())
-                tasks.create_task(self._live.run())
                 tasks.create_task(self._list_commands(gateway))
-        except* (AccountRefused, Unavailable) as group:
-            raise _first(group) from None
         finally:
+            # The next attempt does without connections that may be dead.
+            await self._rest.close()
+
+    async def attend(self, gateway: Gateway) -> None:
+        """Show the turns that run here, until cancelled."""
+        settings = self._settings
+        interval = settings.preview_interval_ms / 1000 if settings.preview else math.inf
+        self._live = live = Live(
+            self._outbound.drawing,
+            interval=lambda _: interval,
+            typing_seconds=_TYPING_SECONDS,
+            shown=gateway.draft_shown,
+            known=gateway.draft_of,
+        )
+        try:
+            await live.run()
+        finally:
+            self._live = None
+            # Whoever only sends has opened it, too.
             await self._rest.close()
 
     async def send(self, delivery: Delivery, sent: PartSent) -> None:
         """Hand one message to Discord, part by part."""
         try:
             # Also if the draft is known: no edit of it may come after what is final.
-            shown = await self._live.finish(delivery.line.turn_id)
+            shown = await self._live.finish(delivery.ends) if self._live else ""
             await self._outbound.send(delivery, delivery.draft or shown, sent)
         except AccountRefused as refused:
             raise NotSent(str(refused), retry_after=_NO_TOKEN_SECONDS) from refused
@@ -111,7 +116,7 @@ class Discord:
 
     def preview(self, address: Address, event: Event) -> None:
         """Take note of what a turn shows."""
-        if self._gateway is not None:
+        if self._live is not None:
             self._live.show(address, event)
 
     async def fetch(self, attachment: Attachment, limit: int) -> bytes:
@@ -157,20 +162,3 @@ class Discord:
         except failures.TROUBLE as error:
             # Who types them is understood all the same.
             log.warning("discord: our commands are not listed: %s", failures.of_call(error))
-
-    async def _draft_shown(self, turn_id: UUID, platform_id: str) -> None:
-        if self._gateway is not None:
-            await self._gateway.draft_shown(turn_id, platform_id)
-
-    async def _draft_of(self, turn_id: UUID) -> str:
-        return await self._gateway.draft_of(turn_id) if self._gateway is not None else ""
-
-
-def _first(group: BaseExceptionGroup[OpenCrawError]) -> OpenCrawError:
-    """Why `run` ended, for the host. What an operator has to do comes before what passes."""
-    refused, passing = group.split(AccountRefused)
-    found: BaseException = refused or passing or group
-    while isinstance(found, BaseExceptionGroup):
-        found = found.exceptions[0]
-    assert isinstance(found, OpenCrawError)
-    return found

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import aiohttp
 import discord
 
+from channels.pacing import wish
 from opencraw.errors import (
     AccountRefused,
     DeliveryFailure,
@@ -36,6 +37,7 @@ _NEXT_STEPS: Mapping[int, str] = {
 #: Discord asks programs that it takes for an attack to stay away for about so long.
 _BANNED_SECONDS = 600.0
 _TOKEN_SECONDS = 60.0
+_WAIT_SECONDS = 1.0
 
 REFUSAL = (
     "Discord refuses the bot token. Open discord.com/developers/applications, choose your "
@@ -54,7 +56,7 @@ def of_delivery(error: Exception) -> DeliveryFailure:
     """What a failed send says about the message."""
     match error:
         case discord.RateLimited():
-            return NotSent("Discord asks us to wait", retry_after=error.retry_after)
+            return NotSent("Discord asks us to wait", retry_after=wish(error.retry_after))
         case discord.LoginFailure():
             return NotSent(REFUSAL, retry_after=_TOKEN_SECONDS)
         case discord.HTTPException():
@@ -85,7 +87,8 @@ def of_call(error: Exception) -> OpenCrawError:
         case discord.LoginFailure():
             return AccountRefused(REFUSAL)
         case discord.RateLimited():
-            return Unavailable("Discord asks us to wait", retry_after=error.retry_after)
+            pause = wish(error.retry_after) or _WAIT_SECONDS
+            return Unavailable("Discord asks us to wait", retry_after=pause)
         case discord.HTTPException(status=401):
             return AccountRefused(REFUSAL)
         case discord.HTTPException(status=404):
@@ -101,7 +104,5 @@ def of_call(error: Exception) -> OpenCrawError:
 
 def _wish(error: discord.HTTPException) -> float:
     """For how long the guards before Discord (they answer in HTML, if at all) want peace."""
-    try:
-        return float(error.response.headers.get("Retry-After", _BANNED_SECONDS))
-    except ValueError:
-        return _BANNED_SECONDS
+    pause = wish(error.response.headers.get("Retry-After"))
+    return _BANNED_SECONDS if pause is None else pause

@@ -85,7 +85,12 @@ class Interactions:
                 if text := asked.result():
                     await self._respond(interaction, _MESSAGE, text)
                 return
-            await self._respond(interaction, _LATER)
+            try:
+                await self._respond(interaction, _LATER)
+            except failures.TROUBLE:
+                # Nobody can be told of it any more, and it counts all the same.
+                await asked
+                raise
             await self._finish(interaction, await asked)
         finally:
             asked.cancel()
@@ -115,9 +120,8 @@ class Interactions:
     async def _place(self, interaction: wire.Interaction) -> Place:
         channel = interaction.channel
         if channel is not None and channel.type == wire.DIRECT:
-            place = Place(f"@{presser(interaction).id}", chat_type=ChatType.DIRECT)
-            self._places.put(channel.id, place)
-            return place
+            # It may be the talk of two people, in which we may not write; so it is not learnt from.
+            return Place(f"@{presser(interaction).id}", chat_type=ChatType.DIRECT)
         if channel is not None:
             return place_of(channel)
         return await self._places.find(interaction.channel_id or "")

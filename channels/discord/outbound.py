@@ -1,7 +1,7 @@
 """From deliveries and drafts to messages on Discord.
 
 Each part has a key of its own, by which Discord drops a second copy for some minutes. After that we
-look ourselves whether it is there.
+look ourselves whether what may have arrived is there.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class Outbound:
             if number == 0 and draft:
                 there = await self._becomes(channel_id, draft, body)
             if not there:
-                body |= _first(delivery) if number == 0 else {}
+                body |= _reply(delivery.reply_context) if number == 0 else {}
                 there = await self._put(channel_id, delivery, number, body)
             await sent(there)
 
@@ -93,7 +93,8 @@ class Outbound:
         self, channel_id: str, delivery: Delivery, number: int, body: dict[str, Any]
     ) -> str:
         key = _key(delivery, number)
-        if datetime.now(UTC) - delivery.line.at > timedelta(seconds=_KEY_SECONDS):
+        tried = delivery.recovered and number == len(delivery.parts)
+        if tried and datetime.now(UTC) - delivery.line.at > timedelta(seconds=_KEY_SECONDS):
             there = await self._find(channel_id, delivery, key, str(body["content"]))
             if there:
                 return there
@@ -103,11 +104,12 @@ class Outbound:
         """The message that an attempt long ago may have left; empty if there is none."""
         since = wire.snowflake_at(delivery.line.at - _SKEW)
         ours = bot_id(self._rest.token)
+        known = {*delivery.parts, *delivery.others}
         for raw in await self._rest.messages(channel_id):
             message = msgspec.convert(raw, wire.Message)
             if message.author.id != ours or int(message.id) < since:
                 continue
-            if message.id in delivery.parts or message.nonce not in (None, key):
+            if message.id in known or message.nonce not in (None, key):
                 continue
             if message.nonce == key or message.content.split() == text.split():
                 return message.id
@@ -123,11 +125,12 @@ class Drawing:
         self._address = address
         self._doubtful = doubtful
 
-    async def put(self, text: str) -> str:
+    async def put(self, text: str, reply_context: str) -> str:
         with _translated():
             channel_id = await self._places.channel_of(self._address)
+            body = _body(_draft(text)) | _reply(reply_context)
             # The library's own repetitions need a key, too.
-            return await post(self._rest, channel_id, _body(_draft(text)), uuid.uuid4().hex[:24])
+            return await post(self._rest, channel_id, body, uuid.uuid4().hex[:24])
 
     async def change(self, platform_id: str, text: str) -> None:
         with _translated():
@@ -177,11 +180,11 @@ def _body(text: str) -> dict[str, Any]:
     return {"content": text, "allowed_mentions": NOBODY}
 
 
-def _first(delivery: Delivery) -> Mapping[str, Any]:
+def _reply(message_id: str) -> dict[str, Any]:
     """The message that is answered, where others write in between."""
-    if not delivery.reply_context:
+    if not message_id:
         return {}
-    answered = {"message_id": delivery.reply_context, "fail_if_not_exists": False}
+    answered = {"message_id": message_id, "fail_if_not_exists": False}
     return {"message_reference": answered}
 
 

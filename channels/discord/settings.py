@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, model_validator
 
 from opencraw.settings import FromEnvironment, PlatformSettings
 
@@ -12,7 +12,9 @@ from opencraw.settings import FromEnvironment, PlatformSettings
 class DiscordSettings(PlatformSettings):
     """Discord: direct messages, and the channels that access.groups lists, with their threads."""
 
-    bot_token: Annotated[SecretStr | None, FromEnvironment("DISCORD_BOT_TOKEN")] = None
+    bot_token: Annotated[SecretStr | None, FromEnvironment("DISCORD_BOT_TOKEN", enables=True)] = (
+        None
+    )
     """The token of your application's bot."""
 
     preview: bool = True
@@ -39,3 +41,12 @@ class DiscordSettings(PlatformSettings):
 
     api_url: str = Field(default="https://discord.com/api/v10", pattern=r"^https?://\S+[^/\s]$")
     """Where Discord's API is: for a proxy of your own."""
+
+    @model_validator(mode="after")
+    def _is_complete(self) -> Self:
+        if self.enabled and self.bot_token is None:
+            raise ValueError(
+                "enabled without bot_token: set DISCORD_BOT_TOKEN to the token of your "
+                "application's bot"
+            )
+        return self

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -23,8 +23,9 @@ from channels.http.signing import check, fresh
 from channels.live import Live
 from channels.markdown import markdown_parts
 from channels.marks import marked_recovered
+from channels.pacing import Pace, Paces
 from opencraw.contract import Address, Attachment, Delivery, Gateway, PartSent, Pulse, Route
-from opencraw.errors import DeliveryFailure, NotFound, Refused, Unavailable
+from opencraw.errors import DeliveryFailure, NotFound, Refused, SlowDown, Unauthorised, Unavailable
 from opencraw.events import Event
 
 log = logging.getLogger(__name__)
@@ -32,6 +33,7 @@ log = logging.getLogger(__name__)
 _TYPING_SECONDS = 5.0
 _LONGEST_PAUSE = 15.0
 _LONGEST_NAME = 128
+_SLOW_DOWN_SECONDS = 300.0
 
 
 class Http:
@@ -43,6 +45,8 @@ class Http:
         self._secret = settings.secret.get_secret_value()
         self._bridge = Bridge(settings)
         self._gateway: Gateway | None = None
+        #: Wrong signatures, by where they come from.
+        self._wrong = Paces(lambda: Pace(10 / _SLOW_DOWN_SECONDS, 10), most=1_000)
 
     @property
     def idempotent(self) -> bool:
@@ -62,12 +66,13 @@ class Http:
 
     async def send(self, delivery: Delivery, sent: PartSent) -> None:
         """Hand over the parts that are not there yet."""
-        draft = delivery.draft or await self._finished(delivery)
+        drawn = await self._finished(delivery)
+        draft = delivery.draft or drawn
         parts = markdown_parts(delivery.line.text, self._settings.max_message_chars)
         done = len(delivery.parts)
         for number, text in enumerate(parts[done:], start=done + 1):
             becomes = draft if number == 1 else ""
-            again = delivery.recovered and number == done + 1
+            again = delivery.recovered and not self.idempotent and number == done + 1
             body = {
                 "kind": "message",
                 "delivery_id": str(delivery.delivery_id),
@@ -84,7 +89,7 @@ class Http:
             await sent(await self._bridge.send(body, key=f"{delivery.delivery_id}:{number}"))
 
     async def _finished(self, _delivery: Delivery) -> str:
-        """The draft of its turn, if this process drew one; nothing is drawn any more."""
+        """The draft of the turn that it ends, if this process drew one; no more of it is drawn."""
         return ""
 
     async def edit(self, address: Address, platform_id: str, text: str) -> None:
@@ -118,8 +123,18 @@ class Http:
     async def _events(self, request: web.Request) -> web.Response:
         # Neither is a body read that cannot be signed, nor one understood that is not.
         fresh(request.headers, time.time())
+        if request.content_type != "application/json":
+            raise web.HTTPUnsupportedMediaType
         body = await request.read()
-        check(self._secret, request.headers, body, time.time())
+        try:
+            check(self._secret, request.headers, body, time.time())
+        except Unauthorised:
+            # The right signature is never turned away: all may call from behind one proxy.
+            if not self._wrong.of(request.remote or "").ready():
+                raise SlowDown(
+                    "Too many wrong signatures.", retry_after=_SLOW_DOWN_SECONDS
+                ) from None
+            raise
         gateway = self._gateway
         if gateway is None:
             raise Unavailable("The channel is not running at the moment; send it again.")
@@ -127,10 +142,13 @@ class Http:
             events = batch(body)
         except UNREADABLE as error:
             raise Refused(f"The body is no list of events: {error}.") from None
-        outcomes = await take_all(gateway, events)
+        outcomes = await self._take_all(gateway, events)
         if outcomes and all(each.status == "invalid" for each in outcomes):
             raise Refused(f"{outcomes[0].reason}; correct it.", code="INVALID_FIELD")
         return _json(outcomes)
+
+    async def _take_all(self, gateway: Gateway, events: Iterable[bytes]) -> list[Outcome]:
+        return await take_all(gateway, events, self._settings.attachments.max_per_message)
 
 
 class Polls(Http):
@@ -164,7 +182,7 @@ class Polls(Http):
         polled = await self._bridge.poll(cursor)
         self._pulse.beat()
         if cursor is not None:
-            for outcome in await take_all(gateway, map(bytes, polled.events)):
+            for outcome in await self._take_all(gateway, map(bytes, polled.events)):
                 if outcome.text:
                     await self._whisper(outcome)
         if polled.cursor != cursor:
@@ -209,7 +227,7 @@ class Shows(Http):
 
     async def _finished(self, delivery: Delivery) -> str:
         live = self._live
-        return await live.finish(delivery.line.turn_id) if live is not None else ""
+        return await live.finish(delivery.ends) if live is not None else ""
 
 
 class PollsAndShows(Shows, Polls):
@@ -224,7 +242,7 @@ class _Drafts:
         self._limit = settings.max_message_chars
         self._address = address
 
-    async def put(self, text: str) -> str:
+    async def put(self, text: str, reply_context: str) -> str:
         return await self._draw(text, "")
 
     async def change(self, platform_id: str, text: str) -> None:

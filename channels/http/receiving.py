@@ -8,10 +8,20 @@ from typing import Literal
 
 import msgspec
 
-from channels.http.events import CHANNEL, UNREADABLE, Choose, Edit, Event, Message, React, read
+from channels.http.events import (
+    CHANNEL,
+    UNREADABLE,
+    Choose,
+    Edit,
+    Event,
+    File,
+    Message,
+    React,
+    read,
+)
 from channels.receiving import understood
 from opencraw.contract import Attachment, Envelope, Gateway
-from opencraw.errors import NotAdmitted, Refused
+from opencraw.errors import NotAdmitted, QueueFull, Refused, SlowDown, Unavailable
 
 log = logging.getLogger(__name__)
 
@@ -28,13 +38,13 @@ class Outcome(msgspec.Struct, frozen=True, omit_defaults=True):
     text: str = ""
 
 
-async def take_all(gateway: Gateway, events: Iterable[bytes]) -> list[Outcome]:
+async def take_all(gateway: Gateway, events: Iterable[bytes], most_files: int) -> list[Outcome]:
     """Return when all are durable or will never be taken. Raises `Unavailable` when somewhere on
     the way nothing could be stored: offer all of them again, those that were taken do no harm."""
-    return [await _take(gateway, raw) for raw in events]
+    return [await _take(gateway, raw, most_files) for raw in events]
 
 
-async def _take(gateway: Gateway, raw: bytes) -> Outcome:
+async def _take(gateway: Gateway, raw: bytes, most_files: int) -> Outcome:
     problem = "it cannot be understood"
 
     def translate() -> Event:
@@ -49,17 +59,17 @@ async def _take(gateway: Gateway, raw: bytes) -> Outcome:
     if event is None:
         return Outcome("", "invalid", problem)
     try:
-        return await _meant(gateway, event)
+        return await _meant(gateway, event, most_files)
     except NotAdmitted as stranger:
         return Outcome(event.id, "ignored", stranger.code)
-    except Refused as refused:
+    except (Refused, QueueFull) as refused:
         text = str(refused) if isinstance(event, Choose) else ""
         return Outcome(event.id, "refused", str(refused), text)
 
 
-async def _meant(gateway: Gateway, event: Event) -> Outcome:
+async def _meant(gateway: Gateway, event: Event, most_files: int) -> Outcome:
     if isinstance(event, Message):
-        return await _said(gateway, event)
+        return await _said(gateway, event, most_files)
     if isinstance(event, Choose):
         return Outcome(event.id, "taken", text=await gateway.choose(event.pick()))
     if isinstance(event, Edit):
@@ -72,35 +82,41 @@ async def _meant(gateway: Gateway, event: Event) -> Outcome:
     return Outcome(event.id, "taken") if done else Outcome(event.id, "ignored", "nothing to change")
 
 
-async def _said(gateway: Gateway, message: Message) -> Outcome:
+async def _said(gateway: Gateway, message: Message, most_files: int) -> Outcome:
     envelope = message.envelope()
     try:
-        receipt = await gateway.accept(await _with_files(gateway, message, envelope))
+        receipt = await gateway.accept(await _with_files(gateway, message, envelope, most_files))
     except NotAdmitted:
         raise
-    except Refused as refused:
+    except (Refused, QueueFull) as refused:
         text = f"This message was not taken: {refused}"
         await gateway.tell(envelope.address, text, reply_context=envelope.reply_context)
         raise
     return Outcome(message.id, "duplicate" if receipt.duplicate else "taken")
 
 
-async def _with_files(gateway: Gateway, message: Message, envelope: Envelope) -> Envelope:
-    """Keep the files that were handed to us, unless a stranger did. One that is too large stays a
-    claim that nobody can fetch, so that its sender hears of it."""
+async def _with_files(
+    gateway: Gateway, message: Message, envelope: Envelope, most: int
+) -> Envelope:
+    """Keep the first `most` files that were handed to us, where the message would be taken. One
+    that is not taken stays a claim that nobody can fetch, so that its sender hears of it."""
     if all(file.data is None for file in message.attachments):
         return envelope
-    if not await gateway.admits(envelope):
+    if not await gateway.awaits(envelope):
         return envelope
-    files: list[Attachment] = []
-    for file in message.attachments:
-        kept = file.claim
-        if file.data is not None:
-            try:
-                kept = await gateway.keep(
-                    envelope.address.channel, file.name, file.content_type, file.data
-                )
-            except Refused:
-                log.info("a file of %d bytes is too large to be kept", len(file.data))
-        files.append(kept)
-    return msgspec.structs.replace(envelope, attachments=tuple(files))
+    kept = [await _kept(gateway, file) for file in message.attachments[:most]]
+    rest = envelope.attachments[most:]
+    return msgspec.structs.replace(envelope, attachments=(*kept, *rest))
+
+
+async def _kept(gateway: Gateway, file: File) -> Attachment:
+    if file.data is None:
+        return file.claim
+    try:
+        return await gateway.keep(CHANNEL, file.name, file.content_type, file.data, read=False)
+    except SlowDown as busy:
+        # The bridge has the bytes; nobody else would bring them again.
+        raise Unavailable(str(busy), retry_after=busy.retry_after) from busy
+    except Refused as refused:
+        log.info("a file of %d bytes is not kept: %s", len(file.data), refused)
+        return file.claim

@@ -16,7 +16,7 @@ class HttpSettings(PlatformSettings):
     """Any platform, attached over HTTP in any language: a bridge of yours speaks for it."""
 
     secret: Annotated[SecretStr | None, FromEnvironment("HTTP_CHANNEL_SECRET")] = None
-    """What both sides sign with, at least 16 characters. Better in the environment: HTTP_CHANNEL_SECRET."""  # noqa: E501 - one line of help
+    """What both sides sign with, at least 16 characters."""
 
     send_url: str = ""
     """Where the bridge takes what we say, as in "https://bridge.example/opencraw"."""

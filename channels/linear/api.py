@@ -19,6 +19,7 @@ from gql.transport.exceptions import (
     TransportServerError,
 )
 
+from channels.bounded import PLAIN, BoundedResponse
 from channels.linear.settings import LinearSettings
 from opencraw.errors import (
     AccountRefused,
@@ -125,7 +126,11 @@ class _Connection:
     def __init__(self, url: str, key: str) -> None:
         # Keys are sent as they are; what an application was granted is a bearer's token.
         authorization = key if key.startswith("lin_api_") else f"Bearer {key}"
-        self._transport = AIOHTTPTransport(url=url, headers={"Authorization": authorization})
+        self._transport = AIOHTTPTransport(
+            url=url,
+            headers={"Authorization": authorization, **PLAIN},
+            client_session_args={"auto_decompress": False, "response_class": BoundedResponse},
+        )
         self._client = Client(transport=self._transport, execute_timeout=None)
         self._session: AsyncClientSession | None = None
 

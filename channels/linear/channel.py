@@ -33,8 +33,6 @@ log = logging.getLogger(__name__)
 
 _FIRST_PAUSE = 1.0
 _LONGEST_PAUSE = 15.0
-#: While Linear wants no questions, its silence is what it said there would be.
-_BEAT_SECONDS = 5.0
 _PATIENCE = 3
 _ISSUE = re.compile(r"[A-Za-z0-9-]{1,64}")
 
@@ -62,7 +60,7 @@ class Linear:
         return self._pulse
 
     async def run(self, gateway: Gateway) -> None:
-        """Poll until cancelled."""
+        """Poll until cancelled, or until Linear wants no questions for some time."""
         interval = self._settings.preview_interval_ms / 1000 if self._settings.preview else math.inf
         self._live = live = Live(
             lambda address: _Thread(self._pen, address),
@@ -90,25 +88,18 @@ class Linear:
             except (DeliveryFailure, Unavailable) as trouble:
                 log.warning("asking for comments: %s", trouble)
                 if isinstance(trouble, NotSent) and trouble.retry_after is not None:
-                    await self._rest(trouble.retry_after)
-                else:
-                    await asyncio.sleep(pause)
-                    pause = min(pause * 2, _LONGEST_PAUSE)
+                    # Nothing is heard meanwhile, so nobody is to believe that the channel runs.
+                    raise Unavailable(str(trouble), retry_after=trouble.retry_after) from trouble
+                await asyncio.sleep(pause)
+                pause = min(pause * 2, _LONGEST_PAUSE)
                 continue
             pause = _FIRST_PAUSE
             self._pulse.beat()
             await asyncio.sleep(self._settings.poll_interval_ms / 1000)
 
-    async def _rest(self, seconds: float) -> None:
-        """Ask nothing for so long, because Linear wants it so."""
-        until = time.monotonic() + seconds
-        while (left := until - time.monotonic()) > 0:
-            self._pulse.beat()
-            await asyncio.sleep(min(left, _BEAT_SECONDS))
-
     async def send(self, delivery: Delivery, sent: PartSent) -> None:
         """Write the parts that are not there yet; the first may be what the draft becomes."""
-        drawn = await self._live.finish(delivery.line.turn_id) if self._live is not None else ""
+        drawn = await self._live.finish(delivery.ends) if self._live is not None else ""
         await self._pen.deliver(delivery, delivery.draft or drawn, sent)
 
     def preview(self, address: Address, event: Event) -> None:
@@ -186,7 +177,7 @@ class _Thread:
         self._pen = pen
         self._address = address
 
-    async def put(self, text: str) -> str:
+    async def put(self, text: str, reply_context: str) -> str:
         return await self._pen.draft(self._address, text, "")
 
     async def change(self, platform_id: str, text: str) -> None:

@@ -184,7 +184,8 @@ class Reader:
     async def _take(self, gateway: Gateway, said: Envelope, issue: str, *, edited: bool) -> None:
         session = context_of(said.reply_context).session
         self._pen.answers(said.address, session)
-        receipt = await offer(gateway, await self._with_issue(gateway, said, issue))
+        said = await self._with_issue(gateway, said, issue)
+        receipt = await offer(gateway, said)
         if receipt is None or receipt.muted:
             return
         if receipt.duplicate and edited:

@@ -13,8 +13,8 @@ class LinearSettings(PlatformSettings):
     """Linear: comments that mention the assistant, or are on issues assigned to it. `access.groups`
     lists the ids of the teams in which it listens."""
 
-    api_key: Annotated[SecretStr | None, FromEnvironment("LINEAR_API_KEY")] = None
-    """The API key of the assistant's own account, never yours. Better in the environment: LINEAR_API_KEY."""  # noqa: E501 - one line of help
+    api_key: Annotated[SecretStr | None, FromEnvironment("LINEAR_API_KEY", enables=True)] = None
+    """The API key of the assistant's own account, never yours."""
 
     graphql_url: str = "https://api.linear.app/graphql"
     """Where Linear's API is."""

@@ -10,9 +10,11 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
 from channels.markdown.links import MOST_NESTED, chat_parser
+from channels.markdown.source import beginning
 from channels.markdown.tree import (
     Block,
     Code,
@@ -31,11 +33,10 @@ from channels.markdown.tree import (
 )
 
 if TYPE_CHECKING:
-    from markdown_it import MarkdownIt
     from markdown_it.rules_inline import StateInline
 
-#: So much of a text is formatted; what follows is shown as it was written. A parser takes its time
-#: for texts that were made to take it.
+#: So much of a text is formatted; what follows is shown as it was written, but for fenced code. A
+#: parser takes its time for texts that were made to take it.
 FORMATTED_CHARACTERS = 32_000
 
 _STYLES: dict[str, Style] = {
@@ -53,12 +54,13 @@ _LINE_BREAK = re.compile(r"<br ?/?>", re.IGNORECASE)
 def parse(markdown: str) -> tuple[Block, ...]:
     """Return the text as a tree."""
     whole = markdown.replace("\r\n", "\n").replace("\r", "\n").replace("\0", "\ufffd")
-    head, tail = whole[:FORMATTED_CHARACTERS], whole[FORMATTED_CHARACTERS:]
+    head, rest = whole, ""
+    if len(whole) > FORMATTED_CHARACTERS:
+        head, rest = beginning(whole, FORMATTED_CHARACTERS)
     tokens = _parser.parse(head)
     if any(token.level >= MOST_NESTED - 1 for token in tokens):
         return _as_written(whole)
-    blocks = tuple(_blocks(_Tokens(tokens)))
-    return blocks + _as_written(tail)
+    return tuple(_blocks(_Tokens([*tokens, *_fences.parse(rest)])))
 
 
 def _as_written(text: str) -> tuple[Block, ...]:
@@ -218,3 +220,4 @@ def _make_parser() -> MarkdownIt:
 
 
 _parser = _make_parser()
+_fences = MarkdownIt("zero").enable("fence")

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from channels.markdown.cutting import cuts
@@ -27,24 +28,41 @@ class _Fenced:
 
 def markdown_parts(markdown: str, limit: int) -> list[str]:
     """Return the messages for a text, none longer than `limit`."""
-    text = markdown.strip("\n")
-    fenced = _fenced(text)
-    starts = [block.start for block in fenced]
+    text = _Text(markdown.strip("\n"))
+    return [text.written(*place) for place in text.cuts(limit)]
 
-    def within(place: int) -> _Fenced | None:
-        found = bisect_right(starts, place) - 1
-        return fenced[found] if found >= 0 and place < fenced[found].end else None
 
-    def written(start: int, end: int) -> str:
-        opened, closed = within(start), within(end - 1)
+def beginning(markdown: str, limit: int) -> tuple[str, str]:
+    """Return as much of a text as one message of `limit` would hold, and the rest."""
+    text = _Text(markdown)
+    places = text.cuts(limit)
+    first, second = next(places, None), next(places, None)
+    head = text.written(*first) if first is not None else ""
+    return head, text.written(second[0], len(markdown)) if second is not None else ""
+
+
+class _Text:
+    """A text, and where code is in it."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self._fenced = _fenced(text)
+        self._starts = [block.start for block in self._fenced]
+
+    def cuts(self, limit: int) -> Iterator[tuple[int, int]]:
+        """Where its messages begin and end."""
+        return cuts(self._text, limit, lambda start, end: len(self.written(start, end)))
+
+    def written(self, start: int, end: int) -> str:
+        """A piece of it, in which code is opened and closed."""
+        opened, closed = self._within(start), self._within(end - 1)
         begin = f"{opened.opening}\n" if opened is not None else ""
         finish = f"\n{closed.closing}" if closed is not None and end < closed.end + 1 else ""
-        return f"{begin}{text[start:end]}{finish}"
+        return f"{begin}{self._text[start:end]}{finish}"
 
-    def size(start: int, end: int) -> int:
-        return len(written(start, end))
-
-    return [written(*place) for place in cuts(text, limit, size)]
+    def _within(self, place: int) -> _Fenced | None:
+        found = bisect_right(self._starts, place) - 1
+        return self._fenced[found] if found >= 0 and place < self._fenced[found].end else None
 
 
 def _fenced(text: str) -> list[_Fenced]:

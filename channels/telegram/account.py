@@ -13,8 +13,10 @@ from telegram import Bot
 from telegram.error import BadRequest, TelegramError
 from telegram.request import HTTPXRequest
 
+from channels.bounded import PLAIN
 from channels.pacing import Pace, Paces
 from channels.telegram import failures
+from channels.telegram.answers import bound
 from channels.telegram.settings import TelegramSettings
 from channels.telegram.translation import Us
 from opencraw.contract import Address, Attachment
@@ -23,6 +25,16 @@ from opencraw.errors import NotFound, Refused, Unavailable
 #: How long Telegram may take to answer anything but a poll.
 ANSWER_SECONDS = 20.0
 CONNECT_SECONDS = 10.0
+
+
+class _Request(HTTPXRequest):
+    """The library's way to Telegram, on which every limit is known to be one."""
+
+    async def do_request(self, *args: Any, **given: Any) -> tuple[int, bytes]:
+        status, answer = await super().do_request(*args, **given)
+        if status == 429:
+            raise failures.limit(answer)
+        return status, answer
 
 
 class Account:
@@ -35,7 +47,7 @@ class Account:
         self._patience = settings.patience
         self.id = int(self._token.partition(":")[0])
         #: Who we are, once Telegram was asked.
-        self.us: Us | None = None
+        self._us: Us | None = None
         self.everywhere = Pace(30.0, 30)
         self._persons = Paces(lambda: Pace(1.0, 3))
         self._groups = Paces(lambda: Pace(20 / 60, 3))
@@ -68,12 +80,13 @@ class Account:
         """The Bot API, for as long as it is used."""
         request = self._request
         if request is None:
-            request = self._request = HTTPXRequest(
+            request = self._request = _Request(
                 connection_pool_size=64,
                 read_timeout=ANSWER_SECONDS,
                 write_timeout=ANSWER_SECONDS,
                 connect_timeout=CONNECT_SECONDS,
                 pool_timeout=ANSWER_SECONDS,
+                httpx_kwargs={"headers": PLAIN, "event_hooks": {"response": [bound]}},
             )
         self._users += 1
         try:
@@ -90,6 +103,13 @@ class Account:
                 self._request = None
                 await request.shutdown()
 
+    async def ourselves(self) -> Us:
+        """Who we are. Raises what `introduce` does."""
+        if self._us is None:
+            await self.introduce()
+        assert self._us is not None, "introduced"
+        return self._us
+
     async def introduce(self) -> Mapping[str, str]:
         """Ask Telegram who we are. Raises `AccountRefused` and `Unavailable`."""
         try:
@@ -97,7 +117,7 @@ class Account:
                 me = await bot.get_me()
         except TelegramError as error:
             raise failures.of_account(error) from error
-        self.us = Us(me.id, me.username or "")
+        self._us = Us(me.id, me.username or "")
         return {
             "id": str(me.id),
             "name": me.full_name,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import math
 from collections.abc import Mapping, Sequence
@@ -13,7 +12,7 @@ from telegram.error import TelegramError
 from channels.live import Live
 from channels.telegram import failures
 from channels.telegram.account import Account, is_group
-from channels.telegram.drawing import TYPING_SECONDS, Drawing
+from channels.telegram.drawing import FADING_SECONDS, TYPING_SECONDS, Drawing
 from channels.telegram.hearing import Hearing
 from channels.telegram.polling import Polling
 from channels.telegram.settings import TelegramSettings
@@ -68,25 +67,39 @@ class Telegram:
         # As long as somebody uses it, the client keeps its connections.
         async with self._account.bot() as bot:
             await self._account.introduce()
-            us = self._account.us
-            assert us is not None, "introduced"
             await _list_commands(bot, gateway.commands)
-            hearing = Hearing(self._account, gateway, us, self._settings.attachments.max_bytes)
-            self._live = live = self._showing(gateway)
-            drawn = asyncio.create_task(live.run(), name="telegram drafts")
+            seconds = self._settings.long_poll_timeout_seconds
+            if self._calls is not None:
+                await self._calls.run(gateway, self.pulse, seconds / 2)
+                return
             try:
-                await self._receive(bot, gateway, hearing)
+                await bot.delete_webhook()
+            except TelegramError as error:
+                raise failures.of_account(error) from error
+            hearing = await self._hearing(gateway)
+            await Polling(self._account, gateway, self.pulse, seconds).run(hearing)
+
+    async def attend(self, gateway: Gateway) -> None:
+        """Show the turns that run here, and take Telegram's calls, until cancelled. Raises
+        `AccountRefused` and `Unavailable`."""
+        live = self._showing(gateway)
+        async with self._account.bot():
+            try:
+                if self._calls is not None:
+                    self._calls.hearing = await self._hearing(gateway)
+                self._live = live
+                await live.run()
             finally:
                 self._live = None
-                drawn.cancel()
-                await asyncio.wait([drawn])
+                if self._calls is not None:
+                    self._calls.hearing = None
 
     async def send(self, delivery: Delivery, sent: PartSent) -> None:
         """Say it, beginning with the message that showed the turn while it ran, if one did."""
         draft = delivery.draft
-        if self._live is not None and (draft or delivery.line.kind == "reply"):
+        if self._live is not None:
             # From here on nothing may be drawn over what is said.
-            draft = await self._live.finish(delivery.line.turn_id) or draft
+            draft = await self._live.finish(delivery.ends) or draft
         async with self._account.bot():
             await self._speaking.send(delivery, draft, sent)
 
@@ -137,18 +150,12 @@ class Telegram:
             typing_seconds=TYPING_SECONDS,
             shown=gateway.draft_shown,
             known=gateway.draft_of,
+            fading_seconds=FADING_SECONDS,
         )
 
-    async def _receive(self, bot: Bot, gateway: Gateway, hearing: Hearing) -> None:
-        seconds = self._settings.long_poll_timeout_seconds
-        if self._calls is not None:
-            await self._calls.run(hearing, gateway, self.pulse, seconds / 2)
-            return
-        try:
-            await bot.delete_webhook()
-        except TelegramError as error:
-            raise failures.of_account(error) from error
-        await Polling(self._account, gateway, self.pulse, seconds).run(hearing)
+    async def _hearing(self, gateway: Gateway) -> Hearing:
+        us = await self._account.ourselves()
+        return Hearing(self._account, gateway, us, self._settings.attachments.max_bytes)
 
 
 async def _list_commands(bot: Bot, commands: Sequence[CommandHelp]) -> None:

@@ -23,6 +23,8 @@ EDIT_SECONDS = 1.5
 GROUP_SECONDS = 3.5
 #: Telegram shows it for five seconds.
 TYPING_SECONDS = 4.0
+#: Its own drafts vanish after thirty.
+FADING_SECONDS = 20.0
 _numbers = itertools.count(1)
 
 
@@ -57,13 +59,13 @@ class Canvas:
         # Changes of a draft with the same number are animated.
         self._number = next(_numbers)
 
-    async def put(self, text: str) -> str:
+    async def put(self, text: str, reply_context: str) -> str:
         """Show a draft. Telegram's own drafts have no id, so all of a turn come through here."""
         part = self._part(text)
         if await self._draw(part):
             return ""
         self._demand_room()
-        return await self._drawing.speaking.put(self._address, part)
+        return await self._drawing.speaking.put(self._address, part, reply=reply_context)
 
     async def change(self, platform_id: str, text: str) -> None:
         """Have the message show this draft instead."""
@@ -116,5 +118,5 @@ class Canvas:
             raise NotSent("as much is being said here as Telegram takes")
 
     def _part(self, text: str) -> Formatted:
-        # The end is where it grows.
-        return telegram_parts(text, self._drawing.limit)[-1]
+        # The beginning is what the first part of the answer will be.
+        return telegram_parts(text, self._drawing.limit)[0]

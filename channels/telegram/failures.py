@@ -6,6 +6,7 @@ unknown, and so does an answer of Telegram's that says only that something broke
 
 from __future__ import annotations
 
+import json
 import os
 from datetime import timedelta
 
@@ -19,6 +20,7 @@ from telegram.error import (
     TelegramError,
 )
 
+from channels.pacing import wish
 from opencraw.errors import (
     AccountRefused,
     DeliveryFailure,
@@ -36,6 +38,8 @@ _NEVER_LEFT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, http
 _NOBODY_BEHIND = ("Bad Gateway", "Service Unavailable")
 #: A token that is refused now may be the right one again when somebody has looked.
 _REFUSED_SECONDS = 60.0
+#: A limit that does not say for how long.
+_LIMITED_SECONDS = 1.0
 
 
 def of_delivery(error: TelegramError) -> DeliveryFailure:
@@ -83,7 +87,18 @@ def _is_unheard(error: TelegramError) -> bool:
 def seconds(error: RetryAfter) -> float:
     """For how long Telegram wants to be left alone; the library says it in two ways."""
     pause = error.retry_after
-    return pause.total_seconds() if isinstance(pause, timedelta) else float(pause)
+    said = pause.total_seconds() if isinstance(pause, timedelta) else pause
+    return wish(said) or _LIMITED_SECONDS
+
+
+def limit(answer: bytes) -> RetryAfter:
+    """What is to be raised for an answer with the status of a limit: the library knows it only by a
+    pause, and believes whatever is said there."""
+    try:
+        said = json.loads(answer)["parameters"]["retry_after"]
+    except (ValueError, TypeError, LookupError, RecursionError):
+        said = None
+    return RetryAfter(timedelta(seconds=wish(said) or _LIMITED_SECONDS))
 
 
 def is_unchanged(error: BadRequest) -> bool:

@@ -56,7 +56,7 @@ class Polling:
             looked = albums.sizes(updates[count:])
             await hearing.take(updates[:count])
             after = updates[count].update_id if looked else _after(raws, offset)
-            if after > offset:
+            if after != offset:
                 offset = after
                 await self._note(offset)
             if looked:
@@ -106,10 +106,11 @@ class Polling:
 
 
 def _after(raws: Sequence[Any], offset: int) -> int:
-    """The offset behind all updates, also behind those that nobody understands."""
-    numbers = [offset]
+    """The offset behind all updates, also behind those that nobody understands. It follows what
+    came: after a week without updates Telegram may choose lower numbers than it had."""
+    numbers: list[int] = []
     for raw in raws:
         with contextlib.suppress(TypeError, KeyError):
             if isinstance(raw["update_id"], int):
                 numbers.append(raw["update_id"] + 1)
-    return max(numbers)
+    return max(numbers, default=offset)

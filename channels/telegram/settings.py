@@ -8,18 +8,21 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
-from opencraw.settings import FromEnvironment, PlatformSettings
+from opencraw.settings import AccessSettings, FromEnvironment, PlatformSettings
 
 #: The bot's id, a colon, and a secret.
 _TOKEN = re.compile(r"\d{1,20}:[A-Za-z0-9_-]{20,100}")
+_NAME = re.compile(r"@|[A-Za-z]|https?:")
 _WEBHOOK_SECRET = re.compile(r"[A-Za-z0-9_-]{16,256}")
 
 
 class TelegramSettings(PlatformSettings):
     """Telegram: a bot that you make with @BotFather (see runbooks/channel-telegram.md)."""
 
-    bot_token: Annotated[SecretStr | None, FromEnvironment("TELEGRAM_BOT_TOKEN")] = None
-    """The token that BotFather gave you. Better in the environment: TELEGRAM_BOT_TOKEN."""
+    bot_token: Annotated[SecretStr | None, FromEnvironment("TELEGRAM_BOT_TOKEN", enables=True)] = (
+        None
+    )
+    """The token that BotFather gave you."""
 
     base_url: str = "https://api.telegram.org"
     """Where the Bot API is; another address for a Bot API server of your own."""
@@ -63,6 +66,17 @@ class TelegramSettings(PlatformSettings):
             raise ValueError("must be an address without a password, ? or #")
         return url.rstrip("/")
 
+    @field_validator("access")
+    @classmethod
+    def _are_ids(cls, access: AccessSettings) -> AccessSettings:
+        for each in (*access.owners, *access.allowed_senders, *access.groups):
+            if _NAME.match(each):
+                raise ValueError(
+                    f'"{each}" is no id of Telegram\'s, and names let nobody in: write the number '
+                    "that the assistant's first notice, or `opencraw channels logs telegram`, shows"
+                )
+        return access
+
     @field_validator("bot_token")
     @classmethod
     def _token(cls, token: SecretStr | None) -> SecretStr | None:
@@ -85,4 +99,7 @@ class TelegramSettings(PlatformSettings):
             )
         if bool(self.webhook_url) != (self.webhook_secret is not None):
             raise ValueError("webhook_url and webhook_secret go together: set both or none")
+        own_server = self.base_url != TelegramSettings.model_fields["base_url"].default
+        if self.webhook_url.startswith("http:") and not own_server:
+            raise ValueError("webhook_url must begin with https: Telegram calls nothing else")
         return self

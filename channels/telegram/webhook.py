@@ -1,7 +1,8 @@
 """Telegram calls us, instead of being asked: for daemons that the whole world can reach.
 
 A call is answered when its update is durable. The secret that Telegram repeats with each call is
-the only credential, and whoever does not know it learns nothing.
+the only credential, and whoever does not know it learns nothing. Of several nodes any may be
+called: the one that receives sees to it that Telegram knows where.
 """
 
 from __future__ import annotations
@@ -50,7 +51,8 @@ class Calls:
         self._account = account
         self._url = f"{url}{PATH}"
         self._secret = secret
-        self._hearing: Hearing | None = None
+        #: Who takes what Telegram calls us for, while somebody does.
+        self.hearing: Hearing | None = None
         self._albums: dict[albums.Album, _Gathering] = {}
         self._chats: WeakValueDictionary[int, asyncio.Lock] = WeakValueDictionary()
         # The right secret is never turned away: everybody may call from behind the same proxy.
@@ -60,28 +62,24 @@ class Calls:
         """The address that Telegram calls."""
         return (Route("POST", PATH, self._called, public=True),)
 
-    async def run(self, hearing: Hearing, gateway: Gateway, pulse: Pulse, seconds: float) -> None:
-        """Be called until cancelled. Every few seconds Telegram is asked whether it still knows
-        where: that is our pulse."""
+    async def run(self, gateway: Gateway, pulse: Pulse, seconds: float) -> None:
+        """Have Telegram call us until cancelled. Every few seconds it is asked whether it still
+        knows where: that is our pulse."""
         noted = await lasting(partial(gateway.cursor, CHANNEL, str(self._account.id)))
         await self._register(is_new=noted is None)
         if noted is None:
             await lasting(partial(gateway.move_cursor, CHANNEL, str(self._account.id), "0"))
         told = None
-        self._hearing = hearing
-        try:
-            while True:
-                info = await self._look()
-                pulse.beat()
-                if info.last_error_message and info.last_error_date != told:
-                    told = info.last_error_date
-                    log.warning(
-                        "Telegram cannot call %s (%s); it keeps trying for a day, %s updates wait",
-                        self._url, info.last_error_message, info.pending_update_count,
-                    )  # fmt: skip
-                await asyncio.sleep(seconds)
-        finally:
-            self._hearing = None
+        while True:
+            info = await self._look()
+            pulse.beat()
+            if info.last_error_message and info.last_error_date != told:
+                told = info.last_error_date
+                log.warning(
+                    "Telegram cannot call %s (%s); it keeps trying for a day, %s updates wait",
+                    self._url, info.last_error_message, info.pending_update_count,
+                )  # fmt: skip
+            await asyncio.sleep(seconds)
 
     async def _register(self, *, is_new: bool) -> None:
         """Tell Telegram whom to call. Whoever was never here begins with what comes from now on."""
@@ -116,7 +114,7 @@ class Calls:
             if not self._wrong.ready():
                 raise SlowDown("Too many wrong secrets.", retry_after=_SLOW_DOWN_SECONDS)
             raise Forbidden("This is for Telegram, which knows the secret.")
-        hearing = self._hearing
+        hearing = self.hearing
         if hearing is None:
             raise Unavailable("Telegram is not listened to here at the moment.")
         update = await hearing.read(await request.read())

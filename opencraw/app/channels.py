@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Mapping, Sequence
+from contextvars import ContextVar, copy_context
 
 from opencraw.app.hosted import Claims, Hosted
 from opencraw.config.channels import installed, open_channel
@@ -29,6 +30,8 @@ from opencraw.telemetry.redaction import Redactor
 
 #: Channels log as `channels.<name>` and below.
 _LOGGERS = "channels"
+#: For which channel the code that runs works.
+_speaks_for: ContextVar[str] = ContextVar("channel", default="")
 
 __all__ = ["ChannelHost", "Hosted"]
 
@@ -123,8 +126,14 @@ class ChannelHost:
         try:
             async with asyncio.TaskGroup() as tasks:
                 for name, hosted in self.hosted.items():
+                    for_this = copy_context()
+                    for_this.run(_speaks_for.set, name)
+                    attend = hosted.keep_attending(gateway)
+                    tasks.create_task(
+                        attend, name=f"channel {name} on every node", context=for_this
+                    )
                     keep = hosted.keep_running(gateway, node, self._claims)
-                    tasks.create_task(keep, name=f"channel {name}")
+                    tasks.create_task(keep, name=f"channel {name}", context=for_this)
         finally:
             logger.removeHandler(listener)
 
@@ -144,6 +153,7 @@ class _Counted:
         await self._channel.run(gateway)
 
     async def send(self, delivery: Delivery, sent: PartSent) -> None:
+        _speaks_for.set(delivery.address.channel)
         try:
             await self._channel.send(delivery, sent)
         except DeliveryFailure as failure:
@@ -161,8 +171,10 @@ class _Listener(logging.Handler):
         self._names = names
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Note one line of `channels.<name>`."""
+        """Note one line of `channels.<name>`, or of what channels share and this one uses."""
         name = record.name.removeprefix(f"{_LOGGERS}.").partition(".")[0]
+        if name not in self._names:
+            name = _speaks_for.get()
         if name not in self._names:
             return
         kind = "error" if record.levelno >= logging.ERROR else "warning"

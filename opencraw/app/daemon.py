@@ -278,7 +278,7 @@ class Daemon:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._bus.run(), name="bus")
             tasks.create_task(self._host.run(self._reception, self._node), name="channels")
-            tasks.create_task(self._entrance.strangers.run(), name="strangers")
+            tasks.create_task(self._entrance.run(), name="strangers")
             self._work = tasks.create_task(self._do_work(), name="work")
             tasks.create_task(self._tell(Point.GATEWAY_START), name="hooks")
             if self._memory is not None:
@@ -372,6 +372,6 @@ def _bus(configuration: Configuration, node: Node) -> Bus:
     except ImportError as error:
         raise NotInstalled(
             f"redis.url is set, and the library for Redis is not installed ({error.name}). Install"
-            " opencraw[redis] (from a clone: make run EXTRAS=redis), or remove redis.url."
+            " it with `make extras EXTRAS=redis` in the clone's folder, or remove redis.url."
         ) from error
     return RedisBus(redis.url.get_secret_value(), redis.prefix, node.id)

@@ -4,6 +4,9 @@ A line is alive as long as something comes in on it: what we send proves nothing
 takes that for minutes. So a channel that can tell (`Listens`) is ended and started again when its
 platform was silent for longer than it ever is. What an operator has to mend is another matter: an
 account that is refused is tried again seldom, or when the operator asks.
+
+What a channel does on every node (`Attends`) runs beside that, whoever receives, and neither ends
+with the other.
 """
 
 from __future__ import annotations
@@ -14,9 +17,10 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Literal
+from typing import Any, Literal
 
 from opencraw.contract import (
+    Attends,
     Channel,
     ChannelKind,
     Edits,
@@ -50,7 +54,10 @@ MOST_PATIENCE = 45.0
 #: With the lease of a node, a dead one's receivers move within five seconds.
 CLAIM_SECONDS = 1.0
 PROBE_SECONDS = 15.0
+#: What a channel has to put in order when it is ended takes no longer.
+ENDING_SECONDS = 10.0
 _LOOK_SECONDS = 1.0
+_NOBODY_KNOWS = "our own database does not answer, and it knows who receives"
 #: One deployment has one account on each channel.
 _ACCOUNT = ""
 _POWERS: Mapping[str, type] = {
@@ -65,7 +72,7 @@ _POWERS: Mapping[str, type] = {
 
 @dataclass(slots=True)
 class _Ended:
-    """Why a channel's `run` is over."""
+    """Why a channel's `run` or `attend` is over."""
 
     state: State
     problem: str
@@ -84,18 +91,25 @@ class Hosted:
     name: str = "channel"
     traffic: Traffic = field(default_factory=lambda: Traffic(Redactor()))
     state: State = "starting"
-    detail: str = ""
     since: datetime = field(default_factory=lambda: datetime.now(UTC))
     next_attempt: datetime | None = None
     #: Why it ended, until it is well again.
     _trouble: str = ""
+    #: Why it does not do what it does on every node, while it does not.
+    _absence: str = ""
+    _detail: str = ""
     #: Somebody wants it to be tried again now.
     _wanted: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
+    def detail(self) -> str:
+        """What is to be said of its state, and of what it does on every node if it does not."""
+        return "; ".join(said for said in (self._detail, self._absence) if said)
+
+    @property
     def problem(self) -> str | None:
-        """Why nobody can be reached here at the moment, if so."""
-        well = self.state in ("starting", "running", "standby")
+        """What does not work here at the moment, if anything."""
+        well = self.state in ("starting", "running", "standby") and not self._absence
         return None if well else f"{self.state}: {self.detail}"
 
     @property
@@ -122,7 +136,7 @@ class Hosted:
             self.since = datetime.now(UTC)
         if state != self.state or pause is not None:
             self.traffic.note("state", f"{state}: {detail}" if detail else state)
-        self.state, self.detail = state, detail
+        self.state, self._detail = state, detail
         self.next_attempt = None
         if pause is not None:
             self.next_attempt = datetime.now(UTC) + timedelta(seconds=pause)
@@ -165,13 +179,38 @@ class Hosted:
                 self.became("standby", "another node may receive")
                 self._trouble = ""
                 continue
-            if time.monotonic() - began > RECOVERED_SECONDS and ended.state != "silent":
+            if time.monotonic() - began > RECOVERED_SECONDS:
                 pause = FIRST_PAUSE
             wait = max(pause, ended.pause)
             self._trouble = ended.problem
             self.became(ended.state, f"{ended.problem}; {_again_in(wait)}", pause=wait)
             await self._rest(wait)
             pause = min(pause * 2, LONGEST_PAUSE)
+
+    async def keep_attending(self, gateway: Gateway) -> None:
+        """Have done until cancelled what the channel does on every node, as `keep_running` does."""
+        if not isinstance(self.channel, Attends):
+            return
+        pause = FIRST_PAUSE
+        while True:
+            began = time.monotonic()
+            ended = await self._attend_once(self.channel, gateway)
+            if time.monotonic() - began > RECOVERED_SECONDS:
+                pause = FIRST_PAUSE
+            wait = max(pause, ended.pause)
+            self._absence = f"on every node: {ended.problem}; {_again_in(wait)}"
+            self.traffic.note("state", self._absence)
+            await self._rest(wait)
+            self._absence = ""
+            pause = min(pause * 2, LONGEST_PAUSE)
+
+    async def _attend_once(self, channel: Attends, gateway: Gateway) -> _Ended:
+        attending = asyncio.ensure_future(channel.attend(gateway))
+        try:
+            await asyncio.wait([attending])
+        finally:
+            await self._end(attending)
+        return self._why(attending)
 
     async def _rest(self, seconds: float) -> None:
         self._wanted.clear()
@@ -193,7 +232,7 @@ class Hosted:
         else:
             self.became("starting", "nothing was heard from the platform yet")
         run = asyncio.ensure_future(self.channel.run(gateway))
-        watch = asyncio.ensure_future(self._until_silent())
+        watch = asyncio.ensure_future(self._until_silent(node))
         watched = [run, watch]
         if self.kind.one_receiver:
             claim = asyncio.ensure_future(_while_ours(self.name, node))
@@ -212,29 +251,36 @@ class Hosted:
                 return _Ended("silent", silence)
             return None
         finally:
-            for each in watched:
-                each.cancel()
-            await asyncio.wait(watched)
+            await self._end(*watched)
+
+    async def _end(self, *tasks: asyncio.Future[Any]) -> None:
+        """End them. One that does not end is left behind, or its channel would never run again."""
+        for each in tasks:
+            each.cancel()
+        _, hanging = await asyncio.wait(tasks, timeout=ENDING_SECONDS)
+        if hanging:
+            log.error("channel %s does not end, and is left behind", self.name)
 
     def _why(self, run: asyncio.Future[None]) -> _Ended:
-        try:
-            run.result()
-        except AccountRefused as refusal:
-            log.error("channel %s: the platform refuses our account: %s", self.name, refusal)
-            return _Ended("refused", str(refusal), REFUSED_PAUSE)
-        except Unavailable as away:
-            log.warning("channel %s: %s", self.name, away)
-            return _Ended("failed", str(away), away.retry_after)
-        except OpenCrawError as error:
-            log.warning("channel %s: %s", self.name, error)
-            return _Ended("failed", str(error))
-        except Exception as error:
-            log.exception("channel %s failed", self.name)
-            return _Ended("failed", f"{type(error).__name__}: {error}")
-        return _Ended("failed", "it ended by itself")
+        error = run.exception()
+        if error is None:
+            return _Ended("failed", "it ended by itself")
+        cause = _cause(error)
+        match cause:
+            case AccountRefused():
+                log.error("channel %s: the platform refuses our account: %s", self.name, cause)
+                return _Ended("refused", str(cause), REFUSED_PAUSE)
+            case OpenCrawError():
+                log.warning("channel %s: %s", self.name, cause)
+                pause = cause.retry_after if isinstance(cause, Unavailable) else 0.0
+                return _Ended("failed", str(cause), pause)
+            case _:
+                log.error("channel %s failed", self.name, exc_info=error)
+                return _Ended("failed", f"{type(cause).__name__}: {cause}")
 
-    async def _until_silent(self) -> float:
-        """Watch the line; return for how long it was silent when that was too long."""
+    async def _until_silent(self, node: Node) -> float:
+        """Watch the line; return for how long it was silent when that was too long. While our own
+        database is away nobody asks the platform for more, so it cannot be silent."""
         if not isinstance(self.channel, Listens):
             await asyncio.Event().wait()
         assert isinstance(self.channel, Listens)
@@ -242,11 +288,13 @@ class Hosted:
         patience = min(pulse.patience, MOST_PATIENCE)
         # What was heard before counts no more: a silence is over when something new is heard.
         pulse.beat()
-        began = time.monotonic()
+        began = able = time.monotonic()
         while True:
             await asyncio.sleep(min(_LOOK_SECONDS, patience / 4))
+            if not node.in_touch:
+                able = time.monotonic()
             silence = self.channel.pulse.silence
-            if silence > patience:
+            if min(silence, time.monotonic() - able) > patience:
                 return silence
             if self.state != "running" and silence < time.monotonic() - began:
                 self._trouble = ""
@@ -256,12 +304,22 @@ class Hosted:
         """Stand by until this node is the one that receives for the channel."""
         while not await _is_ours(self.name, node):
             self._trouble = ""
-            self.became("standby", "another node receives")
+            self.became("standby", "another node receives" if node.in_touch else _NOBODY_KNOWS)
             await asyncio.sleep(CLAIM_SECONDS)
 
 
 #: Each keeps our claim to receive for one channel.
 Claims = set["asyncio.Future[None]"]
+
+
+def _cause(error: BaseException) -> BaseException:
+    """What to go by where a task group had several reasons to end: what an operator has to do,
+    and then a defect, come before what passes."""
+    while isinstance(error, BaseExceptionGroup):
+        refused = error.subgroup(AccountRefused)
+        defects = error.split(Unavailable)[1]
+        error = (refused or defects or error).exceptions[0]
+    return error
 
 
 def _again_in(seconds: float) -> str:

@@ -50,6 +50,7 @@ from opencraw.contract.messages import (
     Sender,
     ShownFile,
     Trigger,
+    TurnShown,
     Waiting,
 )
 
@@ -91,6 +92,7 @@ __all__ = [
     "ShownFile",
     "Streams",
     "Trigger",
+    "TurnShown",
     "Waiting",
     "Webhook",
 ]

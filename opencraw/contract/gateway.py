@@ -16,6 +16,7 @@ from opencraw.contract.messages import (
     Pick,
     Reaction,
     Receipt,
+    TurnShown,
     Waiting,
 )
 
@@ -37,13 +38,23 @@ class Gateway(Protocol):
         that platforms hand out piece by piece; offer what was not fetched all the same."""
         ...
 
+    async def awaits(self, envelope: Envelope) -> bool:
+        """Whether `accept` would store this message and has not done so: ask before files are kept
+        for it that come in the same breath, and offer it all the same. Raises what `accept` would
+        raise, except for strangers."""
+        ...
+
     async def tell(self, address: Address, text: str, *, reply_context: str = "") -> None:
         """Say something about a message that was refused; returns once it is durable."""
         ...
 
-    async def keep(self, channel: str, name: str, content_type: str, data: bytes) -> Attachment:
+    async def keep(
+        self, channel: str, name: str, content_type: str, data: bytes, *, read: bool = True
+    ) -> Attachment:
         """Store a file that was handed to us, for an envelope of the same channel that follows
-        within the hour. Raises `Refused` for one that is not taken, with words for its sender."""
+        within the hour. Documents are read at once, or not before the turn begins. Raises `Refused`
+        for a file that is not taken, with words for its sender, and `SlowDown` and `Unavailable`
+        for one that may be handed in again."""
         ...
 
     async def choose(self, pick: Pick) -> str:
@@ -82,8 +93,8 @@ class Gateway(Protocol):
         this process does not live to see it."""
         ...
 
-    async def draft_of(self, turn_id: UUID) -> str:
-        """The message that shows a turn, noted by an earlier attempt; empty is none."""
+    async def draft_of(self, turn_id: UUID) -> TurnShown:
+        """The message that shows a turn, if an earlier attempt noted one, and what it answers."""
         ...
 
     @property

@@ -227,6 +227,15 @@ class Draft(msgspec.Struct, frozen=True):
     text: str
 
 
+class TurnShown(msgspec.Struct, frozen=True):
+    """How a platform shows a turn."""
+
+    #: The message that shows it, noted by an earlier attempt; empty is none.
+    platform_id: str = ""
+    #: What the answer will come with, as `Delivery.reply_context`.
+    reply_context: str = ""
+
+
 class Delivery(msgspec.Struct, frozen=True):
     """One outbound message. `delivery_id` is the same at every attempt: use it as the platform's
     idempotency key wherever there is one."""
@@ -234,7 +243,8 @@ class Delivery(msgspec.Struct, frozen=True):
     delivery_id: UUID
     address: Address
     line: Line
-    #: An earlier attempt may have arrived; where the platform has no key, say so in the message.
+    #: An earlier attempt may have arrived. Where the platform has no key, say so in the message;
+    #: where it forgets its keys, look whether it is there.
     recovered: bool = False
     #: `Envelope.reply_context` of the message that is answered; empty where none was.
     reply_context: str = ""
@@ -244,3 +254,8 @@ class Delivery(msgspec.Struct, frozen=True):
     #: The platform's id of the message that showed the turn while it ran: becomes the first part.
     draft: str = ""
     choice: Choice | None = None
+    #: The turn whose last word this is: nothing of that turn is shown from here on.
+    ends: UUID | None = None
+    #: Whoever looks must not find one of these: our messages in this chat, since shortly before
+    #: this one was written, that are known to be something else. Only told of what is `recovered`.
+    others: tuple[str, ...] = ()

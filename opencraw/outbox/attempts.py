@@ -11,6 +11,8 @@ MOST_ATTEMPTS = 20
 #: Where a platform cannot recognise a second copy, so many attempts may have an unknown outcome.
 MOST_UNKNOWN = 2
 LONGEST_PAUSE = 60.0
+#: Whatever a platform wishes, after so long it is asked again.
+LONGEST_WISH = 3600.0
 #: Of the pause that a platform asks for, so much may come on top.
 MOST_JITTER = 0.1
 
@@ -48,10 +50,12 @@ def after_failure(
         return GiveUp(f"outcome unknown {unknown} times: {failure}")
     if attempt >= MOST_ATTEMPTS:
         return GiveUp(f"not sent in {attempt} attempts: {failure}")
+    ours = min(2.0 ** (attempt - 1), LONGEST_PAUSE)
     wish = failure.retry_after if isinstance(failure, NotSent) else None
-    if wish is not None:
-        return Again(wish * (1 + MOST_JITTER * jitter))
-    return Again(min(2.0 ** (attempt - 1), LONGEST_PAUSE))
+    # One that says it is back before it is must not use up all attempts at once.
+    if wish is not None and wish > ours:
+        return Again(min(wish, LONGEST_WISH) * (1 + MOST_JITTER * jitter))
+    return Again(ours)
 
 
 def may_repeat(unknown: int, *, idempotent: bool) -> bool:

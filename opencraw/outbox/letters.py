@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from typing import Literal
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from opencraw.errors import NotFound, Refused
 from opencraw.store.database import Database
@@ -20,12 +20,6 @@ _NAME = re.compile(rf"[0-9a-f]{{{_SHORTEST},{_HEX_DIGITS}}}")
 
 #: What can be asked for. A dead letter that was dropped is dead, and nobody wants to hear of it.
 Which = Literal["dead", "dropped", "open", "sent"]
-_STATES: Mapping[Which, Sequence[str]] = {
-    "dead": ("dead",),
-    "dropped": ("dead",),
-    "open": ("pending", "sending"),
-    "sent": ("sent",),
-}
 
 
 class Letters:
@@ -38,8 +32,9 @@ class Letters:
         self, which: Which, channel: str | None, limit: int
     ) -> Sequence[Mapping[str, object]]:
         """The newest deliveries of this kind, newest first."""
-        row = (list(_STATES[which]), channel, which == "dropped", limit)
-        records = await self._database.fetch(SQL.listed, *row, patience=PATIENCE_SECONDS)
+        records = await self._database.fetch(
+            SQL.listed, which, channel, limit, patience=PATIENCE_SECONDS
+        )
         return [dict(record) for record in records]
 
     async def dead(self) -> int:
@@ -51,7 +46,8 @@ class Letters:
     async def retry(self, name: str) -> UUID:
         """Try a dead letter again, behind those of its parts that are there. Returns its id."""
         delivery = await self._named(name)
-        record = await self._database.commit(SQL.retry, (delivery,), patience=PATIENCE_SECONDS)
+        row = (delivery, uuid4())
+        record = await self._database.commit(SQL.retry, row, patience=PATIENCE_SECONDS)
         if record is None or not record["waits"]:
             raise Refused(
                 f"The delivery {delivery} is no dead letter: it "

@@ -4,8 +4,9 @@
 -- arrived. No delivery overtakes an older one of its session to the same address, whichever node has
 -- that; where a conversation goes on at several, one that cannot be reached holds up no other. The
 -- answer tells whether the attempt began, for the rules about speaking where, and what the sender
--- needs to know: which parts are there already, and which message shows the turn (unless it became a
--- part of something else).
+-- needs to know: which parts are there already, which turn it ends, and which message shows that turn
+-- (unless it became a part of something else). With what may have arrived it tells which messages in
+-- the same chat are something else.
 WITH given AS (
     SELECT *
       FROM unnest($1::uuid[], $2::uuid[], $3::integer[], $4::integer[]) WITH ORDINALITY
@@ -33,9 +34,19 @@ SELECT given.ord, begun.ord IS NOT NULL AS begun, session.chat_type, session.ten
                FROM sent_part
               WHERE sent_part.delivery_id = given.delivery_id
               ORDER BY sent_part.part) AS parts,
+       CASE WHEN given.unknown > 0
+            THEN ARRAY(SELECT other.platform_id
+                         FROM sent_part AS other
+                        WHERE other.channel = outbox.channel AND other.account = outbox.account
+                          AND other.chat = outbox.chat AND other.platform_id <> ''
+                          AND other.delivery_id <> outbox.delivery_id
+                          AND other.sent_at > outbox.created_at - interval '5 minutes'
+                        ORDER BY other.sent_at, other.part)
+            ELSE '{}' END AS others,
+       CASE WHEN outbox.ends_turn THEN outbox.turn_id END AS ends,
        coalesce((SELECT turn.draft_id
                    FROM turn
-                  WHERE turn.id = outbox.turn_id AND turn.draft_id <> ''
+                  WHERE turn.id = outbox.turn_id AND outbox.ends_turn AND turn.draft_id <> ''
                     AND NOT EXISTS (SELECT FROM sent_part AS used
                                      WHERE used.channel = outbox.channel
                                        AND used.account = outbox.account
@@ -90,17 +101,19 @@ SELECT given.ord, coalesce(put.text, outbox.text) AS text, coalesce(put.state, o
   LEFT JOIN put ON put.ord = given.ord;
 
 -- name: end_attempt
--- Group commit. `state` is sent, pending (again after `pause` seconds) or dead (with a failure). An
--- attempt of a dead node has no other end than the one that its heir gives it.
+-- Group commit. `state` is sent, pending (again after `pause` seconds, because of a `trouble`) or
+-- dead (with a failure). An attempt of a dead node has no other end than the one that its heir gives
+-- it.
 WITH given AS (
     SELECT *
       FROM unnest($1::uuid[], $2::uuid[], $3::integer[], $4::integer[], $5::text[], $6::float8[],
-                  $7::text[])
+                  $7::text[], $8::text[])
            WITH ORDINALITY
-        AS row(delivery_id, owner, attempt, unknown, state, pause, failure, ord)
+        AS row(delivery_id, owner, attempt, unknown, state, pause, failure, trouble, ord)
 )
 UPDATE outbox
    SET state = given.state, failure = given.failure, unknown = given.unknown,
+       trouble = given.trouble,
        not_before = CASE WHEN given.state = 'pending'
                          THEN now() + make_interval(secs => given.pause) END
   FROM given

@@ -163,15 +163,14 @@ class Outbox:
             if not isinstance(verdict, Again):
                 await self._end(outgoing, "dead", failure=verdict.reason)
                 return
-            await self._end(outgoing, "pending", pause=verdict.pause)
+            await self._end(outgoing, "pending", pause=verdict.pause, trouble=str(failure))
             await asyncio.sleep(verdict.pause)
         # Only what is still open, and whose turn it is, comes back.
         self._look_soon.set()
 
     async def _attempt(self, outgoing: _Outgoing, channel: Channel) -> DeliveryFailure | None:
         # Of the first part that this attempt sends.
-        recovered = outgoing.unknown > 0 and not channel.idempotent
-        delivery = msgspec.structs.replace(outgoing.delivery, recovered=recovered)
+        delivery = msgspec.structs.replace(outgoing.delivery, recovered=outgoing.unknown > 0)
         try:
             async with asyncio.timeout(SEND_SECONDS):
                 await channel.send(delivery, partial(self._part_sent, outgoing))
@@ -234,7 +233,13 @@ class Outbox:
         crashpoints.reach("deliver_between_parts")
 
     async def _end(
-        self, outgoing: _Outgoing, state: str, *, pause: float = 0.0, failure: str | None = None
+        self,
+        outgoing: _Outgoing,
+        state: str,
+        *,
+        pause: float = 0.0,
+        failure: str | None = None,
+        trouble: str = "",
     ) -> None:
         if failure is not None:
             log.error("delivery %s is dead: %s", outgoing.delivery.delivery_id, failure)
@@ -246,6 +251,7 @@ class Outbox:
             state,
             pause,
             failure and storable(failure),
+            storable(trouble),
         )
         await self._database.commit(SQL.end_attempt, row)
 
@@ -260,8 +266,10 @@ def _as_recorded(delivery: Delivery, record: Record) -> Delivery:
         delivery,
         reply_context=record["reply_context"],
         parts=parts,
+        ends=record["ends"],
         draft="" if parts else record["draft"],
         choice=choice,
+        others=tuple(record["others"]),
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from uuid import UUID
 
+from opencraw.contract import TurnShown
 from opencraw.store.database import Database
 from opencraw.store.queries import load
 from opencraw.store.text import storable
@@ -21,7 +22,10 @@ class Drafts:
         """Note the message that shows a turn; returns when that is durable."""
         await self._database.commit(SQL.shown, (turn_id, storable(platform_id)))
 
-    async def of(self, turn_id: UUID) -> str:
-        """The message that shows a turn; empty is none."""
+    async def of(self, turn_id: UUID) -> TurnShown:
+        """The message that shows a turn, and what that turn answers."""
         records = await self._database.fetch(SQL.draft_of, turn_id)
-        return records[0]["draft_id"] if records else ""
+        if not records:
+            return TurnShown()
+        [record] = records
+        return TurnShown(record["draft_id"], record["reply_context"])

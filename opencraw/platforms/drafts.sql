@@ -10,4 +10,4 @@ WITH given AS (
 SELECT ord FROM unnest($1::uuid[]) WITH ORDINALITY AS row(turn_id, ord);
 
 -- name: draft_of
-SELECT draft_id FROM turn WHERE id = $1;
+SELECT draft_id, reply_context FROM turn WHERE id = $1;

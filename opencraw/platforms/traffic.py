@@ -40,10 +40,15 @@ class Traffic:
         self._counts["duplicates" if duplicate else "accepted"] += 1
         self.last_in = datetime.now(UTC)
 
-    def refused(self, code: str) -> None:
-        """A message was not taken."""
+    def refused(self, code: str, whose: str = "") -> None:
+        """A message was not taken; `whose` it was and where, as far as an operator needs that."""
         self._refused[code] += 1
-        self.note("refused", code)
+        times = self._refused[code]
+        # The first, the tenth, the hundredth: most of what is said in a group is not meant for us,
+        # and what an operator looks for must not drown in it.
+        if str(times).strip("0") == "1":
+            what = f"{code}: {whose}" if whose else code
+            self.note("refused", what if times == 1 else f"{what}; {times:,} times by now")
 
     def quarantined(self, problem: str) -> None:
         """An event was put aside."""

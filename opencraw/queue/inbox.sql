@@ -232,7 +232,7 @@ SELECT given.ord,
   LEFT JOIN outbox ON outbox.delivery_id = given.delivery_id;
 
 -- name: withdraw
--- Group commit. A message is taken back only while nobody answers it. `was_waiting` tells whether it
+-- Group commit. A message is taken back, and its files go, only while nobody answers it. `was_waiting` tells whether it
 -- had its place until now; nobody knows that any more when this is repeated after a lost answer, and
 -- nearly all had.
 WITH given AS (
@@ -245,6 +245,8 @@ WITH given AS (
       JOIN inbox AS before USING (message_id, session_id)
      WHERE inbox.id = before.id AND inbox.state IN ('waiting', 'overflowed')
     RETURNING inbox.message_id, before.state = 'waiting' AS was_waiting
+), files AS (
+    DELETE FROM attachment USING gone WHERE attachment.message_id = gone.message_id
 )
 SELECT given.ord,
        coalesce((SELECT was_waiting FROM gone WHERE gone.message_id = given.message_id), true)
@@ -295,7 +297,9 @@ WITH given AS (
      WHERE inbox.id = before.id AND inbox.state IN ('waiting', 'overflowed')
        AND before.platform_id <> ''
        AND (given.sender_id = '' OR before.sender_id = given.sender_id)
-    RETURNING inbox.id, before.state = 'waiting' AS was_waiting
+    RETURNING inbox.id, inbox.message_id, before.state = 'waiting' AS was_waiting
+), files AS (
+    DELETE FROM attachment USING gone WHERE attachment.message_id = gone.message_id
 )
 SELECT given.ord, (array_agg(inbox.session_id))[1] AS session_id,
        bool_or(coalesce(gone.was_waiting, true)) AS was_waiting

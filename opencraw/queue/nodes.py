@@ -59,6 +59,11 @@ class Node:
         """Whether nobody else can have taken this node's work, as far as it has heard of others."""
         return self.others == 0 or _now() < self._held_until
 
+    @property
+    def in_touch(self) -> bool:
+        """Whether the database took our last renewals: it is asked several times in each lease."""
+        return _now() < self._held_until
+
     async def join(self) -> None:
         """Enter. Predecessors that held the same data directory are dead: we hold it now."""
         crashpoints.reach("recovery_step")

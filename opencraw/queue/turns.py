@@ -346,7 +346,7 @@ class Turns:
             tools=tools,
             interrupted=settlement.state == "interrupted",
         )
-        return Delivery(delivery_id=delivery_id, address=turn.address, line=line)
+        return Delivery(delivery_id, turn.address, line, ends=turn.id)
 
     async def _write(self, turn: Turn, sql: str, row: tuple[object, ...]) -> Record:
         # Between what a caller notes about a write and the write itself nobody may be cancelled, so

@@ -365,11 +365,11 @@ WITH given AS (
       JOIN numbered USING (session_id)
 ), posted AS (
     INSERT INTO outbox (delivery_id, session_id, turn_id, seq, channel, account, chat, thread, kind,
-                        text, tools, interrupted, reply_context, state)
+                        text, tools, interrupted, reply_context, ends_turn, state)
     SELECT fenced.delivery_id, fenced.session_id, fenced.turn_id, numbered.last_seq,
            fenced.channel, fenced.account, fenced.chat, fenced.thread, fenced.reply_kind,
            fenced.reply, ARRAY(SELECT jsonb_array_elements_text(fenced.tools::jsonb)),
-           fenced.state = 'interrupted', fenced.reply_context, 'pending'
+           fenced.state = 'interrupted', fenced.reply_context, true, 'pending'
       FROM fenced
       JOIN numbered USING (session_id)
      WHERE fenced.reply <> ''

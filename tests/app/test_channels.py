@@ -30,6 +30,7 @@ class Pigeons:
     def __init__(self) -> None:
         self.receiving = False
         self.times = 0
+        self.attending = False
         self.fails = asyncio.Event()
 
     async def run(self, gateway: Gateway) -> None:
@@ -40,6 +41,13 @@ class Pigeons:
             raise ConnectionError("the loft is empty")
         finally:
             self.receiving = False
+
+    async def attend(self, gateway: Gateway) -> None:
+        self.attending = True
+        try:
+            await asyncio.Event().wait()
+        finally:
+            self.attending = False
 
     async def send(self, delivery: Delivery, sent: PartSent) -> None: ...
 
@@ -104,9 +112,26 @@ async def test_one_receives_and_the_other_stands_by_in_good_health(two: tuple[Si
     assert not second.pigeons.receiving
 
 
+async def test_both_do_what_every_node_does(two: tuple[Site, Site]) -> None:
+    first, second = two
+    assert first.pigeons.attending
+    assert second.pigeons.attending
+
+
+async def test_whoever_stands_by_does_not_claim_to_know_what_only_the_database_does(
+    two: tuple[Site, Site],
+) -> None:
+    _, second = two
+    # Its renewals do not arrive any more.
+    second.lease.cancel()
+    await until(lambda: "our own database does not answer" in second.hosted.detail)
+    assert second.hosted.state == "standby"
+
+
 async def test_the_receiver_of_a_dead_node_moves(two: tuple[Site, Site]) -> None:
     first, second = two
     await first.die()
+    assert not first.pigeons.attending
     await until(lambda: second.pigeons.receiving)
     assert second.hosted.state == "running"
 

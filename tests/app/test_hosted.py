@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from typing import cast
@@ -80,11 +81,20 @@ def quickly(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "FIRST_PAUSE", 0.01)
 
 
+def renewed() -> Node:
+    """A node whose renewals the database takes, until somebody sets it back."""
+    node = Node(cast("Database", None), uuid4())
+    node._held_until = math.inf
+    return node
+
+
 @asynccontextmanager
-async def on_air(channel: Channel, traffics: Traffics | None = None) -> AsyncIterator[ChannelHost]:
+async def on_air(
+    channel: Channel, traffics: Traffics | None = None, *, node: Node | None = None
+) -> AsyncIterator[ChannelHost]:
     kind = ChannelKind(ChannelSettings, lambda _: channel)
     host = ChannelHost({"radio": Hosted(kind, channel, ChannelSettings(enabled=True))}, traffics)
-    life = asyncio.create_task(host.run(NOBODY, cast("Node", None)))
+    life = asyncio.create_task(host.run(NOBODY, node or renewed()))
     try:
         yield host
         assert not life.done()
@@ -209,6 +219,37 @@ async def test_whatever_a_channel_raises_it_is_started_again(trouble: Exception)
     async with on_air(radio) as host:
         await until(state(host)("running"))
         assert radio.times == 2
+
+
+async def test_an_account_that_is_refused_amid_other_troubles_waits_for_its_operator() -> None:
+    radio = Radio()
+    refusal = AccountRefused("The token was revoked.")
+    radio.troubles = [
+        ExceptionGroup(
+            "of a task group",
+            [Unavailable("nobody is there"), ExceptionGroup("", [KeyError("a"), refusal])],
+        )
+    ]
+    async with on_air(radio) as host:
+        await until(state(host)("refused"))
+        assert host.hosted["radio"].detail == "The token was revoked.; starting again in 600 s"
+
+
+async def test_a_platform_that_is_away_says_so_from_within_a_task_group() -> None:
+    radio = Radio()
+    radio.troubles = [ExceptionGroup("", [Unavailable("come back later", retry_after=3_600)])]
+    async with on_air(radio) as host:
+        await until(state(host)("failed"))
+        assert host.hosted["radio"].detail == "come back later; starting again in 3600 s"
+
+
+async def test_a_defect_is_not_hidden_by_what_passes() -> None:
+    radio = Radio(patience=60.0)
+    radio.dead = True
+    radio.troubles = [ExceptionGroup("", [Unavailable("later"), KeyError("a defect")])]
+    async with on_air(radio) as host:
+        await until(lambda: radio.times == 2)
+        assert "KeyError: 'a defect'" in host.problems()["channel radio"]
 
 
 # Probes.

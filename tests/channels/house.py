@@ -69,6 +69,8 @@ class House:
         self.model = model
         #: Whose channels are enabled as well.
         self.beside: Sequence[Platform] = ()
+        #: Variables for the process, beside those of the platforms.
+        self.environ: Mapping[str, str] = {}
         self._folder = folder
         self._database_url = url
         self._settings: dict[str, object] = {}
@@ -108,7 +110,7 @@ class House:
         )
 
     def _environ(self) -> Mapping[str, str]:
-        environ = {"OPENAI_API_KEY": "sk-of-a-test"}
+        environ = {"OPENAI_API_KEY": "sk-of-a-test", **self.environ}
         for platform in (self.platform, *self.beside):
             environ |= platform.environ
         return environ
@@ -121,7 +123,14 @@ class House:
             self._database = await Database.open(self._database_url)
         await self._process.start(**({"OPENCRAW_CRASHPOINT": crashpoint} if crashpoint else {}))
         await self.platform.reach(self.url)
-        await self.platform.listened()
+        if self._settings.get("enabled", True):
+            await self.platform.listened()
+
+    @property
+    def log(self) -> str:
+        """What the process that `begin` started has said so far."""
+        assert self._process is not None
+        return self._process.log.read_text()
 
     @property
     def pid(self) -> int:

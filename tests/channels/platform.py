@@ -170,6 +170,11 @@ class Platform(ABC):
 
     # For adapters that take part in more of the suite.
 
+    def handed_out(self, key: str) -> float:
+        """When the event of this key first went out on the wire, as far as it has (the clock of
+        `time.monotonic`). For measures; ask for what was said last."""
+        raise NotImplementedError
+
     def drafts(self, chat: str = "a") -> list[Edit]:
         """Everything that was ever shown in a chat in messages that grew (or in native drafts), in
         order of time, the final texts with it."""

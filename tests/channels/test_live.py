@@ -14,9 +14,8 @@ from uuid import UUID, uuid4
 import pytest
 
 from channels import live as module
-from channels.drafts import Drawing, Put, Type, Wait, next_step
 from channels.live import Live
-from opencraw.contract import Address
+from opencraw.contract import Address, TurnShown
 from opencraw.errors import NotSent
 from opencraw.events import DraftGrew, Event, ToolShown, TurnEnded, TurnStarted
 
@@ -60,11 +59,13 @@ class Page:
         self.drawn: list[tuple[float, str, str]] = []
         self.typed: list[float] = []
         self.notes: dict[UUID, str] = {}
+        self.replies: list[str] = []
         self.at_once = self.most_at_once = 0
         self._slow = slow
         self._trouble = trouble
 
-    async def put(self, text: str) -> str:
+    async def put(self, text: str, reply_context: str) -> str:
+        self.replies.append(reply_context)
         await self._draw("put", text)
         return f"m{len(self.drawn)}"
 
@@ -89,16 +90,24 @@ class Page:
     async def shown(self, turn_id: UUID, platform_id: str) -> None:
         self.notes[turn_id] = platform_id
 
-    async def known(self, turn_id: UUID) -> str:
-        return self.notes.get(turn_id, "")
+    async def known(self, turn_id: UUID) -> TurnShown:
+        return TurnShown(self.notes.get(turn_id, ""), "the question")
 
     @property
     def texts(self) -> list[str]:
         return [text for _, _, text in self.drawn]
 
 
+class Ghostly(Page):
+    """What is put here has no id."""
+
+    async def put(self, text: str, reply_context: str) -> str:
+        await super().put(text, reply_context)
+        return ""
+
+
 class Drawn:
-    """A `Live` at work on one page."""
+    """A `Live` at work on one page, where drafts without an id vanish after a while."""
 
     def __init__(self, page: Page, *, typing: float = math.inf, interval: float = INTERVAL) -> None:
         self.page = page
@@ -108,6 +117,7 @@ class Drawn:
             typing_seconds=typing,
             shown=page.shown,
             known=page.known,
+            fading_seconds=20.0,
         )
 
     async def __aenter__(self) -> Self:
@@ -163,6 +173,7 @@ def test_a_draft_is_put_once_and_then_changed_at_its_pace() -> None:
             assert len(times) == 5
             assert all(after - before >= INTERVAL for before, after in pairwise(times))
             assert drawn.page.notes == {turn.id: "m1"}
+            assert drawn.page.replies == ["the question"]
             assert await drawn.live.finish(turn.id) == "m1"
 
     in_scripted_time(story)
@@ -309,6 +320,25 @@ def test_where_no_drafts_are_shown_somebody_types_all_the_time() -> None:
     in_scripted_time(story)
 
 
+@pytest.mark.parametrize(("page", "times"), [(Ghostly, [0, 20, 40]), (Page, [0])])
+def test_a_draft_that_vanishes_by_itself_is_drawn_again_while_its_turn_runs(
+    page: type[Page], times: list[float]
+) -> None:
+    async def story() -> None:
+        async with Drawn(page()) as drawn:
+            turn = Turn()
+            drawn.hear(turn.starts(), turn.says(words()))
+            await asyncio.sleep(50)
+            began = drawn.page.drawn[0][0]
+            assert [at - began for at, _, _ in drawn.page.drawn] == pytest.approx(times)
+            assert set(drawn.page.texts) == {words().strip()}
+            drawn.hear(turn.ends())
+            await asyncio.sleep(50)
+            assert len(drawn.page.drawn) == len(times)
+
+    in_scripted_time(story)
+
+
 def test_a_platform_that_refuses_drafts_ends_nothing() -> None:
     async def story() -> None:
         async with Drawn(Page(trouble=lambda: True)) as drawn:
@@ -363,34 +393,3 @@ def test_events_of_turns_that_nobody_draws_are_forgotten() -> None:
 
 async def _never(*_: object) -> Any:
     raise AssertionError
-
-
-def test_a_draft_is_cut_at_the_place_where_new_text_begins() -> None:
-    drawing, turn = Drawing(uuid4()), Turn()
-    for offset, text in ((0, "👍 one"), (3, "two"), (3, "two three"), (99, "!")):
-        drawing.note(DraftGrew(turn.id, 1, offset, text), 0.0)
-    assert drawing.text == "👍 two three!"
-
-
-def test_a_very_long_draft_takes_bounded_memory() -> None:
-    drawing, turn = Drawing(uuid4()), Turn()
-    for _ in range(1000):
-        drawing.note(turn.says("x" * 1000), 0.0)
-    assert len(drawing.text) < 40_000
-
-
-def test_what_is_next_follows_from_values_alone() -> None:
-    drawing, turn = Drawing(uuid4()), Turn()
-    drawing.note(turn.starts(), 0.0)
-    assert next_step(drawing, 0.0, 1.0, math.inf) == Wait(math.inf)
-    assert next_step(drawing, 0.0, 1.0, 4.0) == Type()
-    drawing.stepped(Type(), 0.0)
-    assert next_step(drawing, 1.0, 1.0, 4.0) == Wait(3.0)
-    drawing.note(turn.says("Hi"), 1.0)
-    assert next_step(drawing, 1.5, 1.0, 4.0) == Wait(0.5)
-    assert next_step(drawing, 2.0, 1.0, 4.0) == Put("Hi")
-    drawing.stepped(Put("Hi"), 2.0)
-    assert next_step(drawing, 2.0, 1.0, 4.0) == Wait(1.0)
-    assert next_step(drawing, 3.0, 1.0, 4.0) == Wait(math.inf)
-    drawing.note(turn.ends(), 3.0)
-    assert next_step(drawing, 3.0, 1.0, 4.0) is None

@@ -275,6 +275,15 @@ def test_code_that_is_cut_is_closed_and_opened_again_in_its_language() -> None:
     }
 
 
+def test_code_that_is_too_long_to_be_formatted_at_once_stays_code() -> None:
+    code = ["def lines():", *(f"    line({n})" for n in range(4_000))]
+    text = "```python\n" + "\n".join(code) + "\n```\n\n**Done.**"
+    assert [line for line in plain(text).split("\n") if line] == [*code, "**Done.**"]
+    formatted = html(text)
+    assert formatted.count("<pre") == 2
+    assert "```" not in formatted
+
+
 def test_a_text_is_cut_between_paragraphs_if_that_can_be() -> None:
     paragraphs = [f"Paragraph {n}. " + "word " * 12 + "end." for n in range(6)]
     parts = [part.text for part in telegram_parts("\n\n".join(paragraphs), 200)]

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import Callable
 from typing import Any, cast
@@ -10,10 +11,10 @@ import msgspec
 import pytest
 
 from channels.marks import MARK_LENGTH, RECOVERED, marked_recovered
-from channels.pacing import Pace, Paces
+from channels.pacing import LONGEST_WISH, Pace, Paces
 from channels.receiving import KEPT_BYTES, offer, offer_all, understood
 from opencraw.contract import Address, Envelope, Gateway, Receipt, Rights, Sender
-from opencraw.errors import NotAdmitted, Refused, Unavailable
+from opencraw.errors import NotAdmitted, QueueFull, Refused, Unavailable
 
 
 class Doors:
@@ -72,6 +73,16 @@ async def test_a_message_that_is_refused_is_told_where_it_was_written() -> None:
     doors = Doors(Refused("it is too long"))
     assert await offer(gateway(doors), said("Hello")) is None
     assert doors.told == [("This message was not taken: it is too long", "to this")]
+
+
+async def test_a_message_for_a_full_lane_is_told_so_and_holds_up_nobody() -> None:
+    doors = Doors(QueueFull("20 messages of this conversation wait already"))
+    async with asyncio.timeout(5):
+        receipts = await offer_all(gateway(doors), [said("one too many"), said("/stop")])
+    assert receipts[0] is None
+    assert doors.taken == ["/stop"]
+    [(told, _)] = doors.told
+    assert "20 messages of this conversation wait already" in told
 
 
 async def test_who_is_not_let_in_is_told_nothing() -> None:
@@ -170,6 +181,13 @@ async def test_a_pause_that_begins_while_somebody_waits_holds_them_too() -> None
     pace.hold(0.1)
     await waiting
     assert time.monotonic() - began >= 0.1
+
+
+@pytest.mark.parametrize("seconds", [1e9, math.inf, math.nan, -5.0])
+def test_a_pause_has_an_end_whatever_a_platform_wishes(seconds: float) -> None:
+    pace = Pace(50.0, 1)
+    pace.hold(seconds)
+    assert pace._short_of() <= LONGEST_WISH
 
 
 def test_the_pace_of_the_chat_that_was_quiet_for_longest_is_forgotten() -> None:

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import math
+
 import pytest
 
 from opencraw.errors import DeliveryFailure, MaybeSent, NeverSendable, NotSent
 from opencraw.outbox.attempts import (
     LONGEST_PAUSE,
+    LONGEST_WISH,
     MOST_ATTEMPTS,
     MOST_UNKNOWN,
     Again,
@@ -22,7 +25,13 @@ from opencraw.outbox.attempts import (
         (NotSent("busy"), 2, 0, False, Again(2.0)),
         (NotSent("busy"), 7, 0, False, Again(LONGEST_PAUSE)),
         (NotSent("busy", retry_after=30.0), 1, 0, False, Again(30.0)),
-        (NotSent("busy", retry_after=0.0), 1, 0, False, Again(0.0)),
+        # What it wishes is never shorter than our own pause, nor longer than an hour.
+        (NotSent("busy", retry_after=0.0), 1, 0, False, Again(1.0)),
+        (NotSent("busy", retry_after=0.0), 7, 0, False, Again(LONGEST_PAUSE)),
+        (NotSent("busy", retry_after=-5.0), 3, 0, False, Again(4.0)),
+        (NotSent("busy", retry_after=math.nan), 3, 0, False, Again(4.0)),
+        (NotSent("busy", retry_after=math.inf), 1, 0, False, Again(LONGEST_WISH)),
+        (NotSent("busy", retry_after=1e9), 1, 0, False, Again(LONGEST_WISH)),
         (NotSent("busy", retry_after=600.0), 1, 0, False, Again(600.0)),
         (NotSent("busy"), MOST_ATTEMPTS, 0, True, GiveUp("not sent in 20 attempts: busy")),
         # Perhaps delivered: one copy more is the most, unless the platform drops it.

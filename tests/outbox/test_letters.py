@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
+import re
+from datetime import UTC, datetime
+from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
 
 from opencraw.contract import Delivery
 from opencraw.errors import NeverSendable, NotFound, NotSent, Refused
-from opencraw.outbox.letters import SQL, Letters
+from opencraw.outbox.letters import SQL, Letters, Which
 from opencraw.outbox.sender import SQL as SENDING
 from opencraw.queue.nodes import Node
 from opencraw.store.database import Database
@@ -53,6 +57,35 @@ async def test_a_dead_letter_is_listed_with_its_reason(office: Office, letters: 
     assert await letters.listed("open", None, 10) == []
 
 
+@pytest.mark.parametrize("which", ["dead", "dropped", "open"])
+async def test_what_is_rare_is_found_without_reading_what_was_sent(
+    office: Office, letters: Letters, which: Which
+) -> None:
+    await office.written(*(f"number {number}" for number in range(300)))
+    await office.set(state="sent")
+    rare = await office.written("rare")
+    state = "pending" if which == "open" else "dead"
+    dropped = datetime.now(UTC) if which == "dropped" else None
+    failure = None if which == "open" else "the chat is gone"
+    await office.database.fetch(
+        "UPDATE outbox SET state = $1, dropped_at = $2, failure = $3 WHERE delivery_id = $4",
+        *(state, dropped, failure, rare[0].delivery_id),
+    )
+    await office.database.fetch("ANALYZE outbox")
+    [found] = await letters.listed(which, None, 10)
+    assert found["delivery_id"] == rare[0].delivery_id
+    sql = re.sub(r"\$1(::text)?", f"'{which}'", SQL.listed)
+    sql = re.sub(r"\$2(::text)?", "NULL", sql).replace("$3", "10")
+    [[plan]] = await office.database.fetch(f"EXPLAIN (ANALYZE, FORMAT JSON) {sql}")
+    assert most_rows(json.loads(plan)[0]["Plan"]) == 1
+
+
+def most_rows(plan: dict[str, Any]) -> int:
+    """How many rows some part of the plan has read."""
+    own: int = plan["Actual Rows"] + plan.get("Rows Removed by Filter", 0)
+    return max(own, *map(most_rows, plan.get("Plans", ())), 0)
+
+
 async def test_a_retry_begins_behind_the_parts_that_are_there(
     office: Office, letters: Letters
 ) -> None:
@@ -75,10 +108,48 @@ async def test_a_retry_that_may_be_a_second_copy_says_so(office: Office, letters
     assert words(office).there == ["again:two"]
 
 
+async def test_what_waits_for_its_next_attempt_is_no_dead_letter(
+    office: Office, letters: Letters
+) -> None:
+    [delivery] = await office.written("one")
+    # Nobody sends it at the moment: the process that tried it first is gone.
+    await office.set(state="pending", attempts=1)
+    with pytest.raises(Refused, match="it is still being tried"):
+        await letters.retry(str(delivery.delivery_id))
+
+
+async def test_what_waits_says_why_its_last_attempt_failed(
+    office: Office, letters: Letters
+) -> None:
+    words(office).troubles["one"] = (False, NotSent("nobody is at the other end", retry_after=60.0))
+    [delivery] = await office.written("one")
+    async with working(office):
+        office.post([delivery])
+
+        async def noted() -> bool:
+            found = await letters.listed("open", None, 10)
+            return [each["trouble"] for each in found] == ["nobody is at the other end"]
+
+        await until(noted, "why")
+    await letters.drop(str(delivery.delivery_id))
+    [dropped] = await letters.listed("dropped", None, 10)
+    assert dropped["failure"]
+
+
+async def test_what_is_there_has_no_trouble(office: Office, letters: Letters) -> None:
+    words(office).troubles["one"] = (False, NotSent("busy", retry_after=0.01))
+    [delivery] = await office.written("one")
+    async with working(office):
+        office.post([delivery])
+        await office.outbox.drained()
+    [sent] = await letters.listed("sent", None, 10)
+    assert (sent["delivery_id"], sent["trouble"]) == (delivery.delivery_id, "")
+
+
 async def test_a_retry_twice_is_one(office: Office, letters: Letters) -> None:
-    delivery = await dead(office, "one", at="one")
+    delivery, word = await dead(office, "one", at="one"), uuid4()
     for _ in range(2):
-        record = await office.database.commit(SQL.retry, (delivery.delivery_id,))
+        record = await office.database.commit(SQL.retry, (delivery.delivery_id, word))
         assert record is not None
         assert record["waits"]
     assert await office.states() == [("pending", 1, 0)]

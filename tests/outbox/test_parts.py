@@ -11,10 +11,12 @@ from opencraw.errors import DeliveryFailure, MaybeSent, NotSent
 from opencraw.outbox import attempts as attempts_module
 from opencraw.outbox.sender import SQL
 from opencraw.queue.nodes import Node
+from opencraw.queue.turns import Settlement, TranscriptLine, Turns
 from opencraw.store.database import Database
 from tests.fixtures.core import until
 from tests.fixtures.mailbox import Mailbox
 from tests.outbox.test_sender import Office, working
+from tests.queue.lane import begin
 
 
 class Words(Mailbox):
@@ -36,7 +38,8 @@ class Words(Mailbox):
         first = len(delivery.parts)
         for number, word in enumerate(words[first:], first):
             arrives, trouble = self.troubles.pop(word, (True, None))
-            mark = "again:" if delivery.recovered and number == first else ""
+            copy = delivery.recovered and not self.idempotent and number == first
+            mark = "again:" if copy else ""
             if arrives:
                 self.there.append(mark + word)
             if trouble is not None:
@@ -122,6 +125,33 @@ async def test_a_part_that_is_uncertain_twice_is_given_up(office: Office) -> Non
     assert [row["state"] for row in await office.rows()] == ["dead"]
 
 
+async def test_what_may_have_arrived_is_told_what_else_was_said_there_since_it_was_written(
+    office: Office,
+) -> None:
+    box = words(office)
+    await office.written("ancient")
+    await office.written("elsewhere", chat="b")
+    deliveries = [*await office.written("done"), *await office.written("done again")]
+    box.troubles["again"] = (True, MaybeSent("no answer"))
+    async with working(office):
+        office.post(deliveries)
+        await until(lambda: len(box.seen) == 5)
+        await office.outbox.drained()
+    first, second = (
+        [each.others for each in box.seen if each.delivery_id == delivery.delivery_id]
+        for delivery in deliveries
+    )
+    assert first == [()]
+    assert second == [(), ("id of ancient", "id of done")]
+    await office.database.fetch("UPDATE sent_part SET sent_at = now() - interval '1 hour'")
+    box.troubles["third"] = (False, MaybeSent("no answer"))
+    [third] = await office.written("third")
+    async with working(office):
+        office.post([third])
+        await office.outbox.drained()
+    assert [each.others for each in box.seen if each.delivery_id == third.delivery_id] == [(), ()]
+
+
 async def test_a_process_that_died_between_two_parts_is_followed_behind_them(
     office: Office,
 ) -> None:
@@ -172,6 +202,28 @@ async def test_the_message_that_showed_the_turn_comes_with_its_answer_until_it_i
         office.post([delivery])
         await office.outbox.drained()
     assert [each.draft for each in words(office).seen] == ["the draft", ""]
+
+
+async def test_only_the_last_word_of_a_turn_takes_the_place_of_what_showed_it(
+    office: Office,
+) -> None:
+    """What is told when a turn begins is not what people saw grow."""
+    turns = Turns(office.database, office.node.id)
+    turn = await begin(turns, "question")
+    await office.database.fetch(
+        "INSERT INTO outbox (delivery_id, session_id, turn_id, seq, channel, account, chat, thread,"
+        " kind, text, state) SELECT gen_random_uuid(), session_id, id, 0, channel, account, chat,"
+        " thread, 'notice', 'Some were summarized.', 'pending' FROM turn"
+    )
+    await office.database.fetch("UPDATE turn SET draft_id = 'the draft'")
+    line = TranscriptLine("assistant", "answer")
+    await turns.settle(turn, Settlement("done", (line,), "answer", tools=()))
+    async with working(office):
+        await until(lambda: len(words(office).seen) == 2)
+    assert [(each.line.text, each.draft, each.ends) for each in words(office).seen] == [
+        ("Some were summarized.", "", None),
+        ("answer", "the draft", turn.id),
+    ]
 
 
 async def test_a_message_that_became_a_part_of_something_else_is_nobodys_draft(

@@ -40,7 +40,7 @@ function start(chat) {
   const files = new Files({
     list: find("files"), pick: find("pick"), attach: find("attach"), target: find("chat"),
     text: find("text"),
-  }, { changed: () => composer.filesChanged(), problem: showProblem });
+  }, { changed: () => composer.filesChanged(), refused: showRefusal });
   composer.files = files;
   const view = makeView({ thread, pending, composer, files });
   const link = new Link({
@@ -129,16 +129,30 @@ function showConnection(state, seconds, retry) {
   if (state === "waiting") element.append(button("Now", "Connect now", retry));
 }
 
+/** What went wrong just now; the next one takes its place. */
 function showProblem(words) {
   const text = words === "offline"
     ? "There is no connection to OpenCraw at the moment. Try again when it is back."
     : words;
-  const problem = make("div", { className: "problem" }, make("span", { textContent: text }));
-  const close = button("×", "Dismiss", () => problem.remove());
-  close.setAttribute("aria-label", "Dismiss");
-  problem.append(close);
-  find("problems").replaceChildren(problem);
+  const problem = dismissible("problem", text);
+  find("problems").querySelector(".problem:not(.refusal)")?.remove();
+  find("problems").append(problem);
   setTimeout(() => problem.remove(), PROBLEM_SECONDS * 1000);
+}
+
+/** What does not go along with the message: one line for each file, for as long as that matters. */
+function showRefusal(words) {
+  const refusal = dismissible("problem refusal", words);
+  find("problems").append(refusal);
+  return refusal;
+}
+
+function dismissible(className, words) {
+  const element = make("div", { className }, make("span", { textContent: words }));
+  const close = button("×", "Dismiss", () => element.remove());
+  close.setAttribute("aria-label", "Dismiss");
+  element.append(close);
+  return element;
 }
 
 const chat = arrive();

@@ -11,17 +11,19 @@ export function inWords(size) {
   return `${Math.max(1, Math.round(size / 1000))} kB`;
 }
 
-/** Calls `changed()` when there are others, and `problem(words)` for what is not taken. */
+/** Calls `changed()` when there are others, and for each that is not taken `refused(words)`, which
+ * returns the element that says so: it goes when the message goes. */
 export class Files {
   #chosen = [];
+  #refusals = [];
   #limits = null;
 
-  constructor({ list, pick, attach, target, text }, { changed, problem }) {
+  constructor({ list, pick, attach, target, text }, { changed, refused }) {
     this.list = list;
     this.pick = pick;
     this.attach = attach;
     this.changed = changed;
-    this.problem = problem;
+    this.refused = refused;
     attach.addEventListener("click", () => pick.click());
     pick.addEventListener("change", () => {
       this.add(pick.files);
@@ -54,7 +56,7 @@ export class Files {
   add(files) {
     for (const file of files) {
       const reason = this.#refusal(file);
-      if (reason) this.problem(`${file.name || "The file"} was not taken: ${reason}`);
+      if (reason) this.#refuse(file, reason);
       else this.#handIn(file);
     }
   }
@@ -65,8 +67,14 @@ export class Files {
       ({ source, name, content_type, size }));
     for (const each of this.#chosen) each.element.remove();
     this.#chosen = [];
+    for (const element of this.#refusals) element.remove();
+    this.#refusals = [];
     this.#show();
     return ready;
+  }
+
+  #refuse({ name }, reason) {
+    this.#refusals.push(this.refused(`${plain(name) || "The file"} was not taken: ${reason}`));
   }
 
   #refusal(file) {
@@ -83,13 +91,14 @@ export class Files {
 
   #handIn(file) {
     const entry = { name: file.name, content_type: file.type, size: file.size, source: "" };
-    const bar = make("progress", { max: 1, value: 0, ariaLabel: `Sending ${file.name}` });
-    const remove = button("×", `Remove ${file.name}`, () => {
+    const shown = plain(file.name) || "file";
+    const bar = make("progress", { max: 1, value: 0, ariaLabel: `Sending ${shown}` });
+    const remove = button("×", `Remove ${shown}`, () => {
       request.abort();
       this.#drop(entry);
     });
-    remove.setAttribute("aria-label", `Remove ${file.name}`);
-    const label = make("span", { className: "name", textContent: file.name || "file" });
+    remove.setAttribute("aria-label", `Remove ${shown}`);
+    const label = make("span", { className: "name", textContent: shown });
     const size = make("span", { className: "size", textContent: inWords(file.size) });
     entry.element = make("li", {}, thumbnail(file), label, size, bar, remove);
     this.list.append(entry.element);
@@ -125,7 +134,7 @@ export class Files {
 
   #failed(entry, reason) {
     this.#drop(entry);
-    this.problem(`${entry.name || "The file"} was not taken: ${reason}`);
+    this.#refuse(entry, reason);
   }
 
   #drop(entry) {
@@ -158,6 +167,10 @@ export class Files {
     });
   }
 }
+
+/** A name without the signs that turn the direction of what follows: they make a program look like
+ * a picture. */
+const plain = (name) => name.replace(/[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/g, "");
 
 function thumbnail(file) {
   if (!SHOWN.test(file.type)) return "";

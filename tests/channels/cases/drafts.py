@@ -9,6 +9,7 @@ from tests.channels.platform import Platform
 from tests.fixtures.core import until
 
 SLOWLY = "[[words 60]] [[delay 0.04]]"
+SUMMED_UP = "waited. In short:"
 
 
 class WithDrafts:
@@ -43,7 +44,24 @@ class WithDrafts:
         await house.at_rest()
         assert len(platform.shown()) == 2
 
-    async def test_a_draft_that_is_refused_costs_nothing(
+    async def test_what_is_told_when_a_turn_begins_ends_no_preview(
+        self, platform: Platform, house: House
+    ) -> None:
+        await house.open()
+        await platform.says("/queue followup cap:1 drop:summarize")
+        await house.sees("Queue of this conversation")
+        await platform.says("[[words 10]] [[delay 0.1]]")
+        await until(lambda: house.count("turn WHERE state = 'running'"), "a turn that runs")
+        await platform.says("Never mind.")
+        await platform.says(SLOWLY)
+        await house.sees(SUMMED_UP)
+        drawn = len(platform.drafts())
+        await until(lambda: len(platform.drafts()) >= drawn + 2, "two more drafts")
+        await house.at_rest()
+        assert len([text for text in platform.shown() if SUMMED_UP in text]) == 1
+        assert platform.drafts()[-1].text in platform.shown(), "the draft became the answer"
+
+    async def test_answers_too_short_for_a_draft_are_one_message_each(
         self, platform: Platform, house: House
     ) -> None:
         await house.open()

@@ -2,22 +2,50 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 from pydantic import SecretStr
 
 from channels.discord.channel import Discord
 from channels.discord.settings import DiscordSettings
-from opencraw.contract import Address, Choice, Delivery, Line
+from opencraw.contract import Address, Choice, Delivery, Line, TurnShown
 from tests.fakes import discord as fake
+from tests.fixtures.gateway import Unasked
 
 
 def settings(discord: fake.Discord, **more: object) -> DiscordSettings:
     given = {"bot_token": SecretStr(fake.TOKEN), "api_url": discord.api_url, **more}
     return DiscordSettings.model_validate(given)
+
+
+class Notes(Unasked):
+    """A gateway for a channel that only attends."""
+
+    def __init__(self) -> None:
+        self.drafts: dict[UUID, str] = {}
+
+    async def draft_shown(self, turn_id: UUID, platform_id: str) -> None:
+        self.drafts[turn_id] = platform_id
+
+    async def draft_of(self, turn_id: UUID) -> TurnShown:
+        return TurnShown(self.drafts.get(turn_id, ""))
+
+
+@asynccontextmanager
+async def attending(channel: Discord, notes: Notes) -> AsyncIterator[None]:
+    """The channel does meanwhile what it does on every node, and does not receive."""
+    attend = asyncio.create_task(channel.attend(notes))
+    try:
+        await asyncio.sleep(0)
+        yield
+    finally:
+        attend.cancel()
+        with suppress(asyncio.CancelledError):
+            await attend
 
 
 @asynccontextmanager

@@ -132,6 +132,9 @@ class DiscordPlatform(Platform):
     async def silent(self) -> None:
         self.discord.gateway.silent = True
 
+    def handed_out(self, key: str) -> float:
+        return self.discord.gateway.handed_out[key]
+
     def drafts(self, chat: str = "a") -> list[Edit]:
         grown = [each for each in self.place(chat).versions.values() if len(each) > 1]
         edits = (Edit(version.at, _plain(version.text)) for each in grown for version in each)

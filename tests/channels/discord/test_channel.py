@@ -1,14 +1,18 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from uuid import uuid4
 
+import msgspec
 import pytest
 
 from channels.discord.channel import Discord
 from opencraw.contract import Address, ChatType
 from opencraw.errors import AccountRefused, Refused
-from tests.channels.discord.opened import opened
+from opencraw.events import DraftGrew, TurnStarted
+from tests.channels.discord.opened import Notes, Told, attending, delivery, opened, settings
 from tests.fakes import discord as fake
+from tests.fixtures.core import until
 
 
 @pytest.fixture
@@ -37,6 +41,26 @@ async def test_a_probe_with_a_void_token_says_what_to_do(
     await discord.void_token()
     with pytest.raises(AccountRefused, match="Reset Token"):
         await channel.probe()
+
+
+async def test_a_node_that_does_not_receive_shows_its_turns_and_leaves_nothing_open(
+    discord: fake.Discord,
+) -> None:
+    channel, notes = Discord(settings(discord)), Notes()
+    place = discord.channels[discord.group("#den")]
+    one = delivery("All of it.", chat=place.id)
+    turn = uuid4()
+    async with attending(channel, notes):
+        channel.preview(one.address, TurnStarted(turn, 1))
+        channel.preview(one.address, DraftGrew(turn, 1, 0, "Enough words to be worth a message."))
+        await until(lambda: turn in notes.drafts, "a draft")
+        await channel.send(msgspec.structs.replace(one, ends=turn), Told())
+        [answer] = discord.shown(place)
+        assert (answer["id"], answer["content"]) == (notes.drafts[turn], "All of it.")
+        session = channel._rest._open
+        assert session is not None
+    assert channel._rest._open is None
+    assert session.http._HTTPClient__session.closed  # type: ignore[attr-defined]
 
 
 async def test_people_and_channels_are_reached_by_their_ids(channel: Discord) -> None:

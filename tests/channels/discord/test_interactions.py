@@ -10,14 +10,18 @@ from uuid import UUID, uuid4
 import asyncpg
 import pytest
 
-from channels.discord.interactions import buttons, list_commands
+from channels.discord import wire
+from channels.discord.inbound import Place, Self
+from channels.discord.interactions import Interactions, buttons, list_commands
+from channels.discord.places import Places
 from channels.discord.rest import Rest
-from opencraw.contract import Choice, CommandHelp, Option
+from opencraw.contract import Address, ChatType, Choice, CommandHelp, Option, Pick
 from tests.channels.discord.opened import settings
 from tests.channels.discord.platform import DiscordPlatform
 from tests.channels.house import House, housed
 from tests.fakes import discord as fake
 from tests.fixtures.core import until
+from tests.fixtures.gateway import Unasked
 
 
 @pytest.fixture
@@ -126,6 +130,59 @@ async def test_a_choice_that_takes_long_is_told_to_be_in_work_first(
         assert answers(platform.discord) == [5]
     await blocker.close()
     assert await pressed
+
+
+class Deciding(Unasked):
+    """A gateway that takes its time over a choice."""
+
+    def __init__(self) -> None:
+        self.may = asyncio.Event()
+        self.decided: list[str] = []
+
+    async def choose(self, pick: Pick) -> str:
+        await self.may.wait()
+        self.decided.append(pick.option)
+        return "Noted."
+
+
+async def test_what_was_chosen_counts_although_discord_waits_no_more_for_a_word_about_it(
+    rest: tuple[fake.Discord, Rest],
+) -> None:
+    discord, api = rest
+    discord.forgets_interactions = True
+    pressed = wire.Interaction(
+        id="1", application_id=fake.APPLICATION_ID, type=wire.COMPONENT, token="token-1",
+        data=wire.InteractionData(custom_id=f"oc:{uuid4()}:yes"),
+        channel=wire.Channel("2", wire.DIRECT), user=wire.User("3", "Ann"),
+    )  # fmt: skip
+    gateway = Deciding()
+    interactions = Interactions(api, gateway, Places(api))
+    answering = asyncio.create_task(interactions.answer(pressed, Self(fake.BOT_ID)))
+    await until(lambda: answers(discord) == [5], "a word that it will come")
+    await asyncio.wait([answering], timeout=0.5)
+    assert not answering.done()
+    gateway.may.set()
+    await answering
+    assert gateway.decided == ["yes"]
+
+
+async def test_a_button_between_two_people_does_not_move_the_talk_with_one_of_them(
+    rest: tuple[fake.Discord, Rest],
+) -> None:
+    """Who installs an app for himself presses its buttons where its bot may not write."""
+    _, api = rest
+    places = Places(api)
+    places.put("9", Place("@3", chat_type=ChatType.DIRECT))
+    pressed = wire.Interaction(
+        id="1", application_id=fake.APPLICATION_ID, type=wire.COMPONENT, token="token-1",
+        data=wire.InteractionData(custom_id=f"oc:{uuid4()}:yes"),
+        channel=wire.Channel("2", wire.DIRECT), user=wire.User("3", "Ann"),
+    )  # fmt: skip
+    gateway = Deciding()
+    gateway.may.set()
+    await Interactions(api, gateway, places).answer(pressed, Self(fake.BOT_ID))
+    assert gateway.decided == ["yes"]
+    assert await places.channel_of(Address("discord", "", "@3")) == "9"
 
 
 def answers(discord: fake.Discord) -> Sequence[int]:

@@ -6,10 +6,12 @@ from uuid import uuid4
 
 import msgspec
 import pytest
+from discord import RateLimited
 
+from channels.discord import failures
 from channels.discord.channel import Discord
 from opencraw.contract import Choice, Option
-from opencraw.errors import MaybeSent, NeverSendable, NotSent
+from opencraw.errors import MaybeSent, NeverSendable, NotSent, Unavailable
 from tests.channels.discord.opened import Told, delivery, opened
 from tests.fakes import discord as fake
 from tests.fakes import discord_objects as objects
@@ -86,15 +88,52 @@ async def test_a_second_attempt_within_minutes_leaves_one_copy(
 async def test_an_attempt_after_the_key_is_forgotten_looks_first(
     discord: fake.Discord, channel: Discord
 ) -> None:
-    one = delivery("Perhaps.", chat=discord.group("#den"), age=30)
-    await channel.send(one, Told())
+    one = delivery("Perhaps.", chat=discord.group("#den"), age=600)
+    discord.faults.append(fake.Fault("lost_answer"))
+    with pytest.raises(MaybeSent):
+        await channel.send(one, Told())
     place = discord.channels[discord.group("#den")]
     place.keys.clear()
-    later = delivery("Perhaps.", chat=discord.group("#den"), age=600)
     told = Told()
-    await channel.send(later, told)
+    await channel.send(msgspec.structs.replace(one, recovered=True), told)
     assert told.parts == [*place.messages]
     assert len(place.messages) == 1
+
+
+async def test_answers_that_waited_out_an_outage_and_say_the_same_all_arrive(
+    discord: fake.Discord, channel: Discord
+) -> None:
+    place = discord.channels[discord.group("#den")]
+    first, second = Told(), Told()
+    await channel.send(delivery("Done.", chat=place.id, age=300), first)
+    await channel.send(delivery("Done.", chat=place.id, age=300), second)
+    assert [*first.parts, *second.parts] == [*place.messages]
+    assert texts(place) == ["Done.", "Done."]
+
+
+async def test_an_answer_that_may_have_arrived_is_not_found_in_another_one(
+    discord: fake.Discord, channel: Discord
+) -> None:
+    place = discord.channels[discord.group("#den")]
+    first, second = Told(), Told()
+    await channel.send(delivery("Done.", chat=place.id, age=300), first)
+    lost = delivery("Done.", chat=place.id, age=300)
+    lost = msgspec.structs.replace(lost, recovered=True, others=tuple(first.parts))
+    await channel.send(lost, second)
+    assert [*first.parts, *second.parts] == [*place.messages]
+    assert texts(place) == ["Done.", "Done."]
+
+
+async def test_a_part_that_was_never_tried_is_not_found_in_the_one_before_it(
+    discord: fake.Discord, channel: Discord
+) -> None:
+    place = discord.channels[discord.group("#den")]
+    same = "word " * 300
+    lost = delivery(f"{same}\n\n{same}", chat=place.id, age=300)
+    told = Told()
+    await channel.send(msgspec.structs.replace(lost, recovered=True), told)
+    assert told.parts == [*place.messages]
+    assert len(place.messages) == 2
 
 
 async def test_what_others_wrote_is_not_taken_for_ours(
@@ -125,7 +164,7 @@ async def test_an_edit_of_a_draft_that_comes_late_changes_nothing_final(
     place = discord.channels[discord.group("#den")]
     one = delivery("Hello.", chat=place.id)
     surface = channel._outbound.drawing(one.address)
-    draft = await surface.put("Hel")
+    draft = await surface.put("Hel", "")
     discord.drafts_may_change.clear()
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.2):
@@ -147,6 +186,19 @@ async def test_in_a_server_the_answered_message_is_named(
     [answer] = discord.shown(place)
     assert answer["message_reference"]["message_id"] == question
     assert answer["message_reference"]["fail_if_not_exists"] is False
+
+
+async def test_in_a_server_a_draft_names_the_answered_message_before_it_is_the_answer(
+    discord: fake.Discord, channel: Discord
+) -> None:
+    place = discord.channels[discord.group("#den")]
+    question = await discord.say(place, discord.person("a"), "What?")
+    one = delivery("This.", chat=place.id, reply_context=question)
+    draft = await channel._outbound.drawing(one.address).put("Thi", question)
+    await channel.send(msgspec.structs.replace(one, draft=draft), Told())
+    [answer] = discord.shown(place)
+    assert (answer["id"], answer["content"]) == (draft, "This.")
+    assert answer["message_reference"]["message_id"] == question
 
 
 async def test_a_thread_is_written_to_and_not_its_channel(
@@ -193,6 +245,27 @@ async def test_a_long_wish_to_wait_is_for_the_outbox(
     with pytest.raises(NotSent) as failed:
         await channel.send(delivery("Later.", chat=discord.group("#den")), Told())
     assert failed.value.retry_after == 65.5
+
+
+@pytest.mark.parametrize(("said", "seconds"), [
+    ("0", 0.0), ("-3", 0.0), ("1e12", 3600.0), ("inf", 3600.0), ("nan", 600.0), ("soon", 600.0),
+])  # fmt: skip
+async def test_a_wish_to_wait_has_its_limits(
+    discord: fake.Discord, channel: Discord, said: str, seconds: float
+) -> None:
+    discord.faults.append(fake.Fault("rate_limited", retry_after=said, shape="cloudflare"))
+    with pytest.raises(NotSent) as failed:
+        await channel.send(delivery("Later.", chat=discord.group("#den")), Told())
+    assert failed.value.retry_after == seconds
+
+
+def test_a_limit_of_the_librarys_has_them_too() -> None:
+    failure = failures.of_delivery(RateLimited(1e12))
+    assert isinstance(failure, NotSent)
+    assert failure.retry_after == 3600.0
+    away = failures.of_call(RateLimited(1e12))
+    assert isinstance(away, Unavailable)
+    assert away.retry_after == 3600.0
 
 
 async def test_whoever_gives_up_while_everybody_waits_lets_the_others_go_on(

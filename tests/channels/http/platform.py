@@ -136,6 +136,9 @@ class PolledBridge(Platform):
     async def silent(self) -> None:
         self.bridge.silent = True
 
+    def handed_out(self, key: str) -> float:
+        return self.bridge.handed_out[key]
+
     def drafts(self, chat: str = "a") -> list[Edit]:
         every = (shown.history for shown in self.bridge.shown(f"chat-{chat}"))
         return [Edit(at, plain(text)) for at, text in sorted(itertools.chain(*every))]

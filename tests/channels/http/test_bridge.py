@@ -8,6 +8,7 @@ from pydantic import ValidationError
 from channels.http.bridge import retry_after, verdict
 from channels.http.settings import HttpSettings
 from opencraw.errors import MaybeSent, NeverSendable, NotSent
+from opencraw.outbox.attempts import MOST_ATTEMPTS, Again, after_failure
 
 NOW = 1_800_000_000.0
 
@@ -42,6 +43,20 @@ def test_a_wish_to_wait_is_a_number_or_a_date(written: str, seconds: float | Non
     failure = verdict(429, {"Retry-After": written}, NOW)
     assert isinstance(failure, NotSent)
     assert failure.retry_after == seconds
+
+
+@pytest.mark.parametrize("written", ["0", "Fri, 15 Jan 2027 07:59:59 GMT"])
+def test_a_bridge_that_says_it_is_back_already_has_a_quarter_of_an_hour_all_the_same(
+    written: str,
+) -> None:
+    failure = verdict(503, {"Retry-After": written}, NOW)
+    assert failure is not None
+    pauses = 0.0
+    for attempt in range(1, MOST_ATTEMPTS):
+        again = after_failure(failure, attempt, 0, idempotent=False)
+        assert isinstance(again, Again)
+        pauses += again.pause
+    assert pauses > 840
 
 
 SECRET = "sixteen characters and more"

@@ -4,16 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import json
 import time
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
+from uuid import uuid4
 
 import pytest
 from aiohttp import web
 
+from channels.http.channel import Http
+from channels.http.receiving import take_all
+from channels.http.settings import HttpSettings
+from opencraw.contract import Address, Delivery, Envelope, Gateway, Line
+from opencraw.errors import QueueFull
 from tests.channels.house import House, housed
 from tests.channels.http.platform import CallingBridge, PolledBridge
+from tests.channels.test_receiving import Doors
 from tests.fakes.bridge import Bridge, signature
 from tests.fakes.serving import Service
 from tests.fixtures.core import until
@@ -60,6 +69,22 @@ async def test_what_nobody_signed_leaves_no_trace(house: House) -> None:
         assert (status, answer["error"]["category"]) == (401, "client_error")
     for table in ("inbox", "session", "pairing", "quarantined"):
         assert await house.count(table) == 0
+
+
+async def test_whoever_signs_wrongly_is_slowed_down_and_nobody_else_is(house: House) -> None:
+    bridge = caller(house)
+    wrong = signature(b"{", secret="another secret of somebody")
+    answers = [(await bridge.push(b"{", **wrong))[0] for _ in range(12)]
+    assert answers == [401] * 10 + [429] * 2
+    # The bridge itself may stand behind the same proxy.
+    assert (await bridge.push(HELLO))[0] == 200
+
+
+async def test_only_json_is_taken_whoever_signed_it(house: House) -> None:
+    for other in ("text/plain", "application/x-www-form-urlencoded", "application/octet-stream"):
+        status, _ = await caller(house).push(HELLO, **{"Content-Type": other})
+        assert status == 415
+    assert await house.count("inbox") == 0
 
 
 async def test_a_body_that_nobody_signed_is_not_even_waited_for(house: House) -> None:
@@ -125,6 +150,16 @@ async def test_a_message_is_changed_and_taken_back_while_it_waits(
         assert await house.count("inbox WHERE outcome = 'withdrawn'") == 1
 
 
+async def test_a_conversation_that_is_full_holds_up_no_other() -> None:
+    doors = Doors(QueueFull("20 messages of this conversation wait already"))
+    events = [HELLO, {**HELLO, "id": "2", "chat": "chat-b"}]
+    bodies = [json.dumps(each).encode() for each in events]
+    found = await take_all(cast("Gateway", doors), bodies, 10)
+    assert [each.status for each in found] == ["refused", "taken"]
+    [(told, _)] = doors.told
+    assert "wait already" in told
+
+
 # Files.
 
 
@@ -141,6 +176,59 @@ async def test_a_file_that_is_handed_over_is_kept_for_those_who_may_talk(house: 
     await bridge.push(attached("list.txt", data=data))
     await house.sees("Hello.")
     assert await house.count("attachment WHERE name = 'list.txt' AND state = 'stored'") == 1
+
+
+async def test_files_come_with_the_first_copy_of_an_event_and_are_read_by_its_turn(
+    house: House,
+) -> None:
+    bridge = caller(house)
+    data = base64.b64encode(b"Buy milk.").decode()
+    for status in ("taken", *["duplicate"] * 7):
+        _, answer = await bridge.push(attached("list.txt", data=data))
+        assert outcomes(answer) == [status]
+    await house.sees("Hello.")
+    assert await house.count("attachment") == 1
+    assert await house.count("attachment WHERE text = 'Buy milk.'") == 1
+
+
+async def test_of_the_files_of_an_event_no_more_are_kept_than_are_taken(house: House) -> None:
+    bridge = caller(house)
+    data = base64.b64encode(b"Buy milk.").decode()
+    event = attached("list.txt", data=data)
+    await bridge.push({**event, "attachments": event["attachments"] * 12})
+    await house.sees("Hello.")
+    assert await house.count("attachment") == 12
+    assert await house.count("attachment WHERE state = 'stored'") == 10
+    assert await house.count("attachment WHERE problem LIKE 'Of a message%'") == 2
+
+
+async def test_files_that_are_too_many_at_once_are_the_bridge_s_to_send_again(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bridge = caller(house)
+    monkeypatch.setattr("opencraw.attachments.attachments.KEPT_PER_MINUTE", 5)
+    event = attached("list.txt", data=base64.b64encode(b"Buy milk.").decode())
+    status, answer = await bridge.push(event)
+    assert status == 503
+    assert "Too many files at once" in answer["error"]["message"]
+    assert await house.count("inbox") == 0
+    monkeypatch.undo()
+    status, answer = await bridge.push(event)
+    assert outcomes(answer) == ["taken"]
+    await house.sees("Hello.")
+    assert await house.count("attachment WHERE text = 'Buy milk.'") == 1
+
+
+async def test_nothing_is_kept_for_a_message_that_is_not_taken() -> None:
+    class Full(Doors):
+        async def awaits(self, envelope: Envelope) -> bool:
+            raise QueueFull("20 messages of this conversation wait already")
+
+    doors = Full()
+    event = json.dumps(attached("list.txt", data=base64.b64encode(b"Buy milk.").decode()))
+    [found] = await take_all(cast("Gateway", doors), [event.encode()], 10)
+    assert found.status == "refused"
+    assert doors.taken == []
 
 
 async def test_a_file_is_fetched_from_the_bridge_and_from_nowhere_else(house: House) -> None:
@@ -220,3 +308,23 @@ async def test_of_several_nodes_that_poll_side_by_side_each_message_has_one_answ
         await one.at_rest()
         assert len(platform.shown()) == 10
         assert await one.count("turn") == 10
+
+
+@pytest.mark.parametrize("knows_keys", [True, False])
+async def test_only_a_bridge_that_knows_no_keys_is_told_of_a_second_copy(knows_keys: bool) -> None:
+    async with PolledBridge() as platform:
+        given = {**platform.settings(), "enabled": True, "idempotent": knows_keys}
+        one = uuid4()
+        line = Line(1, "reply", "Hello.", datetime.now(UTC), one)
+        told: list[str] = []
+
+        async def sent(platform_id: str) -> None:
+            told.append(platform_id)
+
+        channel = Http(HttpSettings.model_validate(given))
+        await channel.send(Delivery(one, Address("http", "", "c"), line, recovered=True), sent)
+        [shown] = platform.bridge.shown("c")
+        assert told == [shown.id]
+        assert shown.body is not None
+        assert shown.body.recovered is not knows_keys
+        assert (shown.text == "Hello.") is knows_keys

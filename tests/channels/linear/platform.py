@@ -124,6 +124,9 @@ class LinearPlatform(Platform):
     async def silent(self) -> None:
         self.server.silent = True
 
+    def handed_out(self, key: str) -> float:
+        return self.server.handed_out[key]
+
     def drafts(self, chat: str = "a") -> list[Edit]:
         issue = id_of(f"issue {chat}")
         return [Edit(at, plain(text)) for at, of, _, text in self.server.history if of == issue]

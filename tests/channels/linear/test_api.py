@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from uuid import UUID, uuid4
 
 import pytest
+from aiohttp import web
 from msgspec.structs import replace
 from pydantic import ValidationError
 
 from channels.linear import queries
 from channels.linear.api import Api, Rejected, failure, pause
+from channels.linear.channel import Linear
 from channels.linear.comments import Context, derived, written
 from channels.linear.outgoing import Pen
 from channels.linear.settings import LinearSettings
@@ -23,8 +26,11 @@ from opencraw.errors import (
     NotFound,
     NotSent,
     Refused,
+    Unavailable,
 )
 from tests.fakes.linear import KEY, LinearServer, Trouble, id_of
+from tests.fakes.serving import Service
+from tests.fixtures.gateway import Unasked
 
 NOW = 1_800_000_000.0
 
@@ -247,3 +253,27 @@ def test_a_section_without_a_key_or_with_a_blank_secret_is_refused(
 ) -> None:
     with pytest.raises(ValidationError):
         settings(server, **change)
+
+
+class Busy(Service):
+    """Linear, or what stands before it, that wants no questions."""
+
+    def __init__(self) -> None:
+        super().__init__(0, None)
+        self.questions = 0
+        self.app.router.add_post("/graphql", self._ask)
+
+    async def _ask(self, _: web.Request) -> web.Response:
+        self.questions += 1
+        return web.Response(status=429, text="<html>Too many</html>")
+
+
+async def test_while_linear_wants_no_questions_the_channel_does_not_say_that_it_runs() -> None:
+    async with Busy() as busy:
+        given = {"enabled": True, "api_key": KEY, "graphql_url": f"{busy.url}/graphql"}
+        linear = Linear(LinearSettings.model_validate(given))
+        with pytest.raises(Unavailable, match="pause") as ended:
+            async with asyncio.timeout(5):
+                await linear.run(Unasked())
+    assert ended.value.retry_after == 30.0
+    assert busy.questions == 1

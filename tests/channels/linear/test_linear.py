@@ -128,6 +128,7 @@ async def test_an_edit_reaches_what_still_waits(linear: LinearPlatform, house: H
     await linear.changes(key, "[[say First.]]")
     await house.sees("First.")
     assert len(linear.shown("a")) == 1
+    assert await prompts(house) == ["> ENG-1: About a\n>\n> Everything about a.\n\n[[say First.]]"]
 
 
 async def test_a_thumb_is_noted_under_the_answer_that_it_is_put_to(

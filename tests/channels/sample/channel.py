@@ -76,7 +76,7 @@ class _Page:
         self._channel = channel
         self._chat = address.chat
 
-    async def put(self, text: str) -> str:
+    async def put(self, text: str, reply_context: str) -> str:
         body = {"chat": self._chat, "text": self._cut(text), "draft": True}
         return str((await self._channel.ask("POST", "/messages", body))["id"])
 
@@ -108,24 +108,6 @@ class Sample:
     async def run(self, gateway: Gateway) -> None:
         """Poll until cancelled."""
         self.pulse.beat()
-        self._live = Live(
-            self._page,
-            interval=lambda _: self.settings.interval,
-            typing_seconds=_TYPING_SECONDS,
-            shown=gateway.draft_shown,
-            known=gateway.draft_of,
-        )
-        drawing = asyncio.create_task(self._live.run())
-        try:
-            await self._poll(gateway)
-        finally:
-            drawing.cancel()
-            await asyncio.wait([drawing])
-
-    def _page(self, address: Address) -> Surface:
-        return _Page(self, address)
-
-    async def _poll(self, gateway: Gateway) -> None:
         noted = await gateway.cursor("sample", "")
         offset = int(noted) if noted is not None else None
         while True:
@@ -147,6 +129,20 @@ class Sample:
             offset = answer["next"]
             await gateway.move_cursor("sample", "", str(offset))
 
+    async def attend(self, gateway: Gateway) -> None:
+        """Draw until cancelled, on every node."""
+        self._live = Live(
+            self._page,
+            interval=lambda _: self.settings.interval,
+            typing_seconds=_TYPING_SECONDS,
+            shown=gateway.draft_shown,
+            known=gateway.draft_of,
+        )
+        await self._live.run()
+
+    def _page(self, address: Address) -> Surface:
+        return _Page(self, address)
+
     async def _heard(self, gateway: Gateway, update: Json) -> Envelope | None:
         """What a poll brought, unless it was no message."""
         if self.settings.mutant == "understands everything":
@@ -165,13 +161,13 @@ class Sample:
         return envelope
 
     def preview(self, address: Address, event: Event) -> None:
-        """Draw, if we are connected."""
+        """Draw, if there is time."""
         if self._live is not None:
             self._live.show(address, event)
 
     async def send(self, delivery: Delivery, sent: PartSent) -> None:
         """Hand over a message in parts; the draft becomes the first one, if there is a draft."""
-        drawn = await self._live.finish(delivery.line.turn_id) if self._live else ""
+        drawn = await self._live.finish(delivery.ends) if self._live else ""
         draft = delivery.draft or drawn
         if self.settings.mutant == "forgets its draft":
             draft = ""

@@ -23,6 +23,7 @@ from opencraw.contract import (
     Pick,
     Reaction,
     Receipt,
+    TurnShown,
 )
 from opencraw.errors import OpenCrawError
 from tests.fakes.telegram import TelegramServer
@@ -47,6 +48,8 @@ class Notes(Unasked):
         self.quarantined: list[str] = []
         self.cursors: dict[str, str] = {}
         self.drafts: dict[UUID, str] = {}
+        #: The message that turns answer.
+        self.asked = ""
         self.refusals: list[OpenCrawError] = []
         self.strangers: set[str] = set()
         self.commands_listed = (CommandHelp("stop", "/stop", "Stop it.", takes_argument=False),)
@@ -95,8 +98,8 @@ class Notes(Unasked):
     async def draft_shown(self, turn_id: UUID, platform_id: str) -> None:
         self.drafts[turn_id] = platform_id
 
-    async def draft_of(self, turn_id: UUID) -> str:
-        return self.drafts.get(turn_id, "")
+    async def draft_of(self, turn_id: UUID) -> TurnShown:
+        return TurnShown(self.drafts.get(turn_id, ""), self.asked)
 
     @property
     def commands(self) -> Sequence[CommandHelp]:
@@ -117,15 +120,29 @@ def settings(server: TelegramServer, **more: Any) -> TelegramSettings:
 
 
 @asynccontextmanager
+async def attending(telegram: Telegram, notes: Notes) -> AsyncIterator[None]:
+    """The channel does meanwhile what it does on every node, also where another one receives."""
+    attend = asyncio.create_task(telegram.attend(notes))
+    try:
+        await asyncio.sleep(0)
+        yield
+    finally:
+        attend.cancel()
+        with suppress(asyncio.CancelledError, OpenCrawError):
+            await attend
+
+
+@asynccontextmanager
 async def running(telegram: Telegram, notes: Notes) -> AsyncIterator[asyncio.Task[None]]:
     """The channel receives meanwhile. Whether it failed is for the test to see."""
-    run = asyncio.create_task(telegram.run(notes))
-    try:
-        yield run
-    finally:
-        run.cancel()
-        with suppress(asyncio.CancelledError, OpenCrawError):
-            await run
+    async with attending(telegram, notes):
+        run = asyncio.create_task(telegram.run(notes))
+        try:
+            yield run
+        finally:
+            run.cancel()
+            with suppress(asyncio.CancelledError, OpenCrawError):
+                await run
 
 
 @asynccontextmanager
@@ -161,4 +178,4 @@ def delivery(
 ) -> Delivery:
     identity = uuid4()
     line = Line(next(_lines), "reply", text, datetime.now(UTC), identity, turn)
-    return Delivery(identity, to, line, recovered, reply_context, parts, draft, choice)
+    return Delivery(identity, to, line, recovered, reply_context, parts, draft, choice, ends=turn)

@@ -144,6 +144,9 @@ class TelegramPlatform(Platform):
         self.server.silent = True
         self.server.break_connections()
 
+    def handed_out(self, key: str) -> float:
+        return self.server.handed_out[int(key)]
+
     def drafts(self, chat: str = "a") -> list[Edit]:
         number = self._number(chat)
         seen = list(self.server.chats.drafts.get(number, []))

@@ -6,6 +6,7 @@ from contextlib import suppress
 
 import pytest
 
+from channels.markdown import telegram_parts
 from channels.telegram.account import Account
 from channels.telegram.drawing import EDIT_SECONDS, GROUP_SECONDS, Drawing
 from channels.telegram.speaking import Speaking
@@ -39,8 +40,8 @@ async def test_a_direct_chat_sees_telegrams_own_drafts_and_no_message(
     server: TelegramServer, drawing: Drawing
 ) -> None:
     canvas = drawing.surface(ANN)
-    assert await canvas.put("so **far**") == ""
-    assert await canvas.put("so far, so good") == ""
+    assert await canvas.put("so **far**", "") == ""
+    assert await canvas.put("so far, so good", "") == ""
     assert [each.text for each in server.chats.drafts[7]] == ["so far", "so far, so good"]
     assert not server.chats.texts(7)
     first, second = server.sent("sendMessageDraft")
@@ -50,9 +51,10 @@ async def test_a_direct_chat_sees_telegrams_own_drafts_and_no_message(
 
 async def test_a_group_sees_a_message_that_grows(server: TelegramServer, drawing: Drawing) -> None:
     canvas = drawing.surface(DEN)
-    number = await canvas.put("so far")
+    number = await canvas.put("so far", "3")
     await canvas.change(number, "so far, so good")
     assert server.chats.texts(GROUP) == ["so far, so good"]
+    assert server.sent("sendMessage")[0]["reply_parameters"]["message_id"] == 3
 
 
 async def test_a_bot_that_may_not_draw_edits_instead_from_then_on(
@@ -60,10 +62,10 @@ async def test_a_bot_that_may_not_draw_edits_instead_from_then_on(
 ) -> None:
     server.chats.takes_drafts = False
     canvas = drawing.surface(ANN)
-    number = await canvas.put("so far")
+    number = await canvas.put("so far", "")
     await canvas.change(number, "so far, so good")
     assert server.chats.texts(7) == ["so far, so good"]
-    await drawing.surface(ANN).put("another turn")
+    await drawing.surface(ANN).put("another turn", "")
     assert len(server.sent("sendMessageDraft")) == 1
 
 
@@ -72,24 +74,26 @@ async def test_a_topic_sees_its_drafts_where_it_is(
 ) -> None:
     topic = Address("telegram", str(BOT_ID), DEN.chat, "3")
     canvas = drawing.surface(topic)
-    await canvas.put("so far")
+    await canvas.put("so far", "")
     await canvas.type()
     assert server.sent("sendMessage")[0]["message_thread_id"] == 3
     assert server.sent("sendChatAction")[0]["message_thread_id"] == 3
 
 
-async def test_of_a_draft_that_is_too_long_the_end_is_shown(
+async def test_of_a_draft_that_is_too_long_the_beginning_is_shown_as_of_its_answer(
     server: TelegramServer, drawing: Drawing
 ) -> None:
-    await drawing.surface(ANN).put("\n\n".join(f"Paragraph {number}." for number in range(1000)))
+    text = "\n\n".join(f"Paragraph {number}." for number in range(1000))
+    await drawing.surface(ANN).put(text, "")
     [draft] = server.chats.drafts[7]
     assert len(draft.text) <= 4000
-    assert draft.text.endswith("Paragraph 999.")
+    assert draft.text == telegram_parts(text, 4000)[0].text
+    assert draft.text.startswith("Paragraph 0.")
 
 
 async def test_a_draft_never_waits_for_its_turn(server: TelegramServer, drawing: Drawing) -> None:
     canvas = drawing.surface(DEN)
-    number = await canvas.put("0")
+    number = await canvas.put("0", "")
     drawn = 0
     with suppress(NotSent):
         for drawn in range(1, 30):
@@ -101,7 +105,7 @@ async def test_a_limit_that_a_draft_meets_holds_what_follows(
     server: TelegramServer, drawing: Drawing
 ) -> None:
     canvas = drawing.surface(DEN)
-    number = await canvas.put("0")
+    number = await canvas.put("0", "")
     server.faults = [Fault("editMessageText", 429, LIMITED)]
     with pytest.raises(NotSent):
         await canvas.change(number, "1")

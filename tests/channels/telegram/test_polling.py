@@ -60,6 +60,21 @@ async def test_a_later_run_begins_where_the_last_one_was(server: TelegramServer)
     assert notes.texts == ["said while nobody listened"]
 
 
+async def test_updates_whose_numbers_begin_anew_are_confirmed_like_all_others(
+    server: TelegramServer,
+) -> None:
+    """After a week without any, Telegram chooses the next number anew, maybe a lower one."""
+    async with listening(server) as (_, notes):
+        high = server.hand_out({**people.message("a week ago"), "update_id": 900_000})
+        await until(lambda: server.confirmed >= high, "the update is confirmed")
+        server.begin_anew()
+        for number in (7, 8):
+            server.hand_out({**people.message(f"number {number}"), "update_id": number})
+        await until(lambda: server.confirmed >= 8, "both are confirmed")
+        assert notes.texts == ["a week ago", "number 7", "number 8"]
+        assert notes.cursors[str(BOT_ID)] == "9"
+
+
 async def test_an_album_arrives_as_one_however_it_is_handed_out(server: TelegramServer) -> None:
     async with listening(server) as (_, notes):
         for part in ("a", "b", "c"):

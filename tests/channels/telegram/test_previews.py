@@ -10,7 +10,16 @@ import pytest
 from channels.telegram.channel import Telegram
 from opencraw.contract import Address
 from opencraw.events import DraftGrew, TurnEnded, TurnStarted
-from tests.channels.telegram.opened import ANN, DEN, Sent, delivery, listening
+from tests.channels.telegram.opened import (
+    ANN,
+    DEN,
+    Notes,
+    Sent,
+    attending,
+    delivery,
+    listening,
+    settings,
+)
 from tests.fakes.telegram import TelegramServer
 from tests.fixtures.core import until
 
@@ -60,8 +69,23 @@ async def test_in_a_direct_chat_the_draft_makes_room_for_the_answer(server: Tele
         assert not notes.drafts
 
 
+async def test_a_node_that_does_not_receive_shows_the_turns_that_run_there(
+    server: TelegramServer,
+) -> None:
+    standby, notes = Telegram(settings(server)), Notes()
+    async with listening(server), attending(standby, notes):
+        turn = Turn(standby, DEN)
+        turn.says(WORDS)
+        number = await shown_in_the_den(server)
+        await until(lambda: notes.drafts == {turn.id: number}, "the draft is on record")
+        turn.ends()
+        await standby.send(delivery("All of it.", DEN, turn=turn.id), Sent())
+        assert server.chats.texts(GROUP) == ["All of it."]
+
+
 async def test_in_a_group_the_draft_becomes_the_answer(server: TelegramServer) -> None:
     async with listening(server) as (telegram, notes):
+        notes.asked = "3"
         turn = Turn(telegram, DEN)
         turn.says(WORDS)
         number = await shown_in_the_den(server)
@@ -71,6 +95,8 @@ async def test_in_a_group_the_draft_becomes_the_answer(server: TelegramServer) -
         await telegram.send(delivery("All of it.", DEN, turn=turn.id, draft=number), sent)
         assert server.chats.texts(GROUP) == ["All of it."]
         assert sent.parts == [number]
+        [put] = server.sent("sendMessage")
+        assert put["reply_parameters"]["message_id"] == 3
 
 
 async def test_nothing_is_drawn_over_an_answer(server: TelegramServer) -> None:
@@ -114,7 +140,7 @@ async def test_whoever_wants_no_previews_sees_typing_and_the_answer(
         assert server.chats.texts(7) == ["All of it."]
 
 
-async def test_a_channel_that_does_not_run_shows_nothing(server: TelegramServer) -> None:
+async def test_a_channel_that_is_over_shows_nothing(server: TelegramServer) -> None:
     async with listening(server) as (telegram, _):
         pass
     Turn(telegram, ANN).says(WORDS)

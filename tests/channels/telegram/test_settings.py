@@ -32,6 +32,10 @@ def test_nothing_is_needed_as_long_as_nobody_wants_it() -> None:
         ({"base_url": "https://u:p@a.example"}, "without a password"),
         ({"max_message_chars": 4096}, "4000"),
         ({"long_poll_timeout_seconds": 31}, "30"),
+        ({"access": {"owners": ["@peter"]}}, "names let nobody in"),
+        ({"access": {"groups": ["Den"]}}, "names let nobody in"),
+        ({"webhook_url": "http://a.example", "webhook_secret": SECRET}, "https"),
+        ({"attachments": {"types": ["pdf"]}}, "application/pdf"),
     ],
 )
 def test_what_cannot_work_is_refused_with_its_fix(chosen: dict[str, object], problem: str) -> None:

@@ -155,6 +155,31 @@ async def test_a_limit_says_when_to_come_back(server: TelegramServer, telegram: 
     assert failed.retry_after == 3
 
 
+@pytest.mark.parametrize(("body", "seconds"), [
+    ({**LIMITED, "parameters": {"retry_after": 0}}, 1.0),
+    ({**LIMITED, "parameters": {"retry_after": None}}, 1.0),
+    ({**LIMITED, "parameters": {"retry_after": -5}}, 1.0),
+    ({**LIMITED, "parameters": {"retry_after": "abc"}}, 1.0),
+    ({**LIMITED, "parameters": {"retry_after": [1]}}, 1.0),
+    ({**LIMITED, "parameters": {"retry_after": "2"}}, 2.0),
+    ({**LIMITED, "parameters": {"retry_after": 1e9}}, 3600.0),
+    ({**LIMITED, "parameters": {"retry_after": 1e18}}, 3600.0),
+    ({**LIMITED, "parameters": {"retry_after": 10**400}}, 1.0),
+    ({**LIMITED, "parameters": ["retry_after"]}, 1.0),
+    ({"ok": False, "error_code": 429, "description": "Slow down"}, 1.0),
+    ("<html>Too Many Requests</html>", 1.0),
+    ("[" * 100_000, 1.0),
+])  # fmt: skip
+async def test_a_limit_is_one_whatever_it_says_of_a_pause(
+    server: TelegramServer, telegram: Telegram, body: Json | str, seconds: float
+) -> None:
+    server.faults = [Fault("sendMessage", 429, body)]
+    failed = await failure(telegram)
+    assert isinstance(failed, NotSent)
+    assert failed.retry_after == seconds
+    assert telegram._account.pace(ANN)._short_of() <= seconds
+
+
 async def test_a_limit_holds_its_chat_and_no_other(
     server: TelegramServer, telegram: Telegram
 ) -> None:

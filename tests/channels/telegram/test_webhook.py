@@ -12,7 +12,7 @@ from aiohttp import web
 from channels.telegram.channel import Telegram
 from channels.telegram.webhook import PATH
 from opencraw.errors import Refused, SlowDown, Unavailable
-from tests.channels.telegram.opened import Notes, running, settings
+from tests.channels.telegram.opened import Notes, attending, running, settings
 from tests.fakes import telegram_people as people
 from tests.fakes.serving import Service
 from tests.fakes.telegram import SECRET_HEADER, TelegramServer
@@ -169,6 +169,32 @@ async def test_a_line_that_is_answered_is_a_pulse(server: TelegramServer) -> Non
         before = len(server.sent("getWebhookInfo"))
         await until(lambda: len(server.sent("getWebhookInfo")) >= before + 2)
         assert house.telegram.pulse.silence < 1.0
+
+
+async def test_a_node_that_does_not_receive_takes_what_it_is_called_for(
+    server: TelegramServer,
+) -> None:
+    async with called(server) as (_, notes, _run), House() as house:
+        chosen = {"webhook_url": house.url, "webhook_secret": SECRET}
+        house.telegram = Telegram(settings(server, **chosen))
+        there = Notes()
+        async with attending(house.telegram, there):
+            server.leads_to = house.url
+            server.hand_out(people.message("hello"))
+            await until(lambda: there.texts == ["hello"])
+        assert not notes.accepted
+        assert len(server.sent("setWebhook")) == 1
+
+
+async def test_what_telegram_calls_for_is_taken_while_it_is_asked_in_vain_where_it_calls(
+    server: TelegramServer,
+) -> None:
+    async with called(server) as (house, notes, run):
+        server.webhook = {"url": "https://elsewhere.example/hook"}
+        with pytest.raises(Unavailable):
+            await run
+        assert await _call(house.url, people.message("hello"), SECRET) == 200
+        assert notes.texts == ["hello"]
 
 
 async def test_nobody_is_called_while_the_channel_does_not_run(server: TelegramServer) -> None:

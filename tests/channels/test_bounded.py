@@ -1,0 +1,85 @@
+"""An answer costs what it says, not what it unpacks to, and never more than a bound."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+from telegram.error import NetworkError
+
+from channels.bounded import LARGEST_ANSWER
+from channels.linear import queries
+from channels.linear.api import Api
+from channels.linear.settings import LinearSettings
+from channels.telegram.account import Account
+from channels.telegram.settings import TelegramSettings
+from opencraw.errors import MaybeSent
+
+GOOD = json.dumps({"ok": True, "result": [], "data": {"viewer": {"id": "me"}}}).encode()
+PACKED = {"Content-Encoding": "gzip", "Content-Type": "application/json"}
+PLAIN = {"Content-Type": "application/json"}
+HOSTILE = [
+    pytest.param(gzip.compress(GOOD), PACKED, "compressed", id="compressed"),
+    pytest.param(GOOD + b" " * LARGEST_ANSWER, PLAIN, "8,388,608 bytes", id="too large"),
+]
+
+
+@asynccontextmanager
+async def answering(
+    body: bytes, headers: Mapping[str, str]
+) -> AsyncIterator[tuple[str, list[str]]]:
+    """A platform that says this to everything; and which encodings it was asked for."""
+    asked: list[str] = []
+
+    async def answer(request: web.Request) -> web.Response:
+        asked.append(request.headers.get("Accept-Encoding", ""))
+        return web.Response(body=body, headers=headers)
+
+    application = web.Application()
+    application.router.add_route("*", "/{path:.*}", answer)
+    async with TestServer(application) as server:
+        yield str(server.make_url("")).rstrip("/"), asked
+
+
+def telegram(url: str) -> Account:
+    token = f"123456789:{'a' * 35}"
+    return Account(TelegramSettings(enabled=True, bot_token=token, base_url=url))  # type: ignore[arg-type]
+
+
+def linear(url: str) -> Api:
+    return Api(LinearSettings(enabled=True, api_key="lin_api_x", graphql_url=url))  # type: ignore[arg-type]
+
+
+async def test_telegram_is_asked_for_answers_that_are_what_they_seem() -> None:
+    async with answering(GOOD, PLAIN) as (url, asked):
+        assert await telegram(url).poll(0, 1, ("message",)) == []
+        assert asked == ["identity"]
+
+
+@pytest.mark.parametrize(("body", "headers", "said"), HOSTILE)
+async def test_telegrams_answers_are_bounded(
+    body: bytes, headers: Mapping[str, str], said: str
+) -> None:
+    async with answering(body, headers) as (url, _):
+        with pytest.raises(NetworkError, match=said):
+            await telegram(url).poll(0, 1, ("message",))
+
+
+async def test_linear_is_asked_for_answers_that_are_what_they_seem() -> None:
+    async with answering(GOOD, PLAIN) as (url, asked):
+        assert await linear(f"{url}/graphql").ask(queries.VIEWER) == {"viewer": {"id": "me"}}
+        assert asked == ["identity"]
+
+
+@pytest.mark.parametrize(("body", "headers", "said"), HOSTILE)
+async def test_linears_answers_are_bounded(
+    body: bytes, headers: Mapping[str, str], said: str
+) -> None:
+    async with answering(body, headers) as (url, _):
+        with pytest.raises(MaybeSent, match=said):
+            await linear(f"{url}/graphql").ask(queries.VIEWER)
