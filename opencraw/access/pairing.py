@@ -47,7 +47,8 @@ class Standing:
     code: str
     state: State
     rights: Rights
-    #: The notice with the code has arrived.
+    #: The notice with the code has arrived, or is not to be tried now: it was a moment ago, or too
+    #: often.
     told: bool
     #: For how much longer the request is open.
     seconds: float
@@ -169,8 +170,9 @@ class Pairing:
         return _request(records[0])
 
     async def resolve(self, request: UUID, word: Word) -> Request:
-        """Carry out what an owner says about an open request; returns what became of it. Raises
-        `Refused` where it was resolved before, or is over."""
+        """Carry out what an owner says about an open request, or make an owner of whoever was let
+        in as a guest a while ago; returns what became of it. Raises `Refused` where it was resolved
+        before, or is over."""
         if len(word.note) > LONGEST_NOTE or storable(word.note) != word.note:
             raise Refused(
                 f"note: at most {LONGEST_NOTE} characters, and none that cannot be kept.",
@@ -199,13 +201,14 @@ class Pairing:
         return bool(record["found"])
 
     async def begin_telling(self, request: UUID, teller: UUID) -> bool:
-        """Whether this teller is to tell the stranger: nobody has, and nobody is about to."""
+        """Whether this teller is to tell the stranger: nobody has, nobody tried a moment ago, and
+        it was not tried too often."""
         record = await self._database.commit(SQL.begin_telling, (request, teller))
         return record is not None and bool(record["begun"])
 
-    async def end_telling(self, request: UUID, teller: UUID, *, told: bool) -> None:
-        """The stranger knows, or was certainly not reached."""
-        await self._database.commit(SQL.end_telling, (request, teller, told))
+    async def end_telling(self, request: UUID, teller: UUID) -> None:
+        """The stranger knows, or never will."""
+        await self._database.commit(SQL.end_telling, (request, teller))
 
 
 def new_code() -> str:

@@ -1,7 +1,8 @@
 -- name: standing
 -- How a person stands with one of our accounts: let in, waiting for an owner's word, or rejected for
 -- as long as the request would have been open.
-SELECT id, code, state, rights, told_at IS NOT NULL AS told,
+SELECT id, code, state, rights,
+       told_at IS NOT NULL OR coalesce(telling_until > now(), false) OR tellings >= 5 AS told,
        extract(epoch FROM expires_at - now())::float8 AS seconds
   FROM pairing
  WHERE tenant = $1 AND channel = $2 AND account = $3 AND sender_id = $4
@@ -101,7 +102,8 @@ SELECT id, tenant, channel, account, sender_id, sender_name, chat, thread, reply
 
 -- name: resolve
 -- Group commit. An owner's word about an open request. The first counts, and `resolution` names it:
--- whoever says it again is answered as before.
+-- whoever says it again is answered as before. For as long as the code would have been good, a
+-- guest may yet be made an owner.
 WITH given AS (
     SELECT *
       FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::text[])
@@ -112,7 +114,10 @@ WITH given AS (
        SET state = given.state, rights = given.rights, resolution = given.resolution,
            resolved_at = now(), resolved_by = given.resolved_by, note = given.note
       FROM given
-     WHERE pairing.id = given.id AND pairing.state = 'pending' AND pairing.expires_at > now()
+     WHERE pairing.id = given.id AND pairing.expires_at > now()
+       AND (pairing.state = 'pending'
+            OR (pairing.state = 'approved' AND pairing.rights = 'guest'
+                AND given.state = 'approved' AND given.rights = 'owner'))
     RETURNING pairing.id, pairing.resolution
 )
 SELECT given.ord,
@@ -146,16 +151,19 @@ SELECT given.ord,
 
 -- name: begin_telling
 -- Group commit. One process at a time tells a stranger how to be let in; `teller` names the attempt.
--- One that ended without a word, as when the process died, is over after two minutes.
+-- However one ended that did not reach the stranger, the next may begin two minutes after it began,
+-- and the fifth is the last: a stranger does not decide how often a platform is asked.
 WITH given AS (
     SELECT * FROM unnest($1::uuid[], $2::uuid[]) WITH ORDINALITY AS row(id, teller, ord)
 ), telling AS (
     UPDATE pairing
-       SET teller = given.teller, telling_until = now() + interval '2 minutes'
+       SET teller = given.teller, telling_until = now() + interval '2 minutes',
+           tellings = tellings + (pairing.teller IS DISTINCT FROM given.teller)::int
       FROM given
      WHERE pairing.id = given.id AND pairing.state = 'pending' AND pairing.told_at IS NULL
-       AND (pairing.teller IS NULL OR pairing.teller = given.teller
-            OR pairing.telling_until < now())
+       AND (pairing.teller IS NOT DISTINCT FROM given.teller
+            OR (pairing.tellings < 5
+                AND (pairing.teller IS NULL OR pairing.telling_until < now())))
     RETURNING pairing.id, pairing.teller
 )
 SELECT given.ord,
@@ -164,13 +172,12 @@ SELECT given.ord,
   FROM given;
 
 -- name: end_telling
--- Group commit. The stranger knows, or (not `told`) the next message may try again.
+-- Group commit. The stranger knows, or never will.
 WITH given AS (
-    SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::boolean[]) WITH ORDINALITY
-        AS row(id, teller, told, ord)
+    SELECT * FROM unnest($1::uuid[], $2::uuid[]) WITH ORDINALITY AS row(id, teller, ord)
 ), told AS (
     UPDATE pairing
-       SET told_at = CASE WHEN given.told THEN now() END, teller = NULL, telling_until = NULL
+       SET told_at = now(), teller = NULL, telling_until = NULL
       FROM given
      WHERE pairing.id = given.id AND pairing.teller = given.teller
 )

@@ -3,8 +3,9 @@
 In this order: is it meant for us (Host), does a foreign page ask (Origin, or a type of body that
 foreign pages can send), is it of a bearable size, who asks (token), may they (scope), is it JSON,
 and is there room. Nothing is read from the body before all of that. Routes that are public, such as
-webhooks, check for themselves who asks and what was sent. Headers in which proxies claim to speak
-for somebody else are not looked at: a peer is the address at the other end of its socket.
+webhooks, check for themselves who asks and what was sent, and have places of their own meanwhile.
+Headers in which proxies claim to speak for somebody else are not looked at: a peer is the address
+at the other end of its socket.
 
 A WebSocket keeps the rights it was opened with. Today credentials change only with a restart; when
 they can be revoked at run time, `sockets` is where the open ones have to be closed.
@@ -26,6 +27,7 @@ from aiohttp import hdrs, web
 from opencraw.contract import Route
 from opencraw.control.attempts import Attempts, network
 from opencraw.control.bodies import LARGEST_BODY
+from opencraw.control.calls import Call, Calls
 from opencraw.control.connections import FENCE, Connection
 from opencraw.control.credentials import Credential, Keyring
 from opencraw.control.errors import (
@@ -59,6 +61,10 @@ class _Visit:
 
     deadline: asyncio.Timeout
     has_slot: bool = False
+    #: It comes without a credential, and has a place among its like.
+    call: Call | None = None
+    #: Its place was needed for another.
+    ousted: bool = False
     #: The answer has begun; another one would only garble it.
     answered: bool = False
 
@@ -78,6 +84,11 @@ class Limits:
 _FILE = "application/octet-stream"
 #: In bytes per second. Whoever sends a file may take longer than others.
 _SLOWEST_FILE = 100_000
+#: For as long may the body of a call without a credential be on its way.
+_BODY_SECONDS = 10.0
+#: So long such a call waits for a place, and looks so often.
+_PLACE_SECONDS = 1.0
+_LOOK_SECONDS = 0.02
 
 
 class Guard:
@@ -97,6 +108,7 @@ class Guard:
         self._attempts = Attempts()
         self._refusals = Seldom()
         self._in_flight = 0
+        self._calls = Calls(limits.in_flight)
         self.sockets: WeakSet[web.WebSocketResponse] = WeakSet()
 
     @web.middleware
@@ -109,10 +121,11 @@ class Guard:
             with _at_work(request):
                 async with visit.deadline:
                     response = await self._pass(request, handler, visit)
-        except Exception as error:
+        except Exception as failure:
+            error = QueueFull(CODES["QUEUE_FULL"].meaning) if visit.ousted else failure
             if visit.answered:
                 _record_broken_off(request, error)
-                raise ConnectionError("the answer had begun") from error
+                raise ConnectionError("the answer had begun") from failure
             _record_refusal(request, error, self._refusals)
             return problem(error).response(correlation_id)
         finally:
@@ -157,7 +170,9 @@ class Guard:
             if route.largest_file and not visit.deadline.expired():
                 seconds = self._limits.seconds + route.largest_file / _SLOWEST_FILE
                 visit.deadline.reschedule(asyncio.get_running_loop().time() + seconds)
-        if not route.public or request.method not in _SAFE_METHODS:
+        if credential is None and request.method not in _SAFE_METHODS:
+            await self._enter_call(request, visit)
+        elif not route.public or request.method not in _SAFE_METHODS:
             self._enter(visit)
         if request.headers.get(hdrs.EXPECT, "").lower() == "100-continue":
             await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
@@ -200,7 +215,50 @@ class Guard:
         self._in_flight += 1
         visit.has_slot = True
 
+    async def _enter_call(self, request: web.Request, visit: _Visit) -> None:
+        loop = asyncio.get_running_loop()
+        until = visit.deadline.when()
+        assert until is not None, "every visit has an end"
+
+        def allow(moment: float) -> None:
+            if not visit.deadline.expired():
+                visit.deadline.reschedule(moment)
+
+        def give_up() -> None:
+            visit.ousted = True
+            allow(loop.time())
+
+        def arrived() -> None:
+            # Otherwise it is over, and the rest of a body comes that nobody waited for.
+            if visit.call is call:
+                self._calls.arrived(call)
+                allow(until)
+
+        call = Call(network(request.remote or ""), give_up)
+        whole = request.content.is_eof()
+        await self._have_place(call, whole=whole)
+        visit.call = call
+        if not whole:
+            allow(min(until, loop.time() + _BODY_SECONDS))
+            request.content.on_eof(arrived)
+
+    async def _have_place(self, call: Call, *, whole: bool) -> None:
+        loop = asyncio.get_running_loop()
+        until = loop.time() + _PLACE_SECONDS
+        while True:
+            try:
+                self._calls.enter(call, whole=whole)
+            except QueueFull:
+                if loop.time() > until:
+                    raise
+                await asyncio.sleep(_LOOK_SECONDS)
+            else:
+                return
+
     def _leave(self, visit: _Visit) -> None:
+        if visit.call is not None:
+            self._calls.leave(visit.call)
+            visit.call = None
         if visit.has_slot:
             visit.has_slot = False
             self._in_flight -= 1

@@ -71,6 +71,8 @@ class Answering:
             uptime_seconds=self.uptime_seconds,
             chat_type=envelope.chat_type,
             rights=envelope.sender.rights,
+            sender_id=envelope.sender.id,
+            here=envelope.address,
             spent=await self._spent(here.tenant),
             powers=desk.powers,
             memories=await self._remembered(envelope),

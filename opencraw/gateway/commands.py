@@ -10,8 +10,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from opencraw.contract import ChatType, CommandHelp, Rights
-from opencraw.gateway import letting_in, memories, queue_words
+from opencraw.contract import Address, ChatType, CommandHelp, Rights
+from opencraw.gateway import letting_in, memories, queue_words, who_asks
 from opencraw.gateway.models import Models
 from opencraw.limits.tariff import amount
 from opencraw.queue.rules import LaneRules
@@ -59,6 +59,9 @@ class Situation:
     #: Of the person who asks.
     chat_type: ChatType = ChatType.DIRECT
     rights: Rights = Rights.OWNER
+    #: By which that person is known there.
+    sender_id: str = ""
+    here: Address = field(default=Address("", "", ""))
     #: What the models cost today and may cost in a day, where there is a cap.
     spent: tuple[int, int] | None = None
     powers: Powers = field(default_factory=Powers)
@@ -95,6 +98,14 @@ class Command:
     decides: bool = False
     #: With nothing behind it, it only shows what was decided.
     shows: bool = False
+    #: Guests have no use for it.
+    for_owners: bool = False
+
+    def serves(self, situation: Situation) -> bool:
+        """Whether it does anything for whoever asks, where he asks."""
+        if self.for_owners and situation.rights is not Rights.OWNER:
+            return False
+        return situation.may_decide or self.shows or not self.decides
 
 
 def is_command(text: str) -> bool:
@@ -128,7 +139,7 @@ def answer(text: str, situation: Situation) -> Answer:
     name, argument = parts(text)
     command = COMMANDS.get(name)
     if command is None:
-        return Answer(f"There is no command `/{name[:40]}`.\n\n{_list()}")
+        return Answer(f"There is no command `/{name[:40]}`.\n\n{_list(situation)}")
     if argument and not command.takes_argument:
         return Answer(f"`/{command.name}` takes nothing behind it. Usage: `{command.usage}`")
     decides = command.decides and (argument or not command.shows)
@@ -146,13 +157,19 @@ def listed() -> Sequence[CommandHelp]:
     ]
 
 
-def _list() -> str:
-    shown = {command.name: command for command in COMMANDS.values()}
+def _list(situation: Situation) -> str:
+    shown = {each.name: each for each in COMMANDS.values() if each.serves(situation)}
     return "\n".join(f"- `{each.usage}`: {each.help}" for each in shown.values())
 
 
-def _help(_situation: Situation, _argument: str) -> Answer:
-    return Answer(f"Everything that does not begin with `/` goes to the assistant.\n\n{_list()}")
+def _help(situation: Situation, _argument: str) -> Answer:
+    return Answer(
+        f"Everything that does not begin with `/` goes to the assistant.\n\n{_list(situation)}"
+    )
+
+
+def _whoami(asks: Situation, _argument: str) -> Answer:
+    return Answer(who_asks.in_words(asks.here, asks.sender_id, asks.rights, asks.chat_type))
 
 
 def _new(situation: Situation, argument: str) -> Answer:
@@ -332,6 +349,7 @@ COMMANDS = {
     command.name: command
     for command in (
         Command("help", "/help", "this list", _help),
+        Command("whoami", "/whoami", "your id here and what you may do", _whoami),
         Command(
             "new", "/new [what to ask first]", "leave behind what was said here and begin anew",
             _new, takes_argument=True, decides=True,
@@ -367,14 +385,15 @@ COMMANDS = {
             "memory", memories.USAGE, "what is remembered about you", _memory, takes_argument=True
         ),
         Command(
-            "pair", letting_in.USAGE, "who asks to be let in, and what you say to that", _pair,
-            takes_argument=True,
+            "pair", letting_in.USAGE,
+            "who asks to be let in, and what you say; for owners, in a direct chat", _pair,
+            takes_argument=True, for_owners=True,
         ),
         Command("usage", "/usage", "tokens of this conversation, and what the day cost", _usage),
         Command(
-            "send", "/send [on|off|inherit]", "whether the assistant speaks here", _send,
+            "send", "/send [on|off|inherit]", "whether the assistant speaks here (owners)", _send,
             takes_argument=True,
         ),
     )
 }  # fmt: skip
-COMMANDS |= dict.fromkeys(ANEW, COMMANDS["new"])
+COMMANDS |= dict.fromkeys(ANEW, COMMANDS["new"]) | {"id": COMMANDS["whoami"]}

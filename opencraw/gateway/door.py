@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from uuid import UUID
 
 from opencraw import crashpoints
+from opencraw.access.policy import Who
 from opencraw.contract import (
     DEFAULT_TENANT,
     Address,
@@ -69,10 +70,7 @@ class Door:
         """
         envelope = await self._entrance.let_in(envelope)
         check(envelope)
-        sender = sender_of(envelope)
-        # However much somebody said before, their /stop is heard: it has a bucket of its own.
-        bucket = f"{sender}/stop" if commands.is_stop(envelope.text) else sender
-        self._limits.rates.take(bucket, envelope.dedupe_key)
+        self._count(envelope)
         crashpoints.reach("accept_before_persist")
         here = self._conversations.of(envelope)
         if self._limits.denies(envelope, here) is not None:
@@ -86,20 +84,31 @@ class Door:
         crashpoints.reach("persist_before_ack")
         return receipt
 
+    def _count(self, envelope: Envelope) -> None:
+        sender = sender_of(envelope)
+        # However much somebody said before, their /stop is heard: it has a bucket of its own.
+        bucket = f"{sender}/stop" if commands.is_stop(envelope.text) else sender
+        self._limits.rates.take(bucket, envelope.dedupe_key)
+
     async def _message(self, envelope: Envelope, here: Conversation) -> Receipt:
-        most = self._lanes.refuses(here.id, envelope.address.channel, self._coming[here.id])
-        if most is not None:
+        if full := self._full(envelope, here):
             if known := await self._inbox.known(envelope, patience=PATIENCE_SECONDS):
                 return known
-            raise QueueFull(
-                f"{most} messages of this conversation wait already; this one was not taken. "
-                "Send it again when some are answered, or /stop to take them back."
-            )
+            raise full
         with self._on_its_way(here.id):
             async with self._screening.of(envelope, here.id) as verdict:
                 if reason := said_no(verdict):
                     return await refuse_denied(self._inbox, envelope, reason)
                 return await self._taken_in(envelope, here)
+
+    def _full(self, envelope: Envelope, here: Conversation) -> QueueFull | None:
+        most = self._lanes.refuses(here.id, envelope.address.channel, self._coming[here.id])
+        if most is None:
+            return None
+        return QueueFull(
+            f"{most} messages of this conversation wait already; this one was not taken. "
+            "Send it again when some are answered, or /stop to take them back."
+        )
 
     @contextmanager
     def _on_its_way(self, session: UUID) -> Iterator[None]:
@@ -129,11 +138,28 @@ class Door:
 
     async def admits(self, envelope: Envelope) -> bool:
         """Whether `accept` would let its sender in."""
-        return await self._entrance.admits(envelope)
+        return await self.hears(Who.wrote(envelope), envelope.tenant)
+
+    async def hears(self, who: Who, tenant: str) -> bool:
+        """Whether somebody may do anything here at all. Changes nothing."""
+        return await self._entrance.admission.rights(who, tenant) is not None
+
+    async def awaits(self, envelope: Envelope) -> bool:
+        """Whether `accept` would store this message and has not done so. Raises what `accept` would
+        raise, except for strangers."""
+        if not await self.admits(envelope):
+            return False
+        check(envelope)
+        self._count(envelope)
+        if await self._inbox.known(envelope, patience=PATIENCE_SECONDS):
+            return False
+        if full := self._full(envelope, self._conversations.of(envelope)):
+            raise full
+        return True
 
     async def choose(self, pick: Pick) -> str:
         """Carry out what somebody chose; returns words for that person."""
-        return await self._entrance.strangers.choose(pick)
+        return await self._entrance.questions.choose(pick)
 
     async def post(
         self,

@@ -8,7 +8,7 @@ from typing import Self
 import msgspec
 
 from opencraw.access.admission import Admission
-from opencraw.access.choices import Choices
+from opencraw.access.choices import Choices, Kind
 from opencraw.access.loops import Loops
 from opencraw.access.pairing import Pairing
 from opencraw.access.policy import Admitted, Code, Ignored, Stranger, Who
@@ -16,6 +16,8 @@ from opencraw.contract import Channel, Envelope
 from opencraw.errors import NotAdmitted
 from opencraw.gateway import letting_in
 from opencraw.gateway.desk import Desk
+from opencraw.gateway.errands import Errands
+from opencraw.gateway.questions import Questions
 from opencraw.gateway.speaking import Speaker
 from opencraw.gateway.strangers import Strangers, Ways
 from opencraw.store.database import Database
@@ -24,9 +26,17 @@ from opencraw.store.database import Database
 class Entrance:
     """Lets people in with the rights that they have, and nobody else."""
 
-    def __init__(self, admission: Admission, strangers: Strangers) -> None:
+    def __init__(
+        self,
+        admission: Admission,
+        strangers: Strangers,
+        questions: Questions,
+        errands: Errands,
+    ) -> None:
         self.admission = admission
         self.strangers = strangers
+        self.questions = questions
+        self._errands = errands
         self._loops = Loops()
 
     @classmethod
@@ -39,14 +49,18 @@ class Entrance:
     ) -> Self:
         """The entrance to these channels."""
         pairing = Pairing(database)
-        choices = Choices(database, {letting_in.KIND: letting_in.kind(pairing)})
-        ways = Ways(
-            channels=channels,
-            listener=desk.outlets.conversations.listener,
-            speaker=Speaker(desk, admission),
-            speech=desk.limits.speech,
-        )
-        return cls(admission, Strangers(pairing, choices, admission, ways))
+        errands = Errands()
+        kinds: dict[str, Kind] = {}
+        listener = desk.outlets.conversations.listener
+        questions = Questions(Choices(database, kinds), admission, channels, listener, errands)
+        ways = Ways(channels, Speaker(desk, admission), desk.limits.speech)
+        strangers = Strangers(pairing, questions, admission, ways, errands)
+        kinds[letting_in.KIND] = strangers.kind()
+        return cls(admission, strangers, questions, errands)
+
+    async def run(self) -> None:
+        """Tell strangers, ask owners and show decisions, until cancelled."""
+        await self._errands.run()
 
     async def let_in(self, envelope: Envelope) -> Envelope:
         """The same message, with the rights of whoever wrote it. Raises `NotAdmitted`."""
@@ -62,10 +76,6 @@ class Entrance:
                 raise _not_admitted(await self.strangers.knock(envelope, standing))
             case Ignored(code):
                 raise _not_admitted(code)
-
-    async def admits(self, envelope: Envelope) -> bool:
-        """Whether `let_in` would let its sender in. Changes nothing."""
-        return await self.admission.rights(Who.wrote(envelope), envelope.tenant) is not None
 
     def _is_loop(self, who: Who) -> bool:
         counts = who.sender.machine and not self.admission.vouches(who.address.channel)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC
 from uuid import UUID, uuid5
 
-from opencraw.access.choices import Decided, Kind
+from opencraw.access.choices import Decided
 from opencraw.access.pairing import Pairing, Request, Word
 from opencraw.contract import Option, Rights
 from opencraw.errors import Refused
@@ -64,23 +64,25 @@ def _listed(requests: Requests) -> str:
         for each in waiting
     ]
     example = waiting[0].code
-    hint = f"`/pair approve {example}` lets them in as a guest, `/pair reject {example}` does not."
-    return "\n\n".join(("Who asks to be let in:", "\n".join(lines), hint))
+    return "\n\n".join(("Who asks to be let in:", "\n".join(lines), _ways(example)))
 
 
-def kind(pairing: Pairing) -> Kind:
-    """How a choice about a request is carried out."""
+def _ways(code: str) -> str:
+    return (
+        f"`/pair approve {code}` lets them in as a guest, `/pair approve {code} owner` with all "
+        f"rights, `/pair reject {code}` does not."
+    )
 
-    async def carry_out(subject: UUID, option: str, by: str) -> Decided:
-        rights = Rights.GUEST if option == APPROVE.name else None
-        word = Word(by, rights, id=uuid5(subject, f"{by}/{option}"))
-        try:
-            request = await pairing.resolve(subject, word)
-        except Refused as refused:
-            return decided(await pairing.request(subject), str(refused), now=False)
-        return decided(request, in_words(request), now=True)
 
-    return carry_out
+async def carry_out(pairing: Pairing, subject: UUID, option: str, by: str) -> Decided:
+    """Do what was chosen about a request, or say how it stands if that came too late."""
+    rights = Rights.GUEST if option == APPROVE.name else None
+    word = Word(by, rights, id=uuid5(subject, f"{by}/{option}"))
+    try:
+        request = await pairing.resolve(subject, word)
+    except Refused as refused:
+        return decided(await pairing.request(subject), str(refused), now=False)
+    return decided(request, in_words(request), now=True)
 
 
 def decided(request: Request, text: str, *, now: bool) -> Decided:
@@ -98,14 +100,21 @@ def in_words(request: Request) -> str:
     return f"{request.person} is let in as {role}."
 
 
-def notice(request: Request) -> str:
-    """All that a stranger is told."""
+def notice(request: Request, *, has_owner: bool) -> str:
+    """All that a stranger is told. The first may be the owner, and would be a guest of nobody."""
+    code = request.code
+    yourself = (
+        ""
+        if has_owner
+        else f" Nobody is the owner on {request.channel} yet: if you are, let yourself in with "
+        f"`opencraw pairing approve {code} --owner`."
+    )
     return (
         "This assistant talks to people whom its owner has let in. To be one of them, show the "
-        f"owner this code: `{request.code}`\n\n"
+        f"owner this code: `{code}`\n\n"
         f"Your id here is `{request.sender_id}`. The owner lets you in with "
-        f"`/pair approve {request.code}` in a chat with the assistant, or with "
-        f"`opencraw pairing approve {request.code}`. The code is good for an hour; until then "
+        f"`/pair approve {code}` in a chat with the assistant, or with "
+        f"`opencraw pairing approve {code}`.{yourself} The code is good for an hour; until then "
         "nothing that you write is read."
     )
 
@@ -115,8 +124,7 @@ def question(request: Request) -> str:
     until = f"{request.expires_at.astimezone(UTC):%H:%M} UTC"
     return (
         f"Somebody asks to be let in: {request.person}. Their code is `{request.code}`, good until "
-        f"{until}.\n\n`/pair approve {request.code}` lets them in as a guest, "
-        f"`/pair reject {request.code}` does not."
+        f"{until}.\n\n{_ways(request.code)}"
     )
 
 

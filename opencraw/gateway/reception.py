@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID, uuid4
 
+from opencraw.access.policy import Who
 from opencraw.attachments.attachments import Attachments
 from opencraw.contract import (
     DEFAULT_TENANT,
@@ -19,10 +20,11 @@ from opencraw.contract import (
     Pick,
     Reaction,
     Receipt,
+    TurnShown,
     Waiting,
 )
 from opencraw.errors import Refused, SlowDown
-from opencraw.gateway.commands import COMMANDS
+from opencraw.gateway.commands import listed
 from opencraw.gateway.door import Door
 from opencraw.gateway.second_thoughts import SecondThoughts
 from opencraw.limits.rates import Rates
@@ -37,6 +39,8 @@ log = logging.getLogger(__name__)
 
 #: So often in a minute somebody at one address is told that a message was not taken.
 TOLD_PER_MINUTE = 5
+#: Characters of an id in what is told to an operator.
+LONGEST_SHOWN = 100
 
 
 @dataclass(frozen=True)
@@ -78,7 +82,7 @@ class Reception:
         try:
             receipt = await self._door.accept(envelope)
         except Refused as refusal:
-            traffic.refused(refusal.code)
+            traffic.refused(refusal.code, _whose(envelope))
             raise
         traffic.accepted(duplicate=receipt.duplicate)
         return receipt
@@ -86,6 +90,10 @@ class Reception:
     async def admits(self, envelope: Envelope) -> bool:
         """Whether `accept` would let its sender in."""
         return await self._door.admits(envelope)
+
+    async def awaits(self, envelope: Envelope) -> bool:
+        """Whether `accept` would store this message and has not done so."""
+        return await self._door.awaits(envelope)
 
     async def tell(self, address: Address, text: str, *, reply_context: str = "") -> None:
         """Say something about a message that was refused; returns once it is durable. Whoever sends
@@ -97,9 +105,11 @@ class Reception:
             return
         await self._door.post(address, DEFAULT_TENANT, text, reply_context=reply_context)
 
-    async def keep(self, channel: str, name: str, content_type: str, data: bytes) -> Attachment:
+    async def keep(
+        self, channel: str, name: str, content_type: str, data: bytes, *, read: bool = True
+    ) -> Attachment:
         """Store a file for an envelope that follows."""
-        return await self._attachments.keep(channel, name, content_type, data)
+        return await self._attachments.keep(channel, name, content_type, data, read=read)
 
     async def choose(self, pick: Pick) -> str:
         """Carry out what somebody chose; returns words for that person."""
@@ -110,11 +120,7 @@ class Reception:
         about = await self._records.reactions.about(reaction)
         if about is None:
             return False
-        asks = Envelope(
-            reaction.address, reaction.sender, "", "reaction", uuid4(),
-            tenant=about.tenant, chat_type=about.chat_type,
-        )  # fmt: skip
-        if not await self.admits(asks):
+        if not await self._door.hears(Who.reacted(reaction, about.chat_type), about.tenant):
             return False
         await self._records.reactions.note(reaction, about)
         return True
@@ -145,18 +151,14 @@ class Reception:
         """Note the message that shows a running turn."""
         await self._records.drafts.shown(turn_id, platform_id)
 
-    async def draft_of(self, turn_id: UUID) -> str:
-        """The message that shows a turn; empty is none."""
+    async def draft_of(self, turn_id: UUID) -> TurnShown:
+        """The message that shows a turn, and what that turn answers."""
         return await self._records.drafts.of(turn_id)
 
     @property
     def commands(self) -> Sequence[CommandHelp]:
         """The slash commands there are."""
-        return [
-            CommandHelp(name, each.usage, each.help, each.takes_argument)
-            for name, each in COMMANDS.items()
-            if name == each.name
-        ]
+        return listed()
 
     async def history(
         self, address: Address, *, before: int | None = None, after: int = 0, limit: int = 100
@@ -184,3 +186,15 @@ class Reception:
     def model(self) -> str:
         """The configured model."""
         return self._door.model
+
+
+def _whose(envelope: Envelope) -> str:
+    """Who wrote and where, in the ids that the settings of a channel want. A stranger may have
+    called himself anything."""
+    address, sender = envelope.address, envelope.sender.id
+    thread = f", thread {_shown(address.thread)}" if address.thread else ""
+    return f"{envelope.chat_type} chat {_shown(address.chat)}{thread}, sender {_shown(sender)}"
+
+
+def _shown(name: str) -> str:
+    return "".join(each if each.isprintable() else " " for each in name[:LONGEST_SHOWN])

@@ -8,43 +8,38 @@ Both happen beside accepting: whoever hands in a message does not wait for a pla
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from uuid import UUID, uuid4, uuid5
 
 from opencraw.access.admission import Admission
-from opencraw.access.choices import Choices
+from opencraw.access.choices import Decided, Kind
 from opencraw.access.pairing import Pairing, Request, Standing, Word
-from opencraw.access.policy import Code, Who
+from opencraw.access.policy import Code
 from opencraw.contract import (
-    DEFAULT_TENANT,
-    Address,
     Channel,
     ChatType,
     Choice,
     Delivery,
-    Edits,
     Envelope,
     Line,
-    Listener,
-    Pick,
     Rights,
-    Sender,
 )
 from opencraw.errors import (
     DeliveryFailure,
     Forbidden,
     MaybeSent,
     NeverSendable,
-    NotAdmitted,
     NotFound,
     OpenCrawError,
     Refused,
+    Unavailable,
 )
 from opencraw.gateway import letting_in
 from opencraw.gateway.errands import Errands
+from opencraw.gateway.questions import Questions
 from opencraw.gateway.speaking import Speaker
 from opencraw.sessions.keys import Conversation
 from opencraw.sessions.send_policy import Place, SendPolicy
@@ -59,8 +54,6 @@ class Ways:
     """On which ways people are reached, and which are closed."""
 
     channels: Mapping[str, Channel]
-    #: Who is at an address, as its channel says.
-    listener: Callable[[Address], Listener | None]
     speaker: Speaker
     speech: SendPolicy
 
@@ -69,17 +62,18 @@ class Strangers:
     """People who ask to be let in."""
 
     def __init__(
-        self, pairing: Pairing, choices: Choices, admission: Admission, ways: Ways
+        self,
+        pairing: Pairing,
+        questions: Questions,
+        admission: Admission,
+        ways: Ways,
+        errands: Errands,
     ) -> None:
         self._pairing = pairing
-        self._choices = choices
+        self._questions = questions
         self._admission = admission
         self._ways = ways
-        self._errands = Errands()
-
-    async def run(self) -> None:
-        """Tell strangers, ask owners and show decisions, until cancelled."""
-        await self._errands.run()
+        self._errands = errands
 
     async def knock(self, envelope: Envelope, standing: Standing | None) -> Code:
         """A stranger wrote: the first time that makes a request. Returns how it stands."""
@@ -102,8 +96,9 @@ class Strangers:
         called = await self._pairing.called(code, word.by)
         request = await self._pairing.resolve(called.id, word)
         text = letting_in.in_words(request)
-        await self._choices.settle(request.id, letting_in.decided(request, text, now=True))
-        self._follow_up(request)
+        await self._questions.settle(request.id, letting_in.decided(request, text, now=True))
+        if (called.state, called.rights) != ("approved", "guest") or request.rights == "guest":
+            self._welcome_soon(request)
         return request
 
     async def resolve_for(self, envelope: Envelope, resolve: letting_in.Resolve) -> str:
@@ -141,30 +136,20 @@ class Strangers:
             )
         return revoked
 
-    async def choose(self, pick: Pick) -> str:
-        """Carry out what somebody chose. Raises `Refused` for whoever is no owner."""
-        who = Who.pressed(pick)
-        rights = await self._admission.rights(who, DEFAULT_TENANT)
-        if rights is None:
-            raise NotAdmitted("Only an owner decides this.", code="FORBIDDEN")
-        if rights is not Rights.OWNER:
-            raise Forbidden("Only an owner decides this; ask one.", code="FORBIDDEN")
-        by = f"{pick.address.channel}:{pick.sender.id}"
-        subject, decided = await self._choices.choose(pick.choice_id, pick.option, by)
-        if not decided.now:
-            self._show_soon(subject)
-            raise Refused(decided.text, code="CONFLICT_ERROR")
-        self._follow_up(await self._pairing.request(subject))
-        return decided.text
+    def kind(self) -> Kind:
+        """How a choice about a request is carried out."""
 
-    def _follow_up(self, request: Request) -> None:
-        """Show what was decided where it was asked, and tell whoever was let in."""
-        self._show_soon(request.id)
+        async def carry_out(subject: UUID, option: str, by: str) -> Decided:
+            decided = await letting_in.carry_out(self._pairing, subject, option, by)
+            if decided.now:
+                self._welcome_soon(await self._pairing.request(subject))
+            return decided
+
+        return carry_out
+
+    def _welcome_soon(self, request: Request) -> None:
         if request.state == "approved":
             self._errands.add("welcoming somebody", partial(self._welcome, request))
-
-    def _show_soon(self, subject: UUID) -> None:
-        self._errands.add("showing a decision", partial(self._show_decision, subject))
 
     async def _introduce(self, request_id: UUID) -> None:
         """Ask an owner about a stranger, and tell the stranger what to do. Only one of us does."""
@@ -174,22 +159,26 @@ class Strangers:
         request = await self._pairing.request(request_id)
         try:
             await self._ask_owner(request)
+        except Unavailable as error:
+            # With the stranger's next message both are tried again.
+            log.warning("no owner could be asked about %s yet: %s", request.person, error)
+            return
         except OpenCrawError as error:
             log.warning("no owner could be asked about %s: %s", request.person, error)
-        told = self._is_silent(request) or await self._is_told(request)
-        if told is not None:
-            await self._pairing.end_telling(request_id, teller, told=told)
+        if self._is_silent(request) or await self._is_told(request):
+            await self._pairing.end_telling(request_id, teller)
 
-    async def _is_told(self, request: Request) -> bool | None:
-        """Tell a stranger the code; returns whether that arrived. None is not known: then it counts
-        as under way for a while, before a next message may try again."""
+    async def _is_told(self, request: Request) -> bool:
+        """Tell a stranger the code; returns whether that is over with. Otherwise a message after a
+        while tries again."""
         try:
-            await self._send(request, "notice", letting_in.notice(request))
+            text = letting_in.notice(request, has_owner=await self.has_owner(request))
+            await self._send(request, "notice", text)
         except NeverSendable as failure:
             log.warning("%s cannot be told how to be let in: %s", request.person, failure)
         except MaybeSent as failure:
             log.warning("whether %s knows the code is not known: %s", request.person, failure)
-            return None
+            return False
         except DeliveryFailure as failure:
             log.warning("%s does not know the code yet: %s", request.person, failure)
             return False
@@ -221,42 +210,16 @@ class Strangers:
     async def _ask_owner(self, request: Request) -> None:
         """Ask the owner who talked to us last, unless somebody is asked already."""
         choice = Choice(uuid5(request.id, "choice"), (letting_in.APPROVE, letting_in.REJECT))
-        if await self._choices.is_posted(choice.id):
+        if await self._questions.is_posted(choice.id):
             return
-        where = await self._owner()
+        where = await self._questions.owner()
         if where is None:
             log.info("%s asks to be let in, and no owner has a direct chat", request.person)
             return
         seconds = max(1.0, (request.expires_at - datetime.now(UTC)).total_seconds())
-        await self._choices.ask(choice, letting_in.KIND, request.id, seconds)
+        await self._questions.ask(choice, letting_in.KIND, request.id, seconds)
         text = letting_in.question(request)
         await self._ways.speaker.post(where, request.tenant, text, choice=choice.id)
-
-    async def _owner(self) -> Address | None:
-        """The direct chat of somebody who is an owner now."""
-        for address, opened_by in await self._choices.direct_talks(list(self._ways.channels)):
-            if await self._is_owner(address, opened_by):
-                return address
-        return None
-
-    async def _is_owner(self, address: Address, opened_by: str) -> bool:
-        if self._admission.vouches(address.channel):
-            listener = self._ways.listener(address)
-            sender = listener.sender if listener is not None else None
-            return sender is not None and sender.rights is Rights.OWNER
-        who = Who(address, Sender(opened_by, "", Rights.GUEST), ChatType.DIRECT)
-        return await self._admission.rights(who, DEFAULT_TENANT) is Rights.OWNER
-
-    async def _show_decision(self, subject: UUID) -> None:
-        """Have the messages that asked say what was decided."""
-        for shown in await self._choices.messages(subject):
-            channel = self._ways.channels.get(shown.address.channel)
-            if not isinstance(channel, Edits):
-                continue
-            try:
-                await channel.edit(shown.address, shown.platform_id, shown.text)
-            except DeliveryFailure as failure:
-                log.info("a question still shows its buttons: %s", failure)
 
 
 async def _unrecorded(_platform_id: str) -> None:

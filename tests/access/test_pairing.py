@@ -190,15 +190,59 @@ async def test_a_code_is_of_no_use_when_its_hour_is_over(
     assert again.code != request.code
 
 
-async def test_a_resolved_code_is_of_no_use(pairing: Pairing) -> None:
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        (Rights.GUEST, Rights.GUEST),
+        (Rights.GUEST, None),
+        (Rights.OWNER, Rights.GUEST),
+        (Rights.OWNER, Rights.OWNER),
+        (None, Rights.OWNER),
+    ],
+)
+async def test_a_resolved_code_is_of_no_use(
+    pairing: Pairing, first: Rights | None, second: Rights | None
+) -> None:
     request = await ask(pairing, "anna")
-    await pairing.resolve(request.id, word())
+    await pairing.resolve(request.id, word(first))
     called = await pairing.called(request.code.lower(), "api")
     with pytest.raises(Refused, match="already resolved"):
-        await pairing.resolve(called.id, word(Rights.OWNER))
+        await pairing.resolve(called.id, word(second))
     known = await standing(pairing, "anna")
     assert known is not None
-    assert known.rights is Rights.GUEST
+    assert (known.state, known.rights) == (
+        "rejected" if first is None else "approved",
+        first or Rights.GUEST,
+    )
+
+
+async def test_whoever_was_just_let_in_as_a_guest_may_be_made_the_owner(
+    pairing: Pairing, database: Database
+) -> None:
+    """The first person of a channel is its owner, and learns too late how to say so."""
+    request = await ask(pairing, "anna")
+    await pairing.resolve(request.id, word())
+    crowned = word(Rights.OWNER, "ops")
+    for _ in range(2):
+        resolved = await pairing.resolve(request.id, crowned)
+        assert (resolved.rights, resolved.resolved_by) == ("owner", "ops")
+    known = await standing(pairing, "anna")
+    assert known is not None
+    assert known.rights is Rights.OWNER
+
+
+async def test_whoever_was_let_in_long_ago_stays_a_guest(
+    pairing: Pairing, database: Database
+) -> None:
+    request = await ask(pairing, "anna")
+    await pairing.resolve(request.id, word())
+    await database.commit(
+        "UPDATE pairing SET expires_at = now() FROM unnest($1::boolean[]) WITH ORDINALITY"
+        " AS row(all_of_them, ord) RETURNING row.ord",
+        (True,),
+    )
+    with pytest.raises(Refused, match="already resolved"):
+        await pairing.resolve(request.id, word(Rights.OWNER))
 
 
 async def test_whoever_guesses_codes_is_locked_out_and_nobody_else(pairing: Pairing) -> None:
@@ -266,13 +310,41 @@ async def test_one_of_us_tells_a_stranger_and_only_once(pairing: Pairing) -> Non
     assert await pairing.begin_telling(request.id, teller)
     assert await pairing.begin_telling(request.id, teller), "the same attempt"
     assert not await pairing.begin_telling(request.id, other)
-    await pairing.end_telling(request.id, teller, told=False)
+    known = await standing(pairing, "anna")
+    assert known is not None
+    assert known.told, "as far as anybody needs to know who hears from her again"
+    await two_minutes_later(pairing)
+    known = await standing(pairing, "anna")
+    assert known is not None
+    assert not known.told
     assert await pairing.begin_telling(request.id, other)
-    await pairing.end_telling(request.id, other, told=True)
+    await pairing.end_telling(request.id, other)
+    await two_minutes_later(pairing)
     assert not await pairing.begin_telling(request.id, uuid4())
     known = await standing(pairing, "anna")
     assert known is not None
     assert known.told
+
+
+async def test_whoever_cannot_be_told_is_not_tried_for_ever(pairing: Pairing) -> None:
+    request = await ask(pairing, "anna")
+    for _ in range(5):
+        teller = uuid4()
+        assert await pairing.begin_telling(request.id, teller)
+        assert await pairing.begin_telling(request.id, teller), "the same attempt counts once"
+        await two_minutes_later(pairing)
+    assert not await pairing.begin_telling(request.id, uuid4())
+    known = await standing(pairing, "anna")
+    assert known is not None
+    assert known.told, "nobody tries any more"
+
+
+async def two_minutes_later(pairing: Pairing) -> None:
+    await pairing._database.commit(
+        "UPDATE pairing SET telling_until = telling_until - interval '2 minutes'"
+        " FROM unnest($1::boolean[]) WITH ORDINALITY AS row(all_of_them, ord) RETURNING row.ord",
+        (True,),
+    )
 
 
 async def test_a_request_that_nobody_made_cannot_be_resolved(pairing: Pairing) -> None:

@@ -85,6 +85,7 @@ class Radio:
 
     def __init__(self) -> None:
         self.refusal: Exception | None = None
+        self.state = ("running", "")
 
     def channels(self) -> Sequence[Mapping[str, object]]:
         return [self.channel("radio")]
@@ -95,9 +96,9 @@ class Radio:
         counts = {"accepted": 3, "duplicates": 0, "quarantined": 1, "sent": 2, "failed": 0}
         return {
             "name": "radio",
-            "state": "running",
+            "state": self.state[0],
             "since": datetime(2026, 11, 21, tzinfo=UTC),
-            "detail": "",
+            "detail": self.state[1],
             "next_attempt": None,
             "last_heard": None,
             "last_in": None,

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from opencraw.contract import ChatType, Rights
+from opencraw.contract import Address, ChatType, Rights
 from opencraw.gateway.commands import (
     COMMANDS,
     Answer,
@@ -314,7 +314,37 @@ def test_where_others_listen_only_owners_decide(text: str) -> None:
     assert answer(text, replace(in_a_group, rights=Rights.OWNER)).change is not None
 
 
-@pytest.mark.parametrize("text", ["/queue", "/model", "/status", "/usage", "/help"])
+@pytest.mark.parametrize("text", ["/whoami", "/id", "/WHOAMI"])
+def test_whoever_asks_learns_who_he_is_here_and_what_he_may_do(text: str) -> None:
+    anna = replace(SITUATION, here=Address("telegram", "1", "-100"), sender_id="4711")
+    said = answer(text, replace(anna, chat_type=ChatType.GROUP)).text
+    for line in ("- your id here: `4711`", "- channel: telegram", "- id of this chat: `-100`"):
+        assert line in said.splitlines()
+    assert "- rights: owner, who may do everything" in said
+    guest = answer(text, replace(anna, rights=Rights.GUEST)).text
+    assert "- rights: guest" in guest
+    assert "`[channels.telegram.access]`" in guest
+    assert "id of this chat" not in guest
+
+
+def test_nobodys_id_is_more_than_an_id() -> None:
+    trick = replace(SITUATION, here=Address("email", "a", "b"), sender_id="`x`\n# boss")
+    assert "- your id here: `'x' # boss`" in answer("/whoami", trick).text.splitlines()
+
+
+def test_guests_are_not_offered_what_only_owners_may_do() -> None:
+    guest = replace(SITUATION, rights=Rights.GUEST)
+    assert "`/pair" in answer("/help", SITUATION).text
+    for text in ("/help", "/nonsense"):
+        alone = answer(text, guest).text
+        assert "`/pair" not in alone
+        assert "`/stop`" in alone
+        among_others = answer(text, replace(guest, chat_type=ChatType.GROUP)).text
+        assert "`/stop`" not in among_others
+        assert "`/queue" in among_others, "it shows"
+
+
+@pytest.mark.parametrize("text", ["/queue", "/model", "/status", "/usage"])
 def test_guests_may_ask_anywhere(text: str) -> None:
     in_a_group = replace(SITUATION, rights=Rights.GUEST, chat_type=ChatType.GROUP)
     assert answer(text, in_a_group) == answer(text, SITUATION)

@@ -7,6 +7,7 @@ import asyncio
 import msgspec
 import pytest
 
+from opencraw.access.pairing import Word
 from opencraw.contract import DEFAULT_TENANT, Address, ChatType, Listener, Rights, Sender
 from opencraw.errors import MaybeSent, NeverSendable, NotSent, Refused
 from opencraw.sessions.identity import Links
@@ -46,10 +47,29 @@ async def test_a_stranger_gets_one_notice_and_costs_one_row(database_url: str) -
         assert f"/pair approve {code}" in notice
 
 
+async def test_where_nobody_is_the_owner_the_first_stranger_learns_how_to_be_it(
+    database_url: str,
+) -> None:
+    async with running(database_url, access={"test": AccessSettings()}) as core:
+        code = await knocks(core, "anna")
+        [notice] = core.channel.texts("anna")
+        assert f"`opencraw pairing approve {code} --owner`" in notice
+        await core.entrance.strangers.resolve(code, Word("api", Rights.GUEST))
+        await until(lambda: len(core.channel.texts("anna")) == 2, "the welcome")
+        await core.entrance.strangers.resolve(code, Word("api", Rights.OWNER))
+        assert "rights: owner" in await talks(core, "anna", "/whoami")
+        other = await knocks(core, "ben")
+        # What was to be done before that is done.
+        assert len(core.channel.texts("anna")) == 3, "welcomed once"
+        [notice] = core.channel.texts("ben")
+        assert f"`opencraw pairing approve {other}`" in notice
+        assert "--owner" not in notice
+
+
 async def test_whoever_knows_the_code_gives_us_nothing_more_to_do(database_url: str) -> None:
     async with running(database_url, access=ACCESS, start=False) as core:
         await admitted(core, says("hello", "anna"))
-        errands = core.entrance.strangers._errands._waiting
+        errands = core.entrance._errands._waiting
         assert errands.qsize() == 1, "telling the code"
         await core.database.commit(
             "UPDATE pairing SET told_at = now() FROM unnest($1::boolean[])"
@@ -99,19 +119,23 @@ async def test_a_fourth_stranger_has_to_wait(database_url: str) -> None:
         assert (await traces(core))[5] == 3
 
 
-async def test_a_notice_that_did_not_arrive_is_tried_again_with_the_next_message(
+async def test_a_notice_that_did_not_arrive_is_tried_again_after_a_while(
     database_url: str,
 ) -> None:
     async with running(database_url, access=ACCESS) as core:
         core.channel.trouble.append(NotSent("the platform is busy"))
         assert await refusal(core, says("hello", "anna")) == "pending_approval_created"
-
-        async def free() -> bool:
-            rows = await core.fetch("SELECT FROM pairing WHERE teller IS NULL")
-            return bool(rows) and not core.channel.trouble
-
-        await until(free, "the attempt is over")
-        assert core.channel.got == []
+        await until(lambda: not core.channel.trouble, "it was tried")
+        for _ in range(20):
+            await admitted(core, says("hello?", "anna"))
+        await knocks(core, "ben")
+        assert core.channel.lines("anna") == [], "however often she asks"
+        await core.database.commit(
+            "UPDATE pairing SET telling_until = telling_until - interval '2 minutes'"
+            " FROM unnest($1::boolean[]) WITH ORDINALITY AS row(all_of_them, ord)"
+            " RETURNING row.ord",
+            (True,),
+        )
         await knocks(core, "anna")
 
 
@@ -299,3 +323,13 @@ async def test_an_owner_by_code_is_reached_in_the_conversation_that_he_has(
 
 def test_a_notice_has_one_code() -> None:
     assert code_in("show `ABCD2345` to the owner") == "ABCD2345"
+
+
+async def test_an_operator_finds_the_ids_of_who_was_refused_and_where(database_url: str) -> None:
+    async with running(database_url, access=ACCESS) as core:
+        said = says("hello", "an\nna", "-100888", chat_type=ChatType.GROUP)
+        assert not await admitted(core, said)
+        assert not await admitted(core, says("hello", "anna", "-100888", chat_type=ChatType.GROUP))
+        told = [each.text for each in core.gateway._traffics.of("test").happenings()]
+        assert "group_not_listed: group chat -100888, sender anna" in told
+        assert not any("\n" in each for each in told)
