@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 Mode = Literal["collect", "followup", "steer", "interrupt"]
 DebounceWindow = Literal["fixed", "sliding"]
@@ -33,10 +33,12 @@ class Section(BaseModel):
 class FromEnvironment:
     """A field that is also read from a variable whose name others chose, as a platform's token is.
 
-    token: Annotated[SecretStr | None, FromEnvironment("TELEGRAM_BOT_TOKEN")] = None
+    token: Annotated[SecretStr | None, FromEnvironment("TELEGRAM_BOT_TOKEN", enables=True)] = None
     """
 
     variable: str
+    #: It is all that its channel needs: whoever gives it wants the channel to run.
+    enables: bool = False
 
 
 class ChannelSettings(Section):
@@ -95,6 +97,14 @@ class AttachmentSettings(Section):
 
     types: list[str] = ["image/*", "text/*", "audio/*", "application/pdf", "application/json", DOCX]
     """Which types are taken, by their MIME names; `image/*` is all images."""
+
+    @field_validator("types")
+    @classmethod
+    def _are_types(cls, types: list[str]) -> list[str]:
+        for each in types:
+            if each.count("/") != 1 or each.startswith("/") or each.endswith("/"):
+                raise ValueError(f'"{each}" is no type: write it as "application/pdf" or "image/*"')
+        return types
 
 
 class PlatformSettings(ChannelSettings):

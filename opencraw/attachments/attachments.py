@@ -38,7 +38,7 @@ _NOTHING = AttachmentSettings(max_bytes=0)
 
 @dataclass(frozen=True, slots=True)
 class Pending:
-    """A file that somebody has to fetch. `content_type` and `size` are claims."""
+    """A file that somebody has to fetch, or only to read. `content_type` and `size` are claims."""
 
     id: UUID
     position: int
@@ -47,6 +47,10 @@ class Pending:
     size: int | None
     channel: str
     source: str
+    #: Who sent it.
+    whose: str
+    #: It was handed to us, and nobody has read it.
+    is_here: bool
 
     @property
     def attachment(self) -> Attachment:
@@ -66,10 +70,15 @@ class Stored:
 class Attachments:
     """The files of this deployment. `settings` are those of each channel that takes any."""
 
-    def __init__(self, database: Database, settings: Mapping[str, AttachmentSettings]) -> None:
+    def __init__(
+        self,
+        database: Database,
+        settings: Mapping[str, AttachmentSettings],
+        reader: Reader | None = None,
+    ) -> None:
         self._database = database
         self._settings = settings
-        self._reader = Reader()
+        self._reader = reader or Reader()
         self._cache = _Cache()
         self._taken = _Taken()
 
@@ -77,20 +86,25 @@ class Attachments:
         """Which files people may send there."""
         return self._settings.get(channel, _NOTHING)
 
-    async def keep(self, channel: str, name: str, content_type: str, data: bytes) -> Attachment:
-        """Store a file for an envelope that follows within the hour. Raises `Refused` for what is
-        not taken and for documents of which nothing can be read; the text is for people."""
+    async def keep(
+        self, channel: str, name: str, content_type: str, data: bytes, *, read: bool = True
+    ) -> Attachment:
+        """Store a file for an envelope that follows within the hour. Documents are read at once, or
+        by the turn. Raises `Refused` for what is not taken and for documents of which nothing can
+        be read, and `SlowDown` for what may be handed in again; the text is for people."""
         settings = self.settings(channel)
         name = display_name(storable(name))
         claimed = type_of(content_type, name)
         check_claim(claimed, len(data), settings)
         self._taken.note(channel, len(data))
         kind = kind_of(claimed, data, settings)
-        reading = await self._read(kind, data)
+        is_read = read or not kind.is_document
+        reading = await self._read(kind, data, channel) if is_read else None
         file = uuid4()
-        source = f"{KEPT}{file}"
+        source, state = f"{KEPT}{file}", "stored" if is_read else "pending"
+        content_type = kind.content_type if is_read else claimed
         await self._database.fetch(
-            SQL.keep, file, name, kind.content_type, len(data), channel, source, data,
+            SQL.keep, file, name, content_type, len(data), channel, source, state, data,
             *_columns(kind, reading),
         )  # fmt: skip
         return Attachment(name, kind.content_type, source, len(data))
@@ -108,11 +122,19 @@ class Attachments:
         check_claim(file.content_type, file.size, settings)
         return settings
 
+    async def handed_in(self, file: Pending) -> bytes:
+        """The bytes of a file that is here. Raises `NotFound` once there are none."""
+        records = await self._database.fetch(SQL.data, [file.id])
+        if not records:
+            raise NotFound("It is not here any more.")
+        data: bytes = records[0]["data"]
+        return data
+
     async def store(self, file: Pending, data: bytes) -> None:
         """Keep what was fetched. Raises `Refused` for what is not taken; the text is for people."""
         settings = self.settings(file.channel)
         kind = kind_of(file.content_type, data, settings)
-        reading = await self._read(kind, data)
+        reading = await self._read(kind, data, file.whose)
         await self._database.fetch(
             SQL.store, file.id, kind.content_type, data, *_columns(kind, reading)
         )
@@ -140,16 +162,15 @@ class Attachments:
         return Stored(**records[0])
 
     async def sweep(self, now: datetime) -> None:
-        """Drop what was handed to us and came with no message, and files of messages that were
-        taken back."""
+        """Drop what was handed to us and came with no message."""
         [found] = await self._database.fetch(SQL.left_over, now - KEPT_FOR, _MOST_DROPPED)
         if found["ids"]:
             await self._database.commit(SQL.drop_files, (",".join(map(str, found["ids"])),))
 
-    async def _read(self, kind: Kind, data: bytes) -> Reading | None:
+    async def _read(self, kind: Kind, data: bytes, whose: str) -> Reading | None:
         if not kind.is_document:
             return None
-        reading = await self._reader.read(kind, data)
+        reading = await self._reader.read(kind, data, whose)
         return Reading(storable(reading.text).strip(), reading.cut)
 
 

@@ -8,7 +8,6 @@ beginning. The exit code says how it went.
 
 from __future__ import annotations
 
-import codecs
 import sys
 import zipfile
 from collections.abc import Iterable, Iterator
@@ -17,9 +16,10 @@ from enum import IntEnum
 from html.parser import HTMLParser
 from io import BytesIO
 
+from opencraw.attachments.texts import LONGEST_TEXT, decoded, printable
+
 DOCX = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
 
-LONGEST_TEXT = 100_000
 MOST_MEMORY = 1_000_000_000
 CPU_SECONDS = 20
 MOST_PAGES = 1_000
@@ -29,13 +29,6 @@ LARGEST_MEMBER = 50_000_000
 LARGEST_RATIO = 150
 
 _WORD = "{http://schemas.openxmlformats.org/wordprocessingml/2006/main}"
-_MARKS = (
-    (codecs.BOM_UTF8, "utf-8-sig"),
-    (codecs.BOM_UTF32_LE, "utf-32"),
-    (codecs.BOM_UTF32_BE, "utf-32"),
-    (codecs.BOM_UTF16_LE, "utf-16"),
-    (codecs.BOM_UTF16_BE, "utf-16"),
-)
 #: Elements whose content nobody sees, and those that begin a line.
 _UNSEEN = frozenset({"script", "style", "template", "noscript", "head"})
 _LINES = frozenset("p br div li tr h1 h2 h3 h4 h5 h6 table pre".split())
@@ -67,7 +60,7 @@ def main(content_type: str, charset: str) -> End:
     try:
         for found in pieces(content_type, charset, data):
             piece = found[: left + 1]
-            shown = "".join(each if each in "\n\t" or each.isprintable() else " " for each in piece)
+            shown = printable(piece)
             sys.stdout.buffer.write(shown[:left].encode("utf-8", "replace"))
             sys.stdout.buffer.flush()
             left -= len(shown)
@@ -86,8 +79,7 @@ def pieces(content_type: str, charset: str, data: bytes) -> Iterable[str]:
         return _pdf(data)
     if content_type == DOCX:
         return _docx(data)
-    text = _decoded(data, charset)
-    return _html(text) if content_type in ("text/html", "application/xhtml+xml") else [text]
+    return _html(decoded(data, charset))
 
 
 def _be_modest() -> None:
@@ -103,16 +95,6 @@ def _be_modest() -> None:
         }
         for limit, most in wanted.items():
             resource.setrlimit(limit, (most, most))
-
-
-def _decoded(data: bytes, charset: str) -> str:
-    """A text, by its mark, by what its sender said, as UTF-8, or as what is left."""
-    marked = next((name for mark, name in _MARKS if data.startswith(mark)), "")
-    for encoding in filter(None, (marked, charset, "utf-8")):
-        # Some names in the register are no encodings of text.
-        with suppress(UnicodeError, LookupError, ValueError, TypeError):
-            return data.decode(encoding)
-    return data.decode("cp1252", "replace")
 
 
 def _pdf(data: bytes) -> Iterator[str]:

@@ -19,6 +19,8 @@ from opencraw.settings import DOCX, AttachmentSettings
 #: Types that are handed to models and shown in pages, and nothing else is.
 PICTURES = frozenset({"image/png", "image/jpeg", "image/gif", "image/webp"})
 PDF = "application/pdf"
+#: Texts of which people see something else than their letters.
+PAGES = frozenset({"text/html", "application/xhtml+xml"})
 #: Types that are text although their names do not say so.
 _TEXTS = frozenset({"application/json", "application/xml", "application/yaml", "application/toml"})
 _MEGABYTE = 1_000_000
@@ -62,6 +64,11 @@ class Kind:
     charset: str = ""
     width: int = 0
     height: int = 0
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether it says what its bytes say, with nothing to take apart."""
+        return is_text(self.content_type) and self.content_type not in PAGES
 
     @property
     def is_document(self) -> bool:

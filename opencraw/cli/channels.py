@@ -73,7 +73,7 @@ def probe(options: Options, name: str, json_wanted: bool) -> None:
             {
                 "channel": f"{name} {words}",
                 **({} if answer["ok"] else {"problem": answer["problem"]}),
-                "state": " ".join(filter(None, (answer["state"], answer["detail"]))),
+                "state": _state(answer),
                 **answer["account"],
                 "can": ", ".join(each.removeprefix("supports_").replace("_", " ") for each in able)
                 or "receive and send",
@@ -125,6 +125,13 @@ def quarantine(options: Options, name: str, limit: int, json_wanted: bool) -> No
         for each in answer["quarantined"]
     ]
     table(["when", "problem", "event"], rows)
+
+
+def _state(answer: Mapping[str, Any]) -> str:
+    """How it fared before it was asked; a platform that answers ends the wait."""
+    if answer["ok"] and answer["state"] in ("refused", "failed", "silent"):
+        return f"was {answer['state']}, and is being started now; `opencraw channels list` tells"
+    return " ".join(filter(None, (answer["state"], answer["detail"])))
 
 
 def _of(name: str) -> str:

@@ -108,6 +108,6 @@ def _row(delivery: Mapping[str, Any]) -> list[object]:
         delivery["chat"],
         delivery["attempts"],
         delivery["parts"],
-        delivery["failure"] or delivery["state"],
+        delivery["failure"] or ": ".join(filter(None, (delivery["state"], delivery["trouble"]))),
         text if len(text) <= _LONGEST_CELL else f"{text[:_LONGEST_CELL]}…",
     ]

@@ -67,8 +67,8 @@ def approve(options: Options, *, code: str, owner: bool, note: str, json_wanted:
         click.echo(
             f"Nobody is the owner on {channel} yet. If this is you: write"
             f' owners = ["{request["sender_id"]}"] under [channels.{channel}.access] in the'
-            " configuration and start the daemon again. Or revoke this, ask for a new code, and"
-            " approve that with --owner."
+            " configuration and start the daemon again. Or, while the code is good:"
+            f" opencraw pairing approve {request['code']} --owner"
         )
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import click
 
 from opencraw.cli import FAILED, Options
-from opencraw.cli.client import Daemon, ask, find
+from opencraw.cli.client import Answer, Daemon, ask, find
 from opencraw.cli.output import as_json, duration, in_line, pairs, plural, word
 
 STATUS = "/api/v1/os/status"
@@ -28,22 +30,30 @@ def command(options: Options, json_wanted: bool, link: bool) -> None:
     ready = ask(daemon, "GET", "/ready")
     status = ask(daemon, "GET", STATUS)
     said = status.body if status.status == 200 and isinstance(status.body, dict) else {}
-    is_ready = ready.status == 200
+    is_ready, remarks = ready.status == 200, remarks_of(ready)
     if json_wanted:
-        as_json({"url": daemon.url, "pid": daemon.pid, "ready": is_ready, "status": said})
+        shown = {"url": daemon.url, "pid": daemon.pid, "ready": is_ready, "remarks": remarks}
+        as_json({**shown, "status": said})
     else:
-        _tell(daemon, said, is_ready, ready.body)
+        degraded = "ready, degraded" if remarks else "ready"
+        state = degraded if is_ready else f"not ready ({in_line(ready.body)})"
+        _tell(daemon, said, state, remarks)
     if not is_ready or status.status != 200:
         click.get_current_context().exit(FAILED)
 
 
-def _tell(daemon: Daemon, said: dict[str, object], is_ready: bool, why: object) -> None:
+def remarks_of(ready: Answer) -> dict[str, str]:
+    """What a daemon that is ready says is not well, by its name."""
+    body = ready.body if ready.status == 200 and isinstance(ready.body, dict) else {}
+    return dict(body.get("remarks") or {})
+
+
+def _tell(daemon: Daemon, said: dict[str, object], state: str, remarks: Mapping[str, str]) -> None:
     rest = dict(said)
     version = rest.pop("version", "")
     pid = rest.pop("pid", daemon.pid)
     uptime = rest.pop("uptime_seconds", None)
     since = f" for {duration(uptime)}" if isinstance(uptime, int | float) else ""
-    state = "ready" if is_ready else f"not ready ({in_line(why)})"
     click.echo(f"OpenCraw {version} runs{since} as process {pid} at {daemon.url}: {state}")
     model, demo = rest.pop("model", None), rest.pop("demo", False)
     running, waiting = rest.pop("turns_running", None), rest.pop("waiting", None)
@@ -52,7 +62,11 @@ def _tell(daemon: Daemon, said: dict[str, object], is_ready: bool, why: object) 
         rows["model"] = f"{model} (a demonstration, no real model)" if demo else model
     if isinstance(running, int):
         rows["turns"] = f"{plural(running, 'turn')} running, {in_line(waiting)} waiting"
+    # What troubles them has lines of its own.
+    if isinstance(channels := rest.get("channels"), list):
+        rest["channels"] = [{**each, "detail": ""} for each in channels]
     rows |= {word(name): value for name, value in rest.items()}
+    rows |= remarks
     if not said:
         rows["status"] = "the daemon did not tell; its token may have changed: restart it"
     pairs(rows)

@@ -43,6 +43,6 @@ def open_channel(name: str, settings: ChannelSettings) -> Channel:
         raise NotInstalled(
             f"channels.{name} is enabled, and what it needs is not installed ({error.name}).\n"
             f"OpenCraw does not start without it.\n"
-            f"Install opencraw[{name}] (from a clone: make run EXTRAS={name}), or set "
-            f"channels.{name}.enabled = false."
+            f"Install it with `make extras EXTRAS={name}` in the clone's folder (a third party's "
+            f"channel: as its package says), or set channels.{name}.enabled = false."
         ) from error

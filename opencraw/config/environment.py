@@ -68,7 +68,8 @@ class Assignment:
     key: tuple[str, ...]
     value: Any
     rank: int
-    secret: bool
+    #: It says that its channel is to run.
+    enables: bool = False
 
 
 @dataclass
@@ -119,8 +120,7 @@ def overlay(source: Source, assignments: Iterable[Assignment]) -> None:
         else:
             table[last] = assignment.value
             source.origins[assignment.key] = assignment.variable
-            if assignment.key[0] == "channels" and assignment.secret:
-                # A token is only ever given to a channel that is to run.
+            if assignment.enables:
                 table.setdefault("enabled", True)
 
 
@@ -171,8 +171,8 @@ def _assign(
     key, setting = target
     names = tuple(str(part) for part in key)
     if setting is None:
-        return Assignment(variable, names, text, rank, secret=False)
-    return Assignment(variable, names, read(setting.field.annotation, text), rank, setting.secret)
+        return Assignment(variable, names, text, rank)
+    return Assignment(variable, names, read(setting.field.annotation, text), rank, setting.enables)
 
 
 def _unknown(variable: str, known: Sequence[Setting]) -> ConfigProblem:

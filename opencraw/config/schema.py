@@ -44,6 +44,12 @@ class Setting:
         return next((mark.variable for mark in markers), None)
 
     @property
+    def enables(self) -> bool:
+        """Whether giving it says that its channel is to run."""
+        markers = (mark for mark in self.field.metadata if isinstance(mark, FromEnvironment))
+        return any(mark.enables for mark in markers)
+
+    @property
     def secret(self) -> bool:
         return is_secret(self.field.annotation)
 

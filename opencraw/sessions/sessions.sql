@@ -182,6 +182,9 @@ WITH given AS (
       FROM doing
      WHERE doing.change IN ('stop', 'reset') AND inbox.session_id = doing.session_id
        AND inbox.state IN ('waiting', 'overflowed')
+    RETURNING inbox.message_id
+), files AS (
+    DELETE FROM attachment USING withdrawn WHERE attachment.message_id = withdrawn.message_id
 ), stopped AS (
     UPDATE turn
        SET stop_requested = true

@@ -14,7 +14,7 @@ from opencraw.model import AssistantMessage, ModelReply, ToolCall, Usage
 from opencraw.queue.turns import Marks, TranscriptLine, Turn
 from opencraw.runtime.loop import RuntimeEvent, StepBegins, StepEnds, ToolBegins, ToolEnds
 from opencraw.worker.account import Account
-from opencraw.worker.fetching import AT_ONCE, SECONDS, M
+from opencraw.worker.fetching import ALL_SECONDS, AT_ONCE, M
 from opencraw.worker.workshop import Doing, Workshop
 
 _SUMMARY = 200
@@ -97,7 +97,7 @@ class Steps:
         if pending := await fetching.pending(files):
             rounds = math.ceil(len(pending) / AT_ONCE) + 1
             now = asyncio.get_running_loop().time()
-            self.doing = Doing("fetching files", now + rounds * SECONDS)
+            self.doing = Doing("fetching files", now + rounds * ALL_SECONDS)
             await fetching.fetch(pending)
             self.doing = Doing("reading the conversation")
         return True

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
+import msgspec
 import pytest
 
 from opencraw.attachments.attachments import KEPT_PER_MINUTE, Attachments
@@ -41,13 +42,52 @@ async def test_what_came_with_no_message_is_swept(database_url: str) -> None:
         assert await files(core) == ["a.png"]
 
 
-async def test_files_of_a_message_that_was_taken_back_are_swept(database_url: str) -> None:
+async def test_files_go_with_a_message_that_is_taken_back(database_url: str) -> None:
     async with running(database_url, start=False) as core:
-        receipt = await core.say("mine", attachments=[await kept(core)])
+        await core.say("mine", "other", attachments=[await kept(core, "a.png")])
+        receipt = await core.say("mine", attachments=[await kept(core, "b.png")])
         assert await core.door.withdraw(address(), receipt.message_id)
-        store = Attachments(core.database, {})
-        await store.sweep(datetime.now(UTC) + timedelta(hours=1, minutes=1))
-        assert await files(core) == []
+        assert await files(core) == ["a.png"]
+
+
+async def test_files_go_with_a_message_that_its_platform_deletes(database_url: str) -> None:
+    async with running(database_url, start=False) as core:
+        for name in ("a.png", "b.png"):
+            said = envelope("mine", attachments=[await kept(core, name)])
+            await core.door.accept(msgspec.structs.replace(said, platform_id=name))
+        assert await core.gateway.retract(address(), "b.png")
+        assert await files(core) == ["a.png"]
+
+
+@pytest.mark.parametrize("command", ["/stop", "/new"])
+async def test_files_go_with_what_waits_when_somebody_stops(
+    database_url: str, command: str
+) -> None:
+    async with running(database_url, start=False) as core:
+        await core.say("mine", "other", attachments=[await kept(core, "a.png")])
+        await core.say("mine", attachments=[await kept(core, "b.png")])
+        await core.say(command)
+        assert await files(core) == ["a.png"]
+
+
+async def test_a_document_may_be_handed_in_to_be_read_by_the_turn(database_url: str) -> None:
+    async with running(database_url) as core:
+        locked = samples.locked_pdf()
+        kept = await core.gateway.keep("test", "a.pdf", "application/pdf", locked, read=False)
+        text = "schön".encode("utf-16-be")
+        said = "text/plain; charset=utf-16-be"
+        other = await core.gateway.keep("test", "b.txt", said, b"\xfe\xff" + text, read=False)
+        picture = await core.gateway.keep("test", "c.png", "image/png", PNG, read=False)
+        rows = await core.fetch("SELECT name, state, text FROM attachment ORDER BY name")
+        assert [row["state"] for row in rows] == ["pending", "pending", "stored"]
+        await core.say("look", attachments=[kept, other, picture])
+        await core.delivered(1)
+        rows = await core.fetch("SELECT state, problem, text, data FROM attachment ORDER BY name")
+        assert [row["state"] for row in rows] == ["refused", "stored", "stored"]
+        assert "encrypted" in rows[0]["problem"]
+        assert rows[0]["data"] is None
+        assert rows[1]["text"] == "schön"
+        assert core.channel.fetched == []
 
 
 async def test_files_go_with_their_conversation(database_url: str) -> None:

@@ -6,10 +6,11 @@ import sys
 
 import pytest
 
-from opencraw.attachments.extract import LONGEST_TEXT, End
+from opencraw.attachments.extract import End
 from opencraw.attachments.kinds import Kind
 from opencraw.attachments.reading import Reader, Reading
-from opencraw.errors import Refused
+from opencraw.attachments.texts import LONGEST_TEXT, MOST_BYTES
+from opencraw.errors import Refused, SlowDown
 from opencraw.settings import DOCX
 from tests.attachments import samples
 
@@ -27,7 +28,9 @@ TEXT, PDF, WORD = Kind("text/plain"), Kind("application/pdf"), Kind(DOCX)
         (Kind("text/plain", "shift_jis"), "日本".encode("shift_jis"), "日本"),
         # Names of encodings that do other things.
         (Kind("text/plain", "zip"), b"plain", "plain"),
-        (Kind("text/plain", "unicode_escape"), b"plain", "plain"),
+        (Kind("text/plain", "unicode_escape"), b"a\\tb", "a\\tb"),
+        (Kind("text/plain", "punycode"), b"tda-", "tda-"),
+        (Kind("text/html", "punycode"), b"tda-", "tda-"),
         (Kind("application/json"), b'{"a": 1}', '{"a": 1}'),
         (Kind("text/csv"), b"a,b\r\n1,2", "a,b \n1,2"),
         (
@@ -100,6 +103,52 @@ async def test_a_long_document_is_cut_and_says_so() -> None:
     assert (len(reading.text), reading.cut) == (LONGEST_TEXT, True)
     short = await Reader().read(TEXT, b"x" * LONGEST_TEXT)
     assert (len(short.text), short.cut) == (LONGEST_TEXT, False)
+
+
+@pytest.mark.parametrize("charset", ["utf-8", "utf-16-le", "utf-32", "shift_jis", "gb18030"])
+async def test_a_long_text_may_be_cut_within_a_character(charset: str) -> None:
+    for offset in range(4):
+        # Each of them has more bytes than are looked at, and another place where that ends.
+        data = ("x" * offset + "日" * MOST_BYTES).encode(charset)
+        reading = await Reader().read(Kind("text/plain", charset), data)
+        assert reading.text.startswith("x" * offset + "日日")
+        assert (set(reading.text[offset:]), reading.cut) == ({"日"}, True)
+
+
+@pytest.mark.parametrize("charset", ["punycode", "idna", "utf-7", "hz", "unicode_escape"])
+async def test_no_text_takes_longer_than_it_is_long(charset: str) -> None:
+    async with asyncio.timeout(5):
+        await Reader(60.0).read(Kind("text/plain", charset), b"xn--a-" + b"a9" * 5_000_000)
+
+
+async def test_a_plain_text_waits_for_nobody() -> None:
+    reader = Reader()
+    async with reader.place("one"), reader.place("other"), asyncio.timeout(5):
+        assert await reader.read(TEXT, b"hi", "me") == Reading("hi")
+
+
+async def test_nobody_has_two_places() -> None:
+    """Whoever sends many documents waits behind the one of somebody else."""
+    reader, order = Reader(), list[str]()
+
+    async def read(whose: str) -> None:
+        async with reader.place(whose):
+            order.append(whose)
+            await asyncio.sleep(0)
+
+    async with reader.place("another"):
+        many = [asyncio.create_task(read("guest")) for _ in range(10)]
+        await asyncio.sleep(0)
+        await asyncio.gather(read("owner"), *many)
+    assert order.index("owner") <= 1
+
+
+async def test_whoever_waits_too_long_for_a_place_hears_that_others_are_read() -> None:
+    reader = Reader(patience=0.05)
+    async with reader.place("one"), reader.place("other"):
+        with pytest.raises(SlowDown, match="Too many documents are being read"):
+            await reader.read(PDF, samples.pdf("page"), "me")
+    assert (await reader.read(PDF, samples.pdf("page"), "me")).text.strip() == "page"
 
 
 async def test_a_document_without_an_end_is_known_by_its_beginning() -> None:

@@ -11,13 +11,14 @@ import pytest
 from click.testing import CliRunner, Result
 
 from opencraw.cli import root
-from opencraw.errors import AccountRefused
+from opencraw.errors import AccountRefused, NotSent
 from opencraw.outbox.letters import Letters
 from opencraw.store.database import Database
 from tests.cli.daemons import announce, holding
 from tests.control.serving import TOKEN, Radio, serving
+from tests.fixtures.core import until
 from tests.outbox.test_letters import dead, office, words
-from tests.outbox.test_sender import Office
+from tests.outbox.test_sender import Office, working
 
 Run = Callable[..., Awaitable[Result]]
 __all__ = ["office"]
@@ -74,6 +75,14 @@ async def test_a_probe_of_an_account_that_is_refused_fails(run: Run, radio: Radi
     assert "The token was revoked. Get a new one." in shown
 
 
+async def test_a_probe_that_is_answered_starts_what_waited(run: Run, radio: Radio) -> None:
+    radio.state = ("refused", "The token was revoked; starting again in 600 s")
+    shown = (await run("channels", "probe", "radio")).output
+    assert "radio answers" in shown
+    assert "was refused, and is being started now" in shown
+    assert "600 s" not in shown
+
+
 @pytest.mark.parametrize("what", ["probe", "logs", "quarantine"])
 async def test_a_channel_that_is_not_there_is_named_with_those_that_are(
     run: Run, what: str
@@ -111,3 +120,16 @@ async def test_a_dead_letter_is_dropped_by_whoever_means_it(run: Run, office: Of
 async def test_a_delivery_that_nobody_knows_is_an_error(run: Run) -> None:
     shown = (await run("deliveries", "retry", "00000000", fails=True)).output
     assert "opencraw deliveries list" in shown
+
+
+async def test_what_waits_is_listed_with_why_it_does(run: Run, office: Office) -> None:
+    words(office).troubles["one"] = (False, NotSent("nobody is there", retry_after=60.0))
+    [delivery] = await office.written("one")
+    async with working(office):
+        office.post([delivery])
+
+        async def tried() -> bool:
+            return await office.states() == [("pending", 1, 0)]
+
+        await until(tried, "it was tried")
+    assert "pending: nobody is there" in (await run("deliveries", "list", "--state", "open")).output

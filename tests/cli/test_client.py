@@ -99,6 +99,22 @@ def test_status_is_tidy_and_shows_the_token_to_the_daemon_only(tmp_path: Path) -
     assert {asked[2] for asked in standin.asked} == {f"Bearer {TOKEN}"}
 
 
+def test_status_says_what_is_not_well_though_it_is_ready(tmp_path: Path) -> None:
+    remarks = {"channel telegram": "refused: The token was revoked. Put a new one into TOKEN."}
+    told = {"name": "telegram", "state": "refused", "detail": "The token was revoked."}
+    answers = WELL | {
+        "/ready": (200, {"ready": True, "failing": [], "remarks": remarks}),
+        "/api/v1/os/status": (200, STATUS | {"channels": [told, {"name": "http", "state": "x"}]}),
+    }
+    with answering(tmp_path, answers) as standin:
+        result = opencraw(tmp_path, "status")
+    assert result.exit_code == 0
+    lines = result.output.splitlines()
+    assert lines[0].endswith(f"at {standin.url}: ready, degraded")
+    assert f"channel telegram  {remarks['channel telegram']}" in lines
+    assert "channels          telegram, refused; http, x" in lines
+
+
 def test_status_for_programs(tmp_path: Path) -> None:
     with answering(tmp_path, WELL) as standin:
         result = opencraw(tmp_path, "status", "--json")
@@ -106,6 +122,7 @@ def test_status_for_programs(tmp_path: Path) -> None:
         "url": standin.url,
         "pid": 4711,
         "ready": True,
+        "remarks": {},
         "status": STATUS,
     }
 

@@ -165,6 +165,19 @@ def test_a_running_daemon_is_asked(
     assert f"port {port}" not in found  # our own daemon has it
 
 
+def test_what_is_not_well_in_a_running_daemon_is_found(tmp_path: Path) -> None:
+    remarks = {"channel telegram": "refused: The token was revoked.", "redis": "it is away"}
+    answers = {"/health": (200, {}), "/ready": (200, {"ready": True, "remarks": remarks})}
+    with answering(tmp_path, answers):
+        result = CliRunner().invoke(root, ["doctor", "--json"])
+    found = [each for each in json.loads(result.stdout)["findings"] if each["check"] == "daemon"]
+    assert result.exit_code == 1
+    assert [each["state"] for each in found] == ["ok", "problem", "warning"]
+    assert found[1]["detail"] == "channel telegram is refused: The token was revoked."
+    assert "opencraw channels probe telegram" in found[1]["fix"]
+    assert found[2]["detail"] == "redis: it is away"
+
+
 def test_a_daemon_that_died_is_no_problem_and_one_that_is_silent_is_a_warning(
     tmp_path: Path,
 ) -> None:

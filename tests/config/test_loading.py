@@ -24,7 +24,7 @@ KNOWN = settings(sections(installed()))
 class PigeonSettings(ChannelSettings):
     """A channel of somebody else's."""
 
-    token: Annotated[SecretStr | None, FromEnvironment("PIGEON_TOKEN")] = None
+    token: Annotated[SecretStr | None, FromEnvironment("PIGEON_TOKEN", enables=True)] = None
     """The pigeon's ring."""
 
 

@@ -124,8 +124,10 @@ def only(folder: Path, text: str, **environ: str) -> ConfigProblem:
             "[channels.webchta]\nport = 1",
             1,
             "channels.webchta",
-            "no such channel is installed; there is "
-            "discord, email, gmail, http, linear, telegram, webchat",
+            (
+                "no such channel is installed; there is "
+                "discord, email, gmail, http, linear, telegram, webchat"
+            ),
             "did you mean channels.webchat?",
         ),
         (

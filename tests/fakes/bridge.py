@@ -113,6 +113,8 @@ class Bridge(Service):
         self.push_to = ""
         self.events: list[dict[str, Any]] = []
         self.messages: list[Shown] = []
+        #: When each event first went out to a poll.
+        self.handed_out: dict[str, float] = {}
         self.faults: list[Trouble] = []
         self.objections: list[str] = []
         self.typed: Counter[str] = Counter()
@@ -205,6 +207,8 @@ class Bridge(Service):
         if epoch != str(self._epoch):
             start = 0
         events = self.events[start : start + 100]
+        for event in events:
+            self.handed_out.setdefault(str(event.get("id")), time.monotonic())
         return web.json_response(
             {"events": events, "cursor": f"{self._epoch}-{start + len(events)}"}
         )

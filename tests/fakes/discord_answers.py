@@ -16,7 +16,7 @@ class Fault:
     kind: str
     channel_id: str = ""
     times: int = 1
-    retry_after: float = 0.5
+    retry_after: float | str = 0.5
     shape: str = ""
 
 

@@ -82,6 +82,8 @@ class DiscordApi(Service):
         for name in groups:
             self.add(objects.text_channel(self.group(name), GUILD_ID, name, None))
         self.faults: list[Fault] = []
+        #: Whoever answers a press or a command is too late.
+        self.forgets_interactions = False
         #: Every request: method, path, body.
         self.requests: list[tuple[str, str, Any]] = []
         self.files: dict[str, bytes] = {}
@@ -348,6 +350,8 @@ class DiscordApi(Service):
         body = await request.json()
         if wrong := problems("CreateMessageInteractionCallbackRequest", body):
             return refused(wrong)
+        if self.forgets_interactions:
+            return answer({"message": "Unknown interaction", "code": 10062}, 404)
         if body["type"] == 4:
             self._tell_presser(request, body["data"]["content"])
         return web.Response(status=204, headers=HEADERS)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 import uuid
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -39,6 +40,8 @@ class Gateway:
         #: How sessions were begun, in order: "identify" or "resume".
         self.log: list[str] = []
         self.heartbeats = 0
+        #: When each event that has an id was first sent.
+        self.handed_out: dict[str, float] = {}
         self.silent = False
         self.content_allowed = True
         self._sessions: dict[str, Session] = {}
@@ -56,6 +59,7 @@ class Gateway:
             event = {"op": 0, "t": name, "s": len(session.events) + 1, "d": content}
             session.events.append(event)
             if session.ws is not None and not self.silent and session.ws not in self._dead:
+                self.handed_out.setdefault(str(content.get("id")), time.monotonic())
                 await _send(session.ws, event)
 
     async def drop(self, code: int = 4000) -> None:

@@ -51,7 +51,7 @@ smtputf8_enable = no
 _CHECKS = """\
 /^Authentication-Results:/ IGNORE
 /^From:.*@example\\.org/ PREPEND Authentication-Results: {authserv};
-  dmarc=pass header.from=example.org
+  spf=pass smtp.mailfrom=example.org; dmarc=pass header.from=example.org
 /^From:/ PREPEND Authentication-Results: {authserv}; dmarc=fail
 """
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -29,6 +30,8 @@ from tests.fakes.telegram_checks import Objection, check_update, checked
 
 SECRET_HEADER = "X-Telegram-Bot-Api-Secret-Token"
 CALL_AGAIN_SECONDS = 0.05
+#: An offset so far ahead of the newest update was never one of ours.
+_AHEAD = 10
 
 
 @dataclass
@@ -56,6 +59,8 @@ class TelegramServer(Service):
         #: What the next poll finds whatever offset it names.
         self.again: list[Json] = []
         self.confirmed = 0
+        #: When each update first went out to a poll.
+        self.handed_out: dict[int, float] = {}
         self.chats = Chats()
         self.webhook: Json = {}
         #: Where the public name of whoever wants to be called leads to.
@@ -90,6 +95,11 @@ class TelegramServer(Service):
             [update, *_] = [each for each in self.updates if each.get("update_id") == number]
             self.again.append(update)
             self._tell(update)
+
+    def begin_anew(self) -> None:
+        """Number updates from low numbers on, as Telegram may after a week without any."""
+        self.updates.clear()
+        self.confirmed = 0
 
     def rewind(self) -> None:
         """Forget what was confirmed: everything is handed out once more."""
@@ -198,9 +208,12 @@ class TelegramServer(Service):
         if offset < 0:
             numbers = [each["update_id"] for each in self.updates if "update_id" in each]
             self.confirmed = max(self.confirmed, *numbers[:offset], 0)
-        else:
+        elif offset <= self._newest() + _AHEAD:
             self.listened = True
             self.confirmed = max(self.confirmed, offset - 1)
+        else:
+            # From before the numbers began anew: all there is goes out, and nothing is confirmed.
+            self.listened = True
         ends_at = time.monotonic() + values.get("timeout", 0)
         while self.silent or not (found := self._waiting(values)):
             left = None if self.silent else ends_at - time.monotonic()
@@ -215,7 +228,13 @@ class TelegramServer(Service):
                 )
             if self.revoked:
                 raise Refusal(401, "Unauthorized")
+        for update in found:
+            self.handed_out.setdefault(update.get("update_id", 0), time.monotonic())
         return found
+
+    def _newest(self) -> float:
+        numbers = [each["update_id"] for each in self.updates if "update_id" in each]
+        return max(numbers, default=math.inf)
 
     async def _news_or(self, ours: asyncio.Future[None], seconds: float | None) -> None:
         """Wait for news, for a newer poll, or as long as this one may take."""

@@ -44,6 +44,17 @@ async def test_a_lease_is_renewed_while_the_process_lives(
     await until(over, "the lease is over by itself")
 
 
+async def test_a_node_knows_when_its_database_does_not_answer_even_if_it_is_alone(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(nodes, "LEASE_SECONDS", 0.2)
+    node = Node(database, uuid4())
+    await node.join()
+    assert node.in_touch
+    await until(lambda: not node.in_touch, "nobody renews its lease")
+    assert node.holds_lease
+
+
 async def test_a_node_that_slept_lets_go_before_it_renews(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:

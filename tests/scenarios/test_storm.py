@@ -1,4 +1,5 @@
-"""Random disasters for a while. What a storm did, and its seed, stand in its error."""
+"""Random disasters for a short while; `make soak` has the long ones. What a storm did, and its
+seed, stand in its error."""
 
 from __future__ import annotations
 
@@ -13,21 +14,21 @@ pytestmark = pytest.mark.timeout(240)
 
 
 async def test_a_storm_of_deaths_loses_nothing_and_doubles_nothing(world: World) -> None:
-    weather = await storm(world, seed=secrets.randbits(32), seconds=25, kills=15)
-    assert weather.kills >= 15
-    assert weather.damage.accepted > 100
+    weather = await storm(world, seed=secrets.randbits(32), seconds=14, kills=9)
+    assert weather.kills >= 9
+    assert weather.damage.accepted > 50
 
 
 async def test_a_storm_of_database_crashes_strands_nothing(embedded_world: World) -> None:
     """The daemon lives all the time: nobody else would take up what it lets fall."""
     weather = await storm(
-        embedded_world, crash_the_database, seed=secrets.randbits(32), seconds=12, kills=6
+        embedded_world, crash_the_database, seed=secrets.randbits(32), seconds=8, kills=4
     )
-    assert weather.damage.accepted > 100
+    assert weather.damage.accepted > 50
     assert weather.damage.unknown == 0
     assert len(weather.starts) == 1
 
 
 async def test_a_storm_of_both_is_no_worse(embedded_world: World) -> None:
-    weather = await storm(embedded_world, do_both, seed=secrets.randbits(32), seconds=12, kills=8)
+    weather = await storm(embedded_world, do_both, seed=secrets.randbits(32), seconds=8, kills=5)
     assert weather.damage.accepted > 50

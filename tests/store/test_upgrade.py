@@ -160,6 +160,10 @@ async def test_nothing_is_lost_when_the_first_version_is_followed_by_this_one(
         assert {(each.reply_context, each.parts, each.draft) for each in core.channel.got} == {
             ("", (), "")
         }
+        old = [each.ends for each in core.channel.got if each.line.text.startswith("old")]
+        assert old == [None, None], "nothing of their turns was ever drawn"
+        assert not await core.fetch("SELECT FROM outbox WHERE retried_by IS NOT NULL")
+        assert not await core.fetch("SELECT FROM outbox WHERE trouble <> ''")
         assert await core.outcomes("waits") == [
             ("one", "answered"), ("two", "answered"), ("never mind", "withdrawn"),
             ("/status", "command"),

@@ -87,6 +87,39 @@ async def test_what_is_not_taken_is_said_at_once(daemon: Daemon, visit: NewVisit
     await expect(page.locator("#files")).to_be_hidden()
 
 
+async def test_each_file_that_is_not_taken_is_named_until_the_message_is_sent(
+    daemon: Daemon, visit: NewVisitor
+) -> None:
+    page = await (await visit(daemon)).tab(daemon.link)
+    refusals = page.locator("#problems .refusal")
+    await choose(
+        page,
+        file("tool.zip", "application/zip", b"PK"),
+        file("big.pdf", "application/pdf", bytes(12_000_000)),
+        file("empty.txt", "text/plain", b""),
+        file("cat.png", "image/png", PNG),
+    )
+    await expect(refusals).to_have_count(3)
+    for name in ("tool.zip", "big.pdf", "empty.txt"):
+        await expect(refusals.filter(has_text=f"{name} was not taken")).to_have_count(1)
+    await choose(page, file("b.exe", "application/x-msdownload", b"MZ"))
+    await expect(refusals).to_have_count(4)
+    await refusals.first.get_by_label("Dismiss").click()
+    await expect(refusals).to_have_count(3)
+    await expect(page.locator("#files li.ready")).to_have_count(1)
+    await say(page, "look")
+    await expect(page.locator("#lines .said .bubble")).to_have_text("look")
+    await expect(refusals).to_have_count(0)
+
+
+async def test_a_name_that_turns_the_direction_of_writing_is_shown_as_it_is(
+    daemon: Daemon, visit: NewVisitor
+) -> None:
+    page = await (await visit(daemon)).tab(daemon.link)
+    await choose(page, file("evil\u202egnp.exe", "text/plain", b"text"))
+    await expect(page.locator("#files .name")).to_have_text("evilgnp.exe")
+
+
 DROP = """([content, kind]) => {
   const bytes = Uint8Array.from(atob(content), (letter) => letter.charCodeAt(0));
   const brought = new DataTransfer();

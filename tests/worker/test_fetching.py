@@ -5,14 +5,18 @@ from __future__ import annotations
 import asyncio
 from uuid import uuid4
 
+import asyncpg
 import pytest
 
 from opencraw.attachments.attachments import Attachments
+from opencraw.attachments.reading import Reader
 from opencraw.context.files import openai_tokens
 from opencraw.contract import Attachment
 from opencraw.errors import FailureKind, ModelFailure, Refused, Unavailable
 from opencraw.model import Picture, Prompt, UserMessage
 from opencraw.settings import AttachmentSettings
+from opencraw.store import connection
+from opencraw.store.database import Database
 from opencraw.worker import fetching
 from tests.attachments import samples
 from tests.fixtures.core import MODEL, Core, running, until
@@ -141,6 +145,56 @@ async def test_a_file_that_takes_too_long_is_given_up(
         await core.say("look", attachments=[claim("a.png", "image/png", "a")])
         await core.delivered(1)
         assert "It took too long to come." in asked(core).text
+
+
+async def test_a_database_that_is_away_costs_no_file(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    box = mailbox(a=b"first", b=b"second")
+    async with running(database_url, channel=box, start=False) as core:
+        files = [claim("a", "text/plain"), claim("b", "text/plain")]
+        await core.say("look", attachments=files)
+        rows = await core.fetch("SELECT id FROM attachment")
+        monkeypatch.setitem(connection.ARGUMENTS["server_settings"], "statement_timeout", "300ms")
+        async with await Database.open(database_url) as impatient:
+            store = Attachments(impatient, {"test": AttachmentSettings()})
+            work = fetching.Fetching(store, {"test": box})
+            pending = await work.pending([row["id"] for row in rows])
+            holder = await asyncpg.connect(database_url)
+            try:
+                async with holder.transaction():
+                    await holder.fetch("SELECT FROM attachment FOR UPDATE")
+                    # As itself: whoever runs turns knows it, and does this one again.
+                    with pytest.raises(Unavailable):
+                        await work.fetch(pending)
+            finally:
+                await holder.close()
+            assert sorted(box.fetched) == ["a", "b"]
+            await work.fetch(pending)
+        states = await core.fetch("SELECT state FROM attachment")
+        assert [row["state"] for row in states] == ["stored", "stored"]
+
+
+async def test_waiting_for_others_takes_no_time_from_a_file(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Its seconds are for its way here; how long it is read is a matter of its reader.
+    monkeypatch.setattr(fetching, "SECONDS", 0.2)
+    box = mailbox(a=samples.pdf("the terms"))
+    async with running(database_url, channel=box, start=False) as core:
+        await core.say("look", attachments=[claim("a", "application/pdf")])
+        reader = Reader()
+        store = Attachments(core.database, {"test": AttachmentSettings()}, reader)
+        work = fetching.Fetching(store, {"test": box})
+        rows = await core.fetch("SELECT id FROM attachment")
+        pending = await work.pending([row["id"] for row in rows])
+        async with reader.place("one"), reader.place("other"):
+            coming = asyncio.create_task(work.fetch(pending))
+            done, _ = await asyncio.wait({coming}, timeout=0.6)
+            assert not done
+        await coming
+        [row] = await core.fetch("SELECT state, problem, text FROM attachment")
+        assert (row["state"], row["problem"], row["text"]) == ("stored", None, "the terms")
 
 
 async def test_a_few_files_are_fetched_at_once(database_url: str) -> None:

@@ -18,8 +18,8 @@ def enabled(configuration: Configuration) -> list[Finding]:
         try:
             open_channel(name, settings)
         except NotInstalled as error:
-            fix = f"opencraw[{name}] (from a clone: make run EXTRAS={name})"
-            found.append(Finding(f"channel {name}", State.PROBLEM, _first(error), f"install {fix}"))
+            fix = f"in the clone's folder: make extras EXTRAS={name}"
+            found.append(Finding(f"channel {name}", State.PROBLEM, _first(error), fix))
         except OpenCrawError as error:
             fix = "do what it says, or disable the channel"
             found.append(Finding(f"channel {name}", State.PROBLEM, str(error), fix))

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from opencraw.cli.client import ask, find
 from opencraw.cli.doctor.finding import Finding, State
 from opencraw.cli.output import in_line
+from opencraw.cli.status import remarks_of
 from opencraw.config import Configuration
 from opencraw.config.checks import DEMO, active_profile
 from opencraw.errors import CannotStart, Refused, Unavailable
@@ -42,7 +43,17 @@ def daemon(config: Path) -> list[Finding]:
     if ready.status != 200:
         detail = f"process {found.pid} runs and is not ready: {in_line(ready.body)}"
         return [Finding(name, State.PROBLEM, detail, "mend what it names, or look at its log")]
-    return [Finding(name, State.OK, f"process {found.pid} is ready at {found.url}")]
+    well = Finding(name, State.OK, f"process {found.pid} is ready at {found.url}")
+    return [well, *(_not_well(*each) for each in remarks_of(ready).items())]
+
+
+def _not_well(name: str, problem: str) -> Finding:
+    """What a daemon that is ready remarks. A channel on which nobody is heard is a problem."""
+    kind, _, channel = name.partition(" ")
+    if kind != "channel":
+        return Finding("daemon", State.WARNING, f"{name}: {problem}", "mend what it names")
+    fix = f"do what it says, then: opencraw channels probe {channel}"
+    return Finding("daemon", State.PROBLEM, f"{name} is {problem}", fix)
 
 
 def model(configuration: Configuration) -> list[Finding]:

@@ -38,11 +38,18 @@ CREATE INDEX choice_of_subject ON choice (subject);
 ALTER TABLE outbox
     ADD COLUMN reply_context text NOT NULL DEFAULT '',
     ADD COLUMN choice_id uuid REFERENCES choice,
+    -- It is the last word of its turn: only this may take the place of what showed the turn.
+    ADD COLUMN ends_turn boolean NOT NULL DEFAULT false,
+    -- The word by which it was last tried again, so that it may be said again.
+    ADD COLUMN retried_by uuid,
+    -- Why the last attempt failed, for as long as more follow.
+    ADD COLUMN trouble text NOT NULL DEFAULT '',
     -- An operator has seen the dead letter, and wants to hear no more of it.
     ADD COLUMN dropped_at timestamptz CHECK (dropped_at IS NULL OR state = 'dead');
 
 CREATE INDEX outbox_of_choice ON outbox (choice_id) WHERE choice_id IS NOT NULL;
 CREATE INDEX outbox_dead ON outbox (id) WHERE state = 'dead' AND dropped_at IS NULL;
+CREATE INDEX outbox_dropped ON outbox (id) WHERE dropped_at IS NOT NULL;
 
 -- The parts of a delivery that are on its platform. An attempt that follows begins behind them, and a
 -- reaction finds the answer that it is about.
@@ -86,6 +93,7 @@ CREATE TABLE pairing (
     told_at        timestamptz,
     teller         uuid,
     telling_until  timestamptz,
+    tellings       smallint NOT NULL DEFAULT 0,
     -- The word that resolved it, so that it may be said again.
     resolution     uuid,
     resolved_at    timestamptz,
@@ -149,7 +157,8 @@ CREATE TABLE attachment (
     width          integer,
     height         integer,
     created_at     timestamptz NOT NULL DEFAULT now(),
-    CHECK ((state = 'stored') = (data IS NOT NULL)),
+    -- A document that was handed to us may be here before it is read.
+    CHECK (state = 'pending' OR (state = 'stored') = (data IS NOT NULL)),
     CHECK ((state IN ('refused', 'failed')) = (problem IS NOT NULL))
 );
 
