@@ -11,7 +11,7 @@ import tomli
 from rich.console import Console
 from rich.table import Table
 
-from bench import channels, lanes, measures, memory_search, prompts, remembering
+from bench import channel_kills, channels, lanes, measures, memory_search, prompts, remembering
 from bench.figures import Figures
 
 MEASURES = {
@@ -29,7 +29,7 @@ MEASURES = {
     "memory": memory_search.memory_search,
     "channels": channels.receiving,
     "channel-weight": channels.weight,
-    "channel-kills": channels.kills,
+    "channel-kills": channel_kills.kills,
 }
 
 
