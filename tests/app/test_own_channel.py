@@ -79,5 +79,5 @@ def test_a_channel_whose_library_is_missing_says_the_command(
 
     broken = ChannelKind(kind.settings, without_library)
     monkeypatch.setattr(installing, "installed", lambda: {"folder": broken})
-    with pytest.raises(NotInstalled, match="make run EXTRAS=folder"):
+    with pytest.raises(NotInstalled, match="make extras EXTRAS=folder"):
         installing.open_channel("folder", module.FolderSettings())
