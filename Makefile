@@ -21,7 +21,7 @@ run: .venv/installed-run extras  ## start OpenCraw; the first time, set everythi
 
 test: .venv/installed-dev  ## run the whole test suite
 	@scripts/test-needs
-	@$(PY) -m pytest -p tests.fixtures.no_skips -n 3 --dist loadgroup $(ARGS)
+	@$(PY) -m pytest -p tests.fixtures.no_skips -n 4 --dist loadgroup $(ARGS)
 
 check: .venv/installed-dev  ## format, lint, types and layers
 	@$(PY) -m ruff format --check .

@@ -34,5 +34,6 @@ class TestSample(
     platform_type = SamplePlatform
 
 
-class TestKeyedSample(Conformance, WithKeys):
+class TestKeyedSample(WithKeys):
     platform_type = KeyedSamplePlatform
+    platform, house = Conformance.platform, Conformance.house
