@@ -66,9 +66,11 @@ class Calls:
         """Have Telegram call us until cancelled. Every few seconds it is asked whether it still
         knows where: that is our pulse."""
         noted = await lasting(partial(gateway.cursor, CHANNEL, str(self._account.id)))
-        await self._register(is_new=noted is None)
         if noted is None:
+            # Before Telegram may call: what it once calls us for must never be dropped.
+            await self._drop_what_was_before()
             await lasting(partial(gateway.move_cursor, CHANNEL, str(self._account.id), "0"))
+        await self._register()
         told = None
         while True:
             info = await self._look()
@@ -81,16 +83,19 @@ class Calls:
                 )  # fmt: skip
             await asyncio.sleep(seconds)
 
-    async def _register(self, *, is_new: bool) -> None:
-        """Tell Telegram whom to call. Whoever was never here begins with what comes from now on."""
+    async def _drop_what_was_before(self) -> None:
+        """Whoever was never here begins with what comes from now on."""
         try:
             async with self._account.bot() as bot:
-                await bot.set_webhook(
-                    self._url,
-                    secret_token=self._secret,
-                    allowed_updates=WANTED,
-                    drop_pending_updates=is_new,
-                )
+                await bot.delete_webhook(drop_pending_updates=True)
+        except TelegramError as error:
+            raise failures.of_account(error) from error
+
+    async def _register(self) -> None:
+        """Tell Telegram whom to call."""
+        try:
+            async with self._account.bot() as bot:
+                await bot.set_webhook(self._url, secret_token=self._secret, allowed_updates=WANTED)
         except TelegramError as error:
             raise failures.of_account(error) from error
 

@@ -26,6 +26,9 @@ from tests.fakes.serving import Service
 ACCESS = "access-token"
 REFRESH = "refresh-token"
 
+#: What becomes of this request: an error, or "lost" to break the connection once it is done.
+FAULT = web.RequestKey("FAULT", object)
+
 Json = dict[str, Any]
 Handler = Callable[[web.Request, Json], Any]
 
@@ -196,7 +199,7 @@ class GmailServer(Service):
             try:
                 self._is_known(request)
                 body = await self._body(request, method)
-                fault = request.get("fault") or self._fault(method["id"])
+                fault = request.get(FAULT) or self._fault(method["id"])
                 if isinstance(fault, GmailError):
                     return fault.response()
                 handler = self._handlers.get(method["id"])

@@ -286,8 +286,10 @@ class TelegramServer(Service):
                 self._tell(update)
         return True
 
-    def _delete_webhook(self, _: Json) -> bool:
+    def _delete_webhook(self, values: Json) -> bool:
         self.webhook = {}
+        if values.get("drop_pending_updates"):
+            self.updates.clear()
         return True
 
     def _webhook_info(self, _: Json) -> Json:

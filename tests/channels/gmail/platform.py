@@ -12,7 +12,7 @@ from typing import Any, Self
 from aiohttp import web
 
 from tests.channels.platform import Fault, File, Platform
-from tests.fakes.gmail import REFRESH, GmailError, GmailServer, Stored
+from tests.fakes.gmail import FAULT, REFRESH, GmailError, GmailServer, Stored
 from tests.fixtures.core import until
 
 AUTHSERV = "mx.google.com"
@@ -156,7 +156,7 @@ class GmailPlatform(Platform):
         for trouble in self._troubles:
             if trouble[1] in ("", str(to)):
                 self._troubles.remove(trouble)
-                request["fault"] = trouble[0] or "lost"
+                request[FAULT] = trouble[0] or "lost"
                 return
 
     async def _is_looked_at(self) -> None:

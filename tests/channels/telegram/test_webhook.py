@@ -148,6 +148,20 @@ async def test_the_very_first_run_is_not_called_for_anything_old(server: Telegra
         assert notes.texts == ["new"]
 
 
+async def test_a_run_that_is_cut_off_while_it_begins_has_nothing_dropped_by_the_next(
+    server: TelegramServer,
+) -> None:
+    class Forgetful(Notes):
+        async def move_cursor(self, channel: str, account: str, value: str, name: str = "") -> None:
+            # Whoever dies here has not been here, so the next run drops what waits.
+            assert not server.webhook, "Telegram calls, and what it calls for would be dropped"
+            await super().move_cursor(channel, account, value, name)
+
+    async with called(server, Forgetful()) as (_, notes, _run):
+        server.hand_out(people.message("hello"))
+        await until(lambda: notes.texts == ["hello"])
+
+
 async def test_a_later_run_is_called_for_what_it_missed(server: TelegramServer) -> None:
     server.hand_out(people.message("said while nobody listened"))
     notes = Notes()
