@@ -57,8 +57,8 @@ class ChannelSettings(Section):
     """Overrides queue.debounce_window for this channel."""
 
 
-class HttpChannelSettings(ChannelSettings):
-    """A channel that is spoken to over the daemon's HTTP server."""
+class PageSettings(ChannelSettings):
+    """A channel whose page the daemon's HTTP server shows."""
 
     port: int = Field(default=3000, ge=0, le=65_535)
     """The port the daemon's HTTP server listens on; 0 takes any free one."""

@@ -181,7 +181,7 @@ class Email:
         taken = await self._arrivals.take_in(
             gateway, _Letter(mailbox, self._settings.folder, uid, top)
         )
-        if taken and self._settings.mark_seen:
+        if taken and self._settings.mark_read:
             await mailbox.mark_seen(uid)
 
     async def _note(self, gateway: Gateway, place: Place) -> None:

@@ -48,7 +48,7 @@ class EmailSettings(PlatformSettings):
     folder: str = "INBOX"
     """The folder that is read."""
 
-    mark_seen: bool = True
+    mark_read: bool = True
     """Whether mail is marked as read once it was taken in."""
 
     sent_folder: str = ""

@@ -160,7 +160,7 @@ class Gmail:
                     cache_discovery=False,
                     client_options={"api_endpoint": settings.api_url},
                 )
-            line = _Once(timeout=settings.timeout_seconds)
+            line = _Once(timeout=settings.request_seconds)
             line.follow_redirects = False
             http = google_auth_httplib2.AuthorizedHttp(self._credentials, http=line)
             try:

@@ -100,7 +100,7 @@ class Gmail:
         self._arrivals: Arrivals | None = None
         #: Mails that need no further look, the newest last.
         self._taken: dict[str, None] = {}
-        self._pulse = Pulse(settings.poll_seconds + settings.timeout_seconds + 1.0)
+        self._pulse = Pulse(settings.poll_interval_ms / 1000 + settings.request_seconds + 1.0)
 
     @property
     def idempotent(self) -> bool:
@@ -120,7 +120,7 @@ class Gmail:
             place = await self._place(gateway)
             while True:
                 place = await self._poll(gateway, arrivals, place)
-                await asyncio.sleep(self._settings.poll_seconds)
+                await asyncio.sleep(self._settings.poll_interval_ms / 1000)
         except SlowDown as slow:
             # A pause may be longer than any line is silent, so the host waits and says so.
             raise Unavailable(str(slow), retry_after=slow.retry_after) from slow

@@ -43,10 +43,10 @@ class GmailSettings(PlatformSettings):
     mark_read: bool = True
     """Whether mail is marked as read once it was taken in."""
 
-    poll_seconds: int = Field(default=5, ge=1, le=15)
+    poll_interval_ms: int = Field(default=5000, ge=50, le=15_000)
     """How often Google is asked for new mail."""
 
-    timeout_seconds: int = Field(default=20, ge=1, le=30)
+    request_seconds: float = Field(default=20.0, gt=0, le=30)
     """How long an answer of Google may take."""
 
     api_url: str = "https://gmail.googleapis.com"

@@ -76,7 +76,7 @@ class Bridge:
         if cursor is not None:
             url = str(_address(url).update_query(cursor=cursor))
         try:
-            seconds = self._settings.poll_seconds * POLL_GRACE
+            seconds = self._settings.long_poll_timeout_seconds * POLL_GRACE
             answer = await self._call("GET", url, None, {}, seconds, most=_LARGEST_POLL)
         except (NotSent, MaybeSent, Refused) as error:
             raise Unavailable(f"polling {self._settings.poll_url}: {error}") from error
@@ -113,7 +113,7 @@ class Bridge:
     async def greet(self) -> Mapping[str, str]:
         """Facts about the bridge. Raises `AccountRefused` and `Unavailable`."""
         body = msgspec.json.encode({"kind": "probe"})
-        url, seconds = self._settings.send_url, self._settings.send_seconds
+        url, seconds = self._settings.send_url, self._settings.request_seconds
         try:
             answer = await self._call("POST", url, body, {}, seconds)
         except (NotSent, MaybeSent, Refused) as error:
@@ -123,7 +123,7 @@ class Bridge:
         return {"send_url": url, "answer": str(answer.status)}
 
     async def _post(self, url: str, body: Mapping[str, object], headers: Mapping[str, str]) -> str:
-        encoded, seconds = msgspec.json.encode(body), self._settings.send_seconds
+        encoded, seconds = msgspec.json.encode(body), self._settings.request_seconds
         try:
             answer = await self._call("POST", url, encoded, headers, seconds)
         except Refused as error:

@@ -24,7 +24,16 @@ from channels.live import Live
 from channels.markdown import markdown_parts
 from channels.marks import marked_recovered
 from channels.pacing import Pace, Paces
-from opencraw.contract import Address, Attachment, Delivery, Gateway, PartSent, Pulse, Route
+from opencraw.contract import (
+    CALLED_AT,
+    Address,
+    Attachment,
+    Delivery,
+    Gateway,
+    PartSent,
+    Pulse,
+    Route,
+)
 from opencraw.errors import DeliveryFailure, NotFound, Refused, SlowDown, Unauthorised, Unavailable
 from opencraw.events import Event
 
@@ -118,7 +127,7 @@ class Http:
 
     def routes(self) -> Sequence[Route]:
         """Where the bridge tells what people said; its signature says who it is."""
-        return (Route("POST", "/channels/http/events", self._events, public=True),)
+        return (Route("POST", f"{CALLED_AT}/http/events", self._events, public=True),)
 
     async def _events(self, request: web.Request) -> web.Response:
         # Neither is a body read that cannot be signed, nor one understood that is not.
@@ -156,7 +165,7 @@ class Polls(Http):
 
     def __init__(self, settings: HttpSettings) -> None:
         super().__init__(settings)
-        self._pulse = Pulse(settings.poll_seconds * POLL_GRACE)
+        self._pulse = Pulse(settings.long_poll_timeout_seconds * POLL_GRACE)
 
     @property
     def pulse(self) -> Pulse:

@@ -30,13 +30,13 @@ class HttpSettings(PlatformSettings):
     poll_interval_ms: int = Field(default=3000, ge=0, le=20_000)
     """The pause between two polls that found nothing."""
 
-    poll_seconds: float = Field(default=30.0, ge=1, le=30)
+    long_poll_timeout_seconds: float = Field(default=30.0, ge=1, le=30)
     """For how long the bridge may hold a poll open; after half as long again it counts as dead."""
 
     preview_interval_ms: int = Field(default=500, ge=100, le=60_000)
     """How often the bridge is told what an answer says so far."""
 
-    send_seconds: float = Field(default=60.0, gt=0, le=100)
+    request_seconds: float = Field(default=60.0, gt=0, le=100)
     """How long the bridge may take to answer."""
 
     max_message_chars: int = Field(default=20_000, ge=200, le=1_000_000)

@@ -19,7 +19,16 @@ from channels.linear.outgoing import Pen
 from channels.linear.reading import Reader
 from channels.linear.settings import LinearSettings
 from channels.live import Live
-from opencraw.contract import Address, Attachment, Delivery, Gateway, PartSent, Pulse, Route
+from opencraw.contract import (
+    CALLED_AT,
+    Address,
+    Attachment,
+    Delivery,
+    Gateway,
+    PartSent,
+    Pulse,
+    Route,
+)
 from opencraw.errors import (
     AccountRefused,
     DeliveryFailure,
@@ -143,7 +152,7 @@ class Linear:
         """Where Linear tells what is new, if it was told a secret to sign with."""
         if self._settings.webhook_secret is None:
             return ()
-        return (Route("POST", "/channels/linear/webhook", self._told, public=True),)
+        return (Route("POST", f"{CALLED_AT}/linear/webhook", self._told, public=True),)
 
     async def _told(self, request: web.Request) -> web.Response:
         secret, body = self._settings.webhook_secret, await request.read()

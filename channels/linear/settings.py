@@ -32,7 +32,7 @@ class LinearSettings(PlatformSettings):
     """How long Linear may take to answer; three times that in silence, and the line counts as dead."""  # noqa: E501 - one line of help
 
     webhook_secret: Annotated[SecretStr | None, FromEnvironment("LINEAR_WEBHOOK_SECRET")] = None
-    """The signing secret of a webhook to /channels/linear/webhook; without one Linear is only polled."""  # noqa: E501 - one line of help
+    """The signing secret of a webhook to /api/v1/os/channels/linear/webhook; without one Linear is only polled."""  # noqa: E501 - one line of help
 
     preview: bool = True
     """Whether people see answers grow."""

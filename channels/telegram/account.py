@@ -43,7 +43,7 @@ class Account:
     def __init__(self, settings: TelegramSettings) -> None:
         assert settings.bot_token is not None, "settings that are enabled have a token"
         self._token = settings.bot_token.get_secret_value()
-        self._base = settings.base_url
+        self._base = settings.api_url
         self._patience = settings.patience
         self.id = int(self._token.partition(":")[0])
         #: Who we are, once Telegram was asked.

@@ -24,7 +24,7 @@ class TelegramSettings(PlatformSettings):
     )
     """The token that BotFather gave you."""
 
-    base_url: str = "https://api.telegram.org"
+    api_url: str = "https://api.telegram.org"
     """Where the Bot API is; another address for a Bot API server of your own."""
 
     long_poll_timeout_seconds: int = Field(default=30, ge=1, le=30)
@@ -54,7 +54,7 @@ class TelegramSettings(PlatformSettings):
         """For how many seconds Telegram may say nothing, at most 45."""
         return self.long_poll_timeout_seconds * 4 / 3 + 1.5
 
-    @field_validator("base_url", "webhook_url")
+    @field_validator("api_url", "webhook_url")
     @classmethod
     def _address(cls, url: str) -> str:
         if not url:
@@ -99,7 +99,7 @@ class TelegramSettings(PlatformSettings):
             )
         if bool(self.webhook_url) != (self.webhook_secret is not None):
             raise ValueError("webhook_url and webhook_secret go together: set both or none")
-        own_server = self.base_url != TelegramSettings.model_fields["base_url"].default
+        own_server = self.api_url != TelegramSettings.model_fields["api_url"].default
         if self.webhook_url.startswith("http:") and not own_server:
             raise ValueError("webhook_url must begin with https: Telegram calls nothing else")
         return self

@@ -25,12 +25,12 @@ from channels.telegram.account import Account
 from channels.telegram.hearing import Hearing, lasting
 from channels.telegram.translation import CHANNEL
 from channels.telegram.updates import WANTED, Update
-from opencraw.contract import Gateway, Pulse, Route
+from opencraw.contract import CALLED_AT, Gateway, Pulse, Route
 from opencraw.errors import Forbidden, SlowDown, Unavailable
 
 log = logging.getLogger(__name__)
 
-PATH = "/api/v1/os/channels/telegram/webhook"
+PATH = f"{CALLED_AT}/telegram/webhook"
 SECRET_HEADER = "X-Telegram-Bot-Api-Secret-Token"  # noqa: S105 - a header's name
 _SLOW_DOWN_SECONDS = 300.0
 

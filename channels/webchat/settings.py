@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from opencraw.settings import AttachmentSettings, HttpChannelSettings
+from opencraw.settings import AttachmentSettings, PageSettings
 
 
-class WebChatSettings(HttpChannelSettings):
+class WebChatSettings(PageSettings):
     """The page at `/` and the WebSocket behind it."""
 
     enabled: bool = True

@@ -64,7 +64,7 @@ from opencraw.sessions.keys import Conversations
 from opencraw.sessions.lives import Lives
 from opencraw.sessions.reset import ResetRules
 from opencraw.sessions.transcript import Sessions
-from opencraw.settings import HttpChannelSettings
+from opencraw.settings import PageSettings
 from opencraw.store.database import Database
 from opencraw.store.migrations import migrate
 from opencraw.worker.dispatcher import Dispatcher
@@ -227,7 +227,7 @@ class Daemon:
                 models=lambda: self._runtimes.models,
             )
         )
-        ports = [each.port for each in settings.values() if isinstance(each, HttpChannelSettings)]
+        ports = [each.port for each in settings.values() if isinstance(each, PageSettings)]
         self.token = access_token(data_dir)
         self._http = HttpServer(
             configuration.runtime,

@@ -10,6 +10,7 @@ Reading order: `messages`, `gateway`, `channel`. Import all of it from here.
 from __future__ import annotations
 
 from opencraw.contract.channel import (
+    CALLED_AT,
     Attends,
     Channel,
     ChannelKind,
@@ -55,6 +56,7 @@ from opencraw.contract.messages import (
 )
 
 __all__ = [
+    "CALLED_AT",
     "DEFAULT_TENANT",
     "PEOPLE",
     "Address",

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 #: durable. A part without an id there is told as an empty text.
 PartSent = Callable[[str], Awaitable[None]]
 
+#: Where platforms call: what lies below `/<channel>` there is that channel's.
+CALLED_AT = "/api/v1/os/channels"
+
 
 class Pulse:
     """When a platform was last heard: a poll that came back, a heartbeat that was answered. What we

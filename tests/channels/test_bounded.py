@@ -48,7 +48,7 @@ async def answering(
 
 def telegram(url: str) -> Account:
     token = f"123456789:{'a' * 35}"
-    return Account(TelegramSettings(enabled=True, bot_token=token, base_url=url))  # type: ignore[arg-type]
+    return Account(TelegramSettings(enabled=True, bot_token=token, api_url=url))  # type: ignore[arg-type]
 
 
 def linear(url: str) -> Api:

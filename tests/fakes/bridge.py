@@ -148,7 +148,10 @@ class Bridge(Service):
         encoded = body if isinstance(body, bytes) else msgspec.json.encode(body)
         signed = {**signature(encoded), "Content-Type": "application/json", **headers}
         async with aiohttp.request(
-            "POST", f"{self.push_to}/channels/http/events", data=BytesIO(encoded), headers=signed
+            "POST",
+            f"{self.push_to}/api/v1/os/channels/http/events",
+            data=BytesIO(encoded),
+            headers=signed,
         ) as response:
             return response.status, await response.json()
 

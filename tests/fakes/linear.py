@@ -178,7 +178,7 @@ class LinearServer(Service):
             "Linear-Event": event["type"],
             "Content-Type": "application/json",
         }
-        address = f"{url}/channels/linear/webhook"
+        address = f"{url}/api/v1/os/channels/linear/webhook"
         async with aiohttp.request("POST", address, data=body, headers=headers) as response:
             return response.status
 

@@ -14,7 +14,7 @@ from opencraw.config import Configuration
 from opencraw.config.checks import DEMO, active_profile
 from opencraw.errors import CannotStart, Refused, Unavailable
 from opencraw.providers import needs_key
-from opencraw.settings import HttpChannelSettings
+from opencraw.settings import PageSettings
 from opencraw.store.binaries import find_binaries
 from opencraw.store.settings import DatabaseSettings
 
@@ -79,7 +79,7 @@ def database(settings: DatabaseSettings, data_dir: Path) -> list[Finding]:
 def port(configuration: Configuration, config: Path) -> list[Finding]:
     """The port is free, or our own daemon has it."""
     channels = configuration.channels.values()
-    http = [each for each in channels if isinstance(each, HttpChannelSettings) and each.enabled]
+    http = [each for each in channels if isinstance(each, PageSettings) and each.enabled]
     if not http:
         return []
     number = configuration.runtime.port(http[0].port)

@@ -50,8 +50,8 @@ class GmailPlatform(Platform):
             "client_id": "client",
             "api_url": self.server.url,
             "token_url": f"{self.server.url}/token",
-            "poll_seconds": 1,
-            "timeout_seconds": 2,
+            "poll_interval_ms": 200,
+            "request_seconds": 2.0,
         }
 
     @property

@@ -45,8 +45,8 @@ class PolledBridge(Platform):
             "stream_url": f"{self.bridge.url}/stream",
             "poll_url": f"{self.bridge.url}/poll",
             "poll_interval_ms": 20,
-            "poll_seconds": 2.0,
-            "send_seconds": 5.0,
+            "long_poll_timeout_seconds": 2.0,
+            "request_seconds": 5.0,
             "preview_interval_ms": int(self.interval * 1000),
             "max_message_chars": self.limit,
         }

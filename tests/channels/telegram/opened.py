@@ -111,7 +111,7 @@ def settings(server: TelegramServer, **more: Any) -> TelegramSettings:
         {
             "enabled": True,
             "bot_token": TOKEN,
-            "base_url": server.url,
+            "api_url": server.url,
             "long_poll_timeout_seconds": 1,
             "preview_interval_ms": 250,
             **more,

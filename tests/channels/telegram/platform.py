@@ -37,7 +37,7 @@ class TelegramPlatform(Platform):
     def settings(self) -> Mapping[str, object]:
         return {
             "bot_token": TOKEN,
-            "base_url": self.server.url,
+            "api_url": self.server.url,
             "long_poll_timeout_seconds": 1,
             "preview_interval_ms": int(self.interval * 1000),
         }
