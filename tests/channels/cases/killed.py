@@ -27,6 +27,8 @@ class Killed:
         await platform.says("[[say Survived.]]")
         await house.died()
         await house.begin()
+        # By itself: nobody has to write again. (Platforms that call repeat a call in their own time.)
+        await house.sees("Survived.")
         await platform.says("[[say Next.]]")
         await house.sees("Survived.", "Next.")
         await house.at_rest()
