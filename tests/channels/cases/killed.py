@@ -27,7 +27,7 @@ class Killed:
         await platform.says("[[say Survived.]]")
         await house.died()
         await house.begin()
-        # By itself: nobody has to write again. (Platforms that call repeat a call in their own time.)
+        # By itself. A platform that calls repeats a call in its own time.
         await house.sees("Survived.")
         await platform.says("[[say Next.]]")
         await house.sees("Survived.", "Next.")
