@@ -3,17 +3,10 @@ conversation is."""
 
 from __future__ import annotations
 
-import pytest
-
 from tests.fixtures.core import Core, is_whole, running
 from tests.fixtures.script import Held
 
 TABLES = ("session", "turn", "inbox", "entry", "outbox")
-
-
-@pytest.fixture
-def database_url(swept_database_url: str) -> str:
-    return swept_database_url
 
 
 async def test_d01_slow_llm_does_not_block_other_lanes(database_url: str) -> None:

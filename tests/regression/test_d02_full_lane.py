@@ -11,9 +11,9 @@ from tests.fixtures.script import Held
 BUFFER = 5
 
 
-async def test_d02_full_lane_never_blocks_dispatch(swept_database_url: str) -> None:
+async def test_d02_full_lane_never_blocks_dispatch(database_url: str) -> None:
     held = Held()
-    async with running(swept_database_url, held, mode="followup", cap=BUFFER, drop="block") as core:
+    async with running(database_url, held, mode="followup", cap=BUFFER, drop="block") as core:
         await core.say("running", "full")
         await held.reached.wait()
         for number in range(BUFFER):

@@ -10,10 +10,10 @@ from tests.fixtures.mailbox import Mailbox
 
 
 async def test_d03_poison_message_and_502_are_contained(
-    swept_database_url: str, caplog: pytest.LogCaptureFixture
+    database_url: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     mailbox = Mailbox()
-    async with running(swept_database_url, channel=mailbox) as core:
+    async with running(database_url, channel=mailbox) as core:
         # Poison: cleaned where it is text, refused where it is a name; never an unknown error.
         assert (
             await core.asked("null \x00 and half \ud83d")

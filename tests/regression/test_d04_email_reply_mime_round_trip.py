@@ -48,6 +48,11 @@ async def test_d04_email_reply_mime_round_trip(tmp_path: Path, database_url: str
         assert rows[1]["text"] == "[[say And again.]]"
         assert rows[1]["session_id"] == said["session_id"]
 
+        # A copy is kept once the answer is on its way.
+        async def are_kept() -> bool:
+            return len(await office.mails(office.address, "Sent")) == 2
+
+        await until(are_kept, "copies of both answers")
         kept = await office.mails(office.address, "Sent")
         assert [_parsed(each)["Message-ID"] for each in kept] == [
             answer["Message-ID"],

@@ -29,17 +29,17 @@ async def approve(core: Core, way: str, code: str, folder: Path) -> None:
 
 @pytest.mark.parametrize("way", ["cli", "http", "chat"])
 async def test_d06_pairing_approvable_and_durable(
-    swept_database_url: str, tmp_path: Path, way: str
+    database_url: str, tmp_path: Path, way: str
 ) -> None:
-    async with running(swept_database_url, access=ACCESS) as core:
+    async with running(database_url, access=ACCESS) as core:
         code = await knocks(core, "anna")
         core.dies = True
-    async with running(swept_database_url, access=ACCESS) as core:
+    async with running(database_url, access=ACCESS) as core:
         assert await refusal(core, says("hello?", "anna")) == "pending_approval_required"
         await approve(core, way, code, tmp_path)
         assert await admitted(core, says("hello", "anna"))
         await core.settled()
-    async with running(swept_database_url, access=ACCESS) as core:
+    async with running(database_url, access=ACCESS) as core:
         assert await admitted(core, says("hello again", "anna"))
         await core.settled()
         assert "echo hello again" in core.channel.texts("anna")

@@ -17,9 +17,7 @@ from tests.fixtures.script import Held, Script, calls, objections
 @pytest.mark.parametrize(
     "moment", ["before the first word", "while it speaks", "while a tool runs"]
 )
-async def test_d10_interrupt_leaves_valid_history(
-    swept_database_url: str, moment: str, by: str
-) -> None:
+async def test_d10_interrupt_leaves_valid_history(database_url: str, moment: str, by: str) -> None:
     begun, held = asyncio.Event(), Held("" if moment.startswith("before") else "Once upon ")
 
     @tool(risk=Risk.EFFECT)
@@ -30,7 +28,7 @@ async def test_d10_interrupt_leaves_valid_history(
         return ""
 
     step = calls("endless", "endless", text="Let me see.") if "tool" in moment else held
-    async with running(swept_database_url, step, mode="interrupt", tools=[endless]) as core:
+    async with running(database_url, step, mode="interrupt", tools=[endless]) as core:
         await core.say("a story")
         await (begun if "tool" in moment else held.reached).wait()
         await core.say("something else" if by.startswith("a") else by)

@@ -31,7 +31,7 @@ LAST = f"echo {LINES[-1]}"
     ],
 )
 async def test_d11_burst_collapses_per_mode(
-    swept_database_url: str,
+    database_url: str,
     mode: Mode,
     replies: list[str],
     outcomes: list[str],
@@ -39,7 +39,7 @@ async def test_d11_burst_collapses_per_mode(
     dropped: list[int],
     debounced: list[int],
 ) -> None:
-    async with running(swept_database_url, mode=mode, debounce_ms=900) as core:
+    async with running(database_url, mode=mode, debounce_ms=900) as core:
         for line in LINES:
             await core.say(line)
             await asyncio.sleep(0.15)  # the pace at which somebody types
@@ -58,9 +58,9 @@ async def test_d11_burst_collapses_per_mode(
         assert [text for text in texts if text in LINES] == LINES
 
 
-async def test_d11_a_burst_longer_than_its_window_is_not_held_back(swept_database_url: str) -> None:
+async def test_d11_a_burst_longer_than_its_window_is_not_held_back(database_url: str) -> None:
     """The window is opened by the first line and not prolonged by the others."""
-    async with running(swept_database_url, mode="collect", debounce_ms=150) as core:
+    async with running(database_url, mode="collect", debounce_ms=150) as core:
         answered_at = None
         for number in range(100):
             await core.say(f"line {number}")

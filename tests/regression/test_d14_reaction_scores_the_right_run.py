@@ -35,8 +35,8 @@ async def scores(core: Core) -> dict[UUID, list[int]]:
     return found
 
 
-async def test_d14_reaction_scores_the_right_run(swept_database_url: str) -> None:
-    async with running(swept_database_url, channel=Numbered()) as core:
+async def test_d14_reaction_scores_the_right_run(database_url: str) -> None:
+    async with running(database_url, channel=Numbered()) as core:
         older = await core.asked("one")
         newer = await core.asked("two")
         await core.settled()
@@ -48,8 +48,8 @@ async def test_d14_reaction_scores_the_right_run(swept_database_url: str) -> Non
         assert await scores(core) == {older.turn_id: [-1], newer.turn_id: [1]}
 
 
-async def test_a_reaction_that_is_taken_away_counts_no_more(swept_database_url: str) -> None:
-    async with running(swept_database_url, channel=Numbered()) as core:
+async def test_a_reaction_that_is_taken_away_counts_no_more(database_url: str) -> None:
+    async with running(database_url, channel=Numbered()) as core:
         await core.asked("one")
         await core.settled()
         for _ in range(2):
@@ -64,9 +64,9 @@ async def test_a_reaction_that_is_taken_away_counts_no_more(swept_database_url: 
     ("platform_id", "chat"), [("nothing", "a"), ("", "a"), ("echo one, part 0", "b")]
 )
 async def test_a_reaction_to_what_nobody_of_us_said_is_nobodys(
-    swept_database_url: str, platform_id: str, chat: str
+    database_url: str, platform_id: str, chat: str
 ) -> None:
-    async with running(swept_database_url, channel=Numbered()) as core:
+    async with running(database_url, channel=Numbered()) as core:
         await core.asked("one")
         await core.settled()
         assert not await reacted(core, platform_id, "👍", chat=chat)
