@@ -35,7 +35,7 @@ LONGEST_PROBLEM = 300
 #: The fewest characters of a document that are worth showing.
 LEAST_SHOWN = 200
 
-_NOT_IN_LINES = str.maketrans(dict.fromkeys("<>[]{}|`\n\r", " "))
+_NOT_IN_LINES = str.maketrans(dict.fromkeys("<>[]{}|`*\n\r", " "))
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,8 +145,11 @@ def _told(file: File, look: Look, room: int, *, seen: bool) -> str:
 
 
 def _line(name: str, file: File, **more: object) -> str:
-    # A name is somebody's own choice, and part of no sentence of ours.
-    shown = neutral(" ".join(file.name.translate(_NOT_IN_LINES).split()), "")
     size = in_words(file.size) if file.size is not None else note("file_size_unknown")
     kind = file.content_type.partition(";")[0]
-    return note(name, name=shown or "file", type=kind, size=size, **more)
+    return note(name, name=plain_name(file), type=kind, size=size, **more)
+
+
+def plain_name(file: File) -> str:
+    """A file's name in a line of ours: it is somebody's own choice, and part of no sentence."""
+    return neutral(" ".join(file.name.translate(_NOT_IN_LINES).split()), "") or "file"

@@ -7,6 +7,7 @@ before. So the same asker gets the same bytes as long as no file changes, on eve
 from __future__ import annotations
 
 import hashlib
+import threading
 from collections.abc import Iterable, Iterator
 
 from opencraw.context.notes import note
@@ -37,20 +38,22 @@ class SystemPrompt:
         #: What was made of the files as they are now, by the names that are kept back.
         self._made: dict[frozenset[str], str] = {}
         self._version = -1
+        self._looking = threading.Lock()
 
     def text(self, asker: Asker) -> str:
-        """The system prompt of a turn that works for `asker`."""
+        """The system prompt of a turn that works for `asker`, for threads: a disk may be slow."""
         if self._workspace is None:
             return self._own
-        files = self._workspace.files()
-        if self._version != self._workspace.version:
-            self._version = self._workspace.version
-            self._made.clear()
-        kept_back = _kept_from(asker)
-        if kept_back not in self._made:
-            shown = [file for name, file in files.items() if name not in kept_back]
-            self._made[kept_back] = "\n\n".join([self._own, *_parts(shown)])
-        return self._made[kept_back]
+        with self._looking:
+            files = self._workspace.files()
+            if self._version != self._workspace.version:
+                self._version = self._workspace.version
+                self._made.clear()
+            kept_back = _kept_from(asker)
+            if kept_back not in self._made:
+                shown = [file for name, file in files.items() if name not in kept_back]
+                self._made[kept_back] = "\n\n".join([self._own, *_parts(shown)])
+            return self._made[kept_back]
 
 
 def _kept_from(asker: Asker) -> frozenset[str]:

@@ -25,8 +25,8 @@ NAMES = ("AGENTS.md", "SOUL.md", "TOOLS.md", "BOOTSTRAP.md", "IDENTITY.md", USER
 #: So many characters are shown of one file.
 LONGEST = 20_000
 LONGEST_OF = {USER: 4_000}
-#: A larger file is not one that somebody wrote for this. Files are read while everybody waits, so
-#: that a change counts from the next message on: all of them together must take milliseconds.
+#: A larger file is not one that somebody wrote for this. A turn waits for them, so that a change
+#: counts from the next message on: all of them together must take milliseconds.
 LARGEST_BYTES = 200_000
 #: Whether files changed is looked at so seldom.
 LOOK_SECONDS = 1.0

@@ -85,7 +85,8 @@ UPDATE session
  WHERE session.id = given.session_id AND session.archived_at < given.archived_before
    AND NOT EXISTS (SELECT FROM inbox
                     WHERE inbox.session_id = session.id
-                      AND inbox.state IN ('waiting', 'overflowed', 'taken'))
+                      AND (inbox.state = 'waiting' OR inbox.state = 'overflowed'))
+   AND NOT EXISTS (SELECT FROM turn WHERE turn.session_id = session.id AND turn.state = 'running')
    AND NOT EXISTS (SELECT FROM outbox
                     WHERE outbox.session_id = session.id
                       AND outbox.state IN ('pending', 'sending'))
@@ -122,7 +123,8 @@ WITH given AS (
     UPDATE inbox
        SET state = 'done', outcome = 'withdrawn', text = '', sender_name = ''
       FROM gone
-     WHERE inbox.session_id = gone.session_id AND inbox.state IN ('waiting', 'overflowed')
+     WHERE inbox.session_id = gone.session_id
+       AND (inbox.state = 'waiting' OR inbox.state = 'overflowed')  -- each has an index
     RETURNING inbox.message_id
 ), files AS (
     DELETE FROM attachment USING withdrawn WHERE attachment.message_id = withdrawn.message_id

@@ -101,7 +101,7 @@ SELECT session.id, session.key, session.created_at, session.last_active_at, sess
        session.completion_tokens, session.cached_tokens,
        (SELECT count(*) FROM inbox
          WHERE inbox.session_id = session.id
-           AND inbox.state IN ('waiting', 'overflowed')) AS waiting,
+           AND (inbox.state = 'waiting' OR inbox.state = 'overflowed')) AS waiting,
        EXISTS (SELECT FROM turn
                 WHERE turn.session_id = session.id AND turn.state = 'running') AS running
   FROM session
@@ -114,7 +114,7 @@ SELECT session.id, session.channel, session.account, session.chat, session.threa
        session.opened_by,
        (SELECT count(*) FROM inbox
          WHERE inbox.session_id = session.id
-           AND inbox.state IN ('waiting', 'overflowed')) AS waiting,
+           AND (inbox.state = 'waiting' OR inbox.state = 'overflowed')) AS waiting,
        EXISTS (SELECT FROM turn
                 WHERE turn.session_id = session.id AND turn.state = 'running') AS running
   FROM session
@@ -147,19 +147,19 @@ SELECT ord FROM given;
 -- Group commit, of one command per session at a time. A command is one effect: that it came in
 -- (once, however often it is repeated), what it changes, and what is answered. `stop` also takes
 -- back what waits and asks the running turn to end; the request outlives the process that should
--- hear it. What a `reset` asks is the message that came in, and waits.
+-- hear it. What a `reset` asks is the message that came in, and waits, with its `files` (see `accept`).
 WITH given AS (
     SELECT *
       FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[],
                   $8::text[], $9::text[], $10::text[], $11::uuid[], $12::text[], $13::text[],
                   $14::text[], $15::text[], $16::text[], $17::integer[], $18::text[],
                   $19::integer[], $20::text[], $21::text[], $22::boolean[], $23::text[], $24::text[],
-                  $25::text[], $26::text[], $27::uuid[], $28::text[], $29::text[])
+                  $25::text[], $26::text[], $27::uuid[], $28::text[], $29::text[], $30::text[])
            WITH ORDINALITY
         AS row(message_id, session_id, channel, account, chat, thread, sender_id, sender_name,
                rights, text, correlation_id, origin, dedupe_key, chat_type, change, mode,
                debounce_ms, debounce_window, cap, drop, model, sends, focus, time_zone, asks, reply,
-               delivery_id, platform_id, reply_context, ord)
+               delivery_id, platform_id, reply_context, files, ord)
 ), fresh AS (
     INSERT INTO inbox (message_id, session_id, channel, account, chat, thread, dedupe_key, sender_id,
                        sender_name, rights, text, correlation_id, origin, trigger_type, platform_id,
@@ -176,12 +176,36 @@ WITH given AS (
     RETURNING message_id, session_id
 ), doing AS (
     SELECT given.* FROM given JOIN fresh USING (message_id, session_id)
+), claimed AS (
+    SELECT message_id, channel, file.*
+      FROM doing,
+           jsonb_to_recordset(doing.files::jsonb)
+               AS file(id uuid, position integer, name text, content_type text, size bigint,
+                       source text, kept uuid)
+), brought AS (
+    UPDATE attachment
+       SET message_id = claimed.message_id, position = claimed.position
+      FROM claimed
+     WHERE attachment.id = claimed.kept AND attachment.message_id IS NULL
+       AND attachment.channel = claimed.channel
+    RETURNING attachment.message_id, attachment.position
+), promised AS (
+    INSERT INTO attachment (id, message_id, position, name, content_type, size, channel, source,
+                            state, problem)
+    SELECT id, message_id, position, name, content_type, size, channel, source,
+           CASE WHEN kept IS NULL THEN 'pending' ELSE 'failed' END,
+           CASE WHEN kept IS NOT NULL THEN 'It is not here any more. Send it again.' END
+      FROM claimed
+     WHERE kept IS NULL
+        OR NOT EXISTS (SELECT FROM brought
+                        WHERE brought.message_id = claimed.message_id
+                          AND brought.position = claimed.position)
 ), withdrawn AS (
     UPDATE inbox
        SET state = 'done', outcome = 'withdrawn'
       FROM doing
      WHERE doing.change IN ('stop', 'reset') AND inbox.session_id = doing.session_id
-       AND inbox.state IN ('waiting', 'overflowed')
+       AND (inbox.state = 'waiting' OR inbox.state = 'overflowed')
     RETURNING inbox.message_id
 ), files AS (
     DELETE FROM attachment USING withdrawn WHERE attachment.message_id = withdrawn.message_id
@@ -319,3 +343,11 @@ SELECT given.ord, coalesce(posted.seq, outbox.seq) AS seq,
   FROM given
   LEFT JOIN posted ON posted.delivery_id = given.delivery_id
   LEFT JOIN outbox ON outbox.delivery_id = given.delivery_id;
+
+-- name: direct_talks
+-- Direct chats, those in which somebody spoke last first.
+SELECT channel, account, chat, thread, opened_by
+  FROM session
+ WHERE tenant = $1 AND chat_type = 'direct' AND channel = ANY($2::text[]) AND archived_at IS NULL
+ ORDER BY last_active_at DESC
+ LIMIT $3;

@@ -12,13 +12,21 @@ from uuid import UUID, uuid4
 import msgspec
 from msgspec.structs import astuple
 
-from opencraw.contract import Address, ChatType, Choice, Envelope, Line, Waiting
+from opencraw.contract import (
+    DEFAULT_TENANT,
+    Address,
+    ChatType,
+    Choice,
+    Envelope,
+    Line,
+    Waiting,
+)
 from opencraw.errors import Unavailable
 from opencraw.hooks import Hooks, Point
 from opencraw.model import Thinking, ToolCall
 from opencraw.sessions.change import Change, Reset, Stop, columns
 from opencraw.sessions.choice import QueueChoice
-from opencraw.sessions.files import File, files_of, shown
+from opencraw.sessions.files import File, claims, files_of, shown
 from opencraw.sessions.keys import AGENT, Conversation, reply_id
 from opencraw.store.database import Database, Record
 from opencraw.store.queries import load
@@ -238,6 +246,15 @@ class Sessions:
         """The conversations that were active last, newest first."""
         return await self._database.fetch(SQL.sessions, limit)
 
+    async def direct_talks(
+        self, channels: Sequence[str], limit: int = 50
+    ) -> Sequence[tuple[Address, str]]:
+        """Direct chats, the newest first, each with the sender who began it."""
+        records = await self._database.fetch(
+            SQL.direct_talks, DEFAULT_TENANT, list(channels), limit
+        )
+        return [(Address(*record[:4]), record["opened_by"]) for record in records]
+
     async def open(
         self, here: Conversation, *, opened_by: str, chat_type: ChatType | None = None
     ) -> None:
@@ -283,6 +300,7 @@ class Sessions:
                 delivery_id,
                 storable(envelope.platform_id),
                 storable(envelope.reply_context),
+                claims(envelope.attachments) if isinstance(change, Reset) and change.asks else None,
             ),
         )
         if record is None or record["message_id"] is None:
@@ -306,11 +324,12 @@ class Sessions:
         *,
         reply_context: str = "",
         choice: UUID | None = None,
+        delivery_id: UUID | None = None,
         patience: float,
     ) -> Line:
-        """Add a notice and its delivery, which may ask for a `choice`. The session must be
-        there."""
-        delivery_id = uuid4()
+        """Add a notice and its delivery, which may ask for a `choice`. The session must be there;
+        the same delivery id is the same word."""
+        delivery_id = delivery_id or uuid4()
         row = (
             delivery_id, here.id, text, *astuple(here.address), storable(reply_context), choice
         )  # fmt: skip

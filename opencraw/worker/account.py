@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from uuid import UUID
 
+from opencraw.context.files import LONGEST_PROBLEM, plain_name
 from opencraw.context.notes import note
 from opencraw.model import AssistantMessage, ModelReply, ToolCall
 from opencraw.queue.failures import Failure
 from opencraw.queue.turns import Settlement, TranscriptLine, Turn
+from opencraw.sessions.files import File
 from opencraw.sessions.transcript import Entry
 from opencraw.worker.draft import LiveDraft
+
+#: Of so many files people hear one by one that nothing was read of them.
+_MOST_NAMED = 3
 
 
 class Account:
@@ -22,6 +28,12 @@ class Account:
         #: How many of its steps asked for tools.
         self.rounds = 0
         self._tools: list[str] = []
+        #: Those of which there is nothing.
+        self._missing: dict[UUID, File] = {}
+
+    def came_with(self, files: Iterable[File]) -> None:
+        """These files came with what the turn answers, and all was done to have them."""
+        self._missing |= {file.id: file for file in files if file.problem}
 
     def recall(self, entries: Sequence[Entry]) -> None:
         """What earlier attempts at this turn brought to an end counts, and the calls that they left
@@ -54,6 +66,8 @@ class Account:
             return Settlement(
                 "done", (line, empty), empty.text, "notice", tuple(self._tools), reply.usage
             )
+        if self._missing:
+            text += f"\n\n*({regret(list(self._missing.values()))})*"
         return Settlement("done", (line,), text, "reply", tuple(self._tools), reply.usage)
 
     def cut_short(self) -> Settlement:
@@ -92,3 +106,14 @@ def apology(cause: str) -> str:
         f"I could not answer: {cause}. Your message is kept in this conversation; "
         "say it again, or write anything, and I will try anew."
     )
+
+
+def regret(files: Sequence[File]) -> str:
+    """What people read under an answer that some of their files had no part in."""
+    told = [
+        f"I could not read {plain_name(file)}. {file.problem[:LONGEST_PROBLEM]}"
+        for file in files[:_MOST_NAMED]
+    ]
+    if more := len(files) - len(told):
+        told.append(f"{more} more could not be read.")
+    return " ".join(told)

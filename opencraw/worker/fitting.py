@@ -44,10 +44,10 @@ P = ParamSpec("P")
 class Fitting:
     """What one turn's model is shown. Raises `ModelFailure` when the model is not configured."""
 
-    def __init__(self, workshop: Workshop, turn: Turn, steps: Steps) -> None:
+    def __init__(self, workshop: Workshop, turn: Turn, steps: Steps, system: str) -> None:
         self.runtime = workshop.runtime(turn.model)
         self.purse = workshop.purse(turn)
-        self.system = workshop.assembly.system(turn.asker)
+        self.system = system
         self._workshop = workshop
         self._turn = turn
         self._steps = steps

@@ -147,6 +147,8 @@ class Running:
         awaited = [file.id for each in said for file in each.files if file.is_awaited]
         if await self._steps.fetched(awaited):
             said = await self._said(taken)
+        for each in said:
+            self._account.came_with(each.files)
         assert self._fitting is not None, "a turn is given ears when it is shown something"
         return await self._steps.with_pictures([self._fitting.hears(each) for each in said])
 
@@ -272,10 +274,14 @@ class Running:
             return await self._cut_short()
         if await self._steps.fetched(transcript.awaited_files):
             transcript = await self._read()
+        for entry in transcript.entries:
+            if entry.turn_id == self.turn.id:
+                self._account.came_with(entry.files)
         if line := await brought_up(self._workshop, self.turn, transcript):
             await self._steps.advance([line])
             transcript = await self._read()
-        self._fitting = fitting = Fitting(self._workshop, self.turn, self._steps)
+        system = await asyncio.to_thread(self._workshop.assembly.system, self.turn.asker)
+        self._fitting = fitting = Fitting(self._workshop, self.turn, self._steps, system)
         while True:
             window = await fitting.window(transcript, self._read)
             last = await self._play(window, fitting, transcript.view.fence)

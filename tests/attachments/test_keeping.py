@@ -46,7 +46,7 @@ async def test_files_go_with_a_message_that_is_taken_back(database_url: str) -> 
     async with running(database_url, start=False) as core:
         await core.say("mine", "other", attachments=[await kept(core, "a.png")])
         receipt = await core.say("mine", attachments=[await kept(core, "b.png")])
-        assert await core.door.withdraw(address(), receipt.message_id)
+        assert await core.reader.withdraw(address(), receipt.message_id)
         assert await files(core) == ["a.png"]
 
 
@@ -143,7 +143,7 @@ async def test_pages_are_told_what_became_of_files(database_url: str) -> None:
         claim = Attachment("a.exe", "application/x-msdownload", "a", 5)
         await core.say("look", attachments=[claim])
         await core.settled()
-        [said, _] = await core.door.history(address())
+        [said, _] = await core.reader.history(address())
         [file] = said.files
         assert (file.name, file.size, file.is_picture) == ("a.exe", 5, False)
         assert "not taken here" in file.problem

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 import re
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -14,6 +17,7 @@ from opencraw.contract import ChatType, Origin, Rights
 from opencraw.resources import prompt
 from opencraw.sessions.asker import Asker
 from tests.fixtures.askers import SOMEBODY, asker
+from tests.fixtures.core import running, until
 
 ORDINARY = GeneralSettings()
 GUEST = asker("ben", rights=Rights.GUEST)
@@ -96,6 +100,40 @@ def test_a_changed_file_changes_the_prompt_and_nothing_else_does(full: Path) -> 
     now[0] += 100
     assert "Be kind from now on." in system.text(SOMEBODY)
     assert "USER.md" not in system.text(GUEST)
+
+
+async def test_nobody_waits_while_a_slow_disk_is_asked(database_url: str, full: Path) -> None:
+    asked, answers, answered = threading.Event(), threading.Event(), list[bool]()
+
+    def clock() -> float:
+        asked.set()
+        answered.append(answers.wait(10))
+        return 0.0
+
+    system = SystemPrompt(ORDINARY, Workspace(full, clock))
+    async with running(database_url, system=system) as core:
+        await core.say("hello")
+        await until(asked.is_set)
+        await core.say("/status", "b")
+        await core.delivered(1, "b")
+        answers.set()
+        await core.delivered(1)
+        assert answered == [True]
+
+
+def test_turns_that_begin_at_once_look_at_the_files_one_after_the_other(full: Path) -> None:
+    together, met = threading.Barrier(2), list[int]()
+
+    def clock() -> float:
+        with suppress(threading.BrokenBarrierError):
+            met.append(together.wait(0.2))
+        return 0.0
+
+    system = SystemPrompt(ORDINARY, Workspace(full, clock))
+    with ThreadPoolExecutor(2) as turns:
+        first, second = turns.map(system.text, (SOMEBODY, SOMEBODY))
+    assert first == second
+    assert met == []
 
 
 def test_a_cut_is_told(full: Path) -> None:

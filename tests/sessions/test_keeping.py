@@ -257,11 +257,11 @@ async def test_what_was_archived_for_long_is_removed_and_memory_keeps_it(
         await keeps.sweep()
         await gone(core)
         assert any("what time is it" in text for _, text in await remembered(core.database))
-        assert await core.door.history(address()) == []
+        assert await core.reader.history(address()) == []
         last, flushed, removed = await marks(core)
         assert last == flushed == removed
         await core.asked("hello again")
-        lines = await core.door.history(address())
+        lines = await core.reader.history(address())
         assert [line.seq for line in lines] == [last + 1, last + 2], "no number is used twice"
         assert [entry.text for entry in await core.transcript()] == [
             "hello again", "echo hello again"

@@ -62,7 +62,7 @@ async def test_what_is_over_ends_before_the_next_turn(
         assert await texts(core) == [*kept, "after", "echo after"]
         await core.asked("and more")
         assert (await texts(core))[-4:] == ["after", "echo after", "and more", "echo and more"]
-        said = [line.text for line in await core.door.history(address()) if line.kind == "said"]
+        said = [line.text for line in await core.reader.history(address()) if line.kind == "said"]
         assert said == ["before", "after", "and more"], "people see all of it"
 
 
@@ -85,7 +85,7 @@ async def test_people_are_told_that_and_why_a_conversation_begins_anew(
         [_, notice, answer] = core.channel.lines("a")
         assert (notice.kind, answer.text) == ("notice", "echo after")
         assert notice.text.startswith(f"A new conversation begins here, because {cause};")
-        history = [(line.kind, line.text) for line in await core.door.history(address())]
+        history = [(line.kind, line.text) for line in await core.reader.history(address())]
         assert ("notice", notice.text) in history
 
 
@@ -225,7 +225,7 @@ async def test_what_stands_behind_new_is_asked_in_the_new_conversation(database_
         receipt = await core.say("/new tell me a joke")
         assert (await core.delivered(3))[2] == "echo tell me a joke"
         assert await texts(core) == ["tell me a joke", "echo tell me a joke"]
-        said = [line for line in await core.door.history(address()) if line.kind == "said"]
+        said = [line for line in await core.reader.history(address()) if line.kind == "said"]
         assert said[-1].message_id == receipt.message_id
         assert await core.outcomes() == [("before", "answered"), ("tell me a joke", "answered")]
 

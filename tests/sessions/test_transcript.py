@@ -53,7 +53,7 @@ async def test_after_a_reset_a_model_sees_nothing_of_before_and_people_everythin
         await core.asked("/nuke")
         await core.asked("/nuke")
         assert await core.transcript() == []
-        said = [line.text for line in await core.door.history(address()) if line.kind == "said"]
+        said = [line.text for line in await core.reader.history(address()) if line.kind == "said"]
         assert said == ["before", "after"]
 
 
@@ -62,7 +62,7 @@ async def test_a_notice_is_for_people_and_not_for_the_model(database_url: str) -
         await core.asked("/help")
         await core.asked("hello")
         assert [entry.kind for entry in await core.transcript()] == ["user", "assistant"]
-        kinds = [line.kind for line in await core.door.history(address())]
+        kinds = [line.kind for line in await core.reader.history(address())]
         assert kinds == ["notice", "said", "reply"]
 
 
@@ -71,7 +71,7 @@ async def test_people_see_what_they_said_and_what_was_delivered(database_url: st
     async with running(database_url, calls("current_time", text="Let me look."), "Noon.") as core:
         receipt = await core.say("What time is it?")
         await core.delivered(1)
-        said, reply = await core.door.history(address())
+        said, reply = await core.reader.history(address())
         assert (said.kind, said.text, said.message_id) == (
             "said", "What time is it?", receipt.message_id
         )  # fmt: skip
@@ -89,23 +89,23 @@ async def test_lines_are_paged_without_loss_or_repetition(database_url: str) -> 
         for number in range(8):
             await core.asked(f"{number}")
             await core.asked("/status")
-        whole = await core.door.history(address(), limit=1_000)
+        whole = await core.reader.history(address(), limit=1_000)
         assert len(whole) == 24
         seqs = [line.seq for line in whole]
         assert seqs == sorted(set(seqs))
 
         back: list[Line] = []
         before = None
-        while page := await core.door.history(address(), before=before, limit=5):
+        while page := await core.reader.history(address(), before=before, limit=5):
             back = [*page, *back]
             before = page[0].seq
         assert back == list(whole)
 
         middle = whole[10].seq
-        assert await core.door.history(address(), after=middle) == whole[11:]
-        between = await core.door.history(address(), after=middle, before=whole[14].seq)
+        assert await core.reader.history(address(), after=middle) == whole[11:]
+        between = await core.reader.history(address(), after=middle, before=whole[14].seq)
         assert between == whole[11:14]
-        assert await core.door.history(address("b")) == []
+        assert await core.reader.history(address("b")) == []
 
 
 async def test_what_waits_is_told_in_order(database_url: str) -> None:
@@ -114,13 +114,13 @@ async def test_what_waits_is_told_in_order(database_url: str) -> None:
         await core.say("one")
         await held.reached.wait()
         two, three = await core.say("two"), await core.say("three")
-        waiting = await core.door.waiting(address())
+        waiting = await core.reader.waiting(address())
         assert [(each.text, each.message_id) for each in waiting] == [
             ("two", two.message_id), ("three", three.message_id)
         ]  # fmt: skip
         held.release()
         await core.settled()
-        assert await core.door.waiting(address()) == []
+        assert await core.reader.waiting(address()) == []
 
 
 async def test_the_conversations_that_were_active_last(database_url: str) -> None:

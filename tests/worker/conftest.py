@@ -11,12 +11,6 @@ from tests.faults.proxy import PostgresProxy, socket_folder
 
 
 @pytest.fixture
-def database_url(swept_database_url: str) -> str:
-    """Nothing here changes the schema."""
-    return swept_database_url
-
-
-@pytest.fixture
 async def line(database_url: str) -> AsyncIterator[PostgresProxy]:
     """A node's line to the database."""
     with TemporaryDirectory(prefix="oc-", dir="/tmp") as folder:

@@ -129,10 +129,30 @@ async def test_a_file_that_cannot_be_had_is_a_sentence(
         [reply] = await core.delivered(1)
         assert reply.startswith("echo look")
         assert said in asked(core).text
+        assert f"\n\n*(I could not read a.png. {said}" in reply
         await core.say("and now?")
-        await core.delivered(2)
+        [_, later] = await core.delivered(2)
+        assert "I could not read" not in later
         assert box.fetched == ["a"]
         await whole(core)
+
+
+async def test_people_hear_in_a_few_words_of_many_files_that_cannot_be_had(
+    database_url: str,
+) -> None:
+    bench = Bench()
+    async with running(database_url, calls("work"), tools=bench.tools) as core:
+        await core.say("do it", attachments=[claim("a*b.zip", "application/zip")])
+        await bench.begun.wait()
+        await core.say("and this", attachments=[claim(f"{n}.txt", "text/plain") for n in range(4)])
+        bench.may_end.set()
+        [reply] = await core.delivered(1)
+        unwanted = "Files of this type (application/zip) are not taken here."
+        gone = "It is not on its platform any more."
+        assert reply.endswith(
+            f"\n\n*(I could not read a b.zip. {unwanted} I could not read 0.txt. {gone}"
+            f" I could not read 1.txt. {gone} 2 more could not be read.)*"
+        )
 
 
 async def test_a_file_that_takes_too_long_is_given_up(
@@ -330,6 +350,30 @@ async def test_what_was_handed_to_us_comes_with_one_message(database_url: str) -
         await core.say("again", attachments=[kept, kept])
         await core.delivered(2)
         assert asked(core).text.count("It is not here any more.") == 2
+
+
+async def test_what_is_asked_behind_new_has_its_files(database_url: str) -> None:
+    box = mailbox(a=b"the terms")
+    async with running(
+        database_url, channel=box, pictures=SEES, channels=("test", "other")
+    ) as core:
+        kept = await core.gateway.keep("test", "cat.png", "image/png", PNG)
+        files = [claim("a.txt", "text/plain", "a"), kept]
+        for _ in range(2):
+            await core.say("/new what is this?", attachments=files, key="one")
+        await core.delivered(2)
+        message = asked(core)
+        assert message.text.startswith("what is this?\n\n[File: a.txt, text/plain, 1 kB]")
+        assert [each.data for each in message.pictures] == [PNG]
+        await core.say("/status", attachments=[claim("b.txt", "text/plain", "b")])
+        await core.delivered(3)
+        rows = await core.fetch("SELECT name FROM attachment ORDER BY name")
+        assert [row["name"] for row in rows] == ["a.txt", "cat.png"]
+        elsewhere = await core.gateway.keep("other", "dog.png", "image/png", PNG)
+        await core.say("/new and now?", attachments=[kept, elsewhere])
+        await core.delivered(5)
+        assert asked(core).text.count("It is not here any more.") == 2
+        await whole(core)
 
 
 async def test_a_document_that_cannot_be_read_is_refused_when_it_is_handed_in(

@@ -57,7 +57,7 @@ async def test_the_oldest_are_answered_together_from_a_summary(database_url: str
             " ORDER BY started_at"
         )
         assert tuple(turn) == (4, 3)
-        shown = [line.text for line in await core.door.history(address())]
+        shown = [line.text for line in await core.reader.history(address())]
         assert shown == ["running", notice, "released", summary, "5", "6", "7", answer]
 
 
@@ -142,7 +142,7 @@ async def test_stop_takes_back_those_without_a_place_too(database_url: str) -> N
     async with running(database_url, held, cap=2) as core:
         await flood(core, held, 5)
         await overflowed(core, 3)
-        waiting = [each.text for each in await core.door.waiting(address())]
+        waiting = [each.text for each in await core.reader.waiting(address())]
         assert waiting == ["1", "2", "3", "4", "5"], "none of them is answered yet"
         await core.say("/stop")
         await whole(core)
@@ -180,7 +180,7 @@ async def test_a_lane_in_which_only_a_summary_is_left_is_answered(database_url: 
         await overflowed(core, 1)
         receipt = await core.say("3")
         await overflowed(core, 2)
-        assert await core.door.withdraw(address(), receipt.message_id)
+        assert await core.reader.withdraw(address(), receipt.message_id)
         held.release()
         _, released, summary, answer = await core.delivered(4)
         assert released == "released"

@@ -57,7 +57,7 @@ async def test_stop_between_two_steps_leaves_a_line_for_what_was_said(database_u
         await core.delivered(2)
         assert "I begin." in core.channel.texts()
         await whole(core)
-        seqs = [line.seq for line in await core.door.history(core.channel.got[0].address)]
+        seqs = [line.seq for line in await core.reader.history(core.channel.got[0].address)]
         assert seqs == sorted(set(seqs)), "every line has a place of its own"
 
 

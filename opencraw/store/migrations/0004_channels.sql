@@ -9,6 +9,8 @@ ALTER TABLE inbox
 
 CREATE INDEX inbox_on_platform ON inbox (channel, account, chat, platform_id)
  WHERE platform_id <> '';
+-- What no turn took up, such as commands: it is looked for when a conversation is removed.
+CREATE INDEX inbox_of_no_turn ON inbox (session_id, id) WHERE turn_id IS NULL AND state = 'done';
 
 ALTER TABLE turn
     ADD COLUMN reply_context text NOT NULL DEFAULT '',
@@ -29,11 +31,14 @@ CREATE TABLE choice (
     decided        text,
     decided_by     text,                      -- channel:sender, or the name of a credential
     decided_at     timestamptz,
+    -- The message that asked shows what was decided, or never will.
+    shown_at       timestamptz,
     CHECK ((decided IS NULL) = (decided_at IS NULL)),
     CHECK ((decided IS NULL) = (decided_by IS NULL))
 );
 
 CREATE INDEX choice_of_subject ON choice (subject);
+CREATE INDEX choice_unshown ON choice (decided_at) WHERE shown_at IS NULL;
 
 ALTER TABLE outbox
     ADD COLUMN reply_context text NOT NULL DEFAULT '',
@@ -99,11 +104,14 @@ CREATE TABLE pairing (
     resolved_at    timestamptz,
     resolved_by    text NOT NULL DEFAULT '',
     note           text NOT NULL DEFAULT '' CHECK (length(note) <= 512),
+    -- Whoever was let in knows of it.
+    welcomed_at    timestamptz,
     CHECK ((state = 'pending') = (resolved_at IS NULL)),
     CHECK ((teller IS NULL) = (telling_until IS NULL))
 );
 
 CREATE INDEX pairing_of_sender ON pairing (channel, account, sender_id, state);
+CREATE INDEX pairing_unwelcomed ON pairing (id) WHERE state = 'approved' AND welcomed_at IS NULL;
 CREATE UNIQUE INDEX pairing_in_place ON pairing (tenant, channel, account, place)
  WHERE state = 'pending';
 CREATE INDEX pairing_by_code ON pairing (code);
