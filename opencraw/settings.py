@@ -15,6 +15,8 @@ DOCX = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
 
 LONGEST_DEBOUNCE_MS = 60_000
 LARGEST_CAP = 1000
+#: With pauses of up to a minute: a platform that is away for a quarter of an hour costs no reply.
+USUAL_ATTEMPTS = 20
 
 
 class Section(BaseModel):
@@ -55,6 +57,13 @@ class ChannelSettings(Section):
 
     debounce_window: DebounceWindow | None = None
     """Overrides queue.debounce_window for this channel."""
+
+    messages_per_minute: int | None = Field(default=None, ge=0, le=1_000_000)
+    """Overrides limits.messages_per_minute for this channel."""
+
+    delivery_attempts: int = Field(default=USUAL_ATTEMPTS, ge=1, le=1_000)
+    """How often a message is tried that the platform does not take, before it is a dead letter; the
+    pauses between grow from a second to a minute."""
 
 
 class PageSettings(ChannelSettings):
@@ -115,3 +124,6 @@ class PlatformSettings(ChannelSettings):
 
     attachments: AttachmentSettings = AttachmentSettings()
     """Which files people may send here."""
+
+    typing: bool = True
+    """Whether people see that the assistant is at work, where a platform can show that."""

@@ -39,7 +39,8 @@ class Admission:
 
     def __init__(self, settings: Mapping[str, AccessSettings], pairing: Pairing) -> None:
         self._settings = settings
-        self._pairing = pairing
+        #: Where owners say who else may.
+        self.pairing = pairing
 
     def vouches(self, channel: str) -> bool:
         """Whether a channel says itself what its people may do."""
@@ -55,7 +56,7 @@ class Admission:
             return Ignored(code), None
         standing = None
         if not who.sender.machine and who.sender.id not in access.owners:
-            standing = await self._pairing.standing(tenant, who.address, who.sender.id)
+            standing = await self.pairing.standing(tenant, who.address, who.sender.id)
         approved = standing is not None and standing.state == "approved"
         return decide(access, who, standing.rights if standing and approved else None), standing
 
@@ -90,7 +91,7 @@ class Admission:
         access = self._settings.get(channel)
         if access is None or access.owners:
             return True
-        return await self._pairing.has_owner(channel, account)
+        return await self.pairing.has_owner(channel, account)
 
 
 def _with(listener: Listener, sender: Sender, rights: Rights | None) -> Listener:

@@ -56,6 +56,7 @@ class Asked:
 class Shown:
     """A message on a platform that asks, and what it says by now."""
 
+    choice: UUID
     address: Address
     platform_id: str
     text: str
@@ -79,9 +80,9 @@ class Choices:
         [record] = await self._database.fetch(SQL.is_posted, choice)
         return bool(record["posted"])
 
-    async def choose(self, choice: UUID, option: str, by: str) -> tuple[UUID, Decided]:
-        """Carry out what somebody chose who may; returns about what, and what is the case now.
-        Raises `Refused` for what is over, or was never asked."""
+    async def choose(self, choice: UUID, option: str, by: str) -> Decided:
+        """Carry out what somebody chose who may; returns what is the case now. Raises `Refused` for
+        what is over, or was never asked."""
         asked = await self._asked(choice)
         if option not in {each.name for each in asked.options}:
             raise Refused("This was not among the answers.", code="INVALID_FIELD")
@@ -92,28 +93,24 @@ class Choices:
             )
         decided = await self._kinds[asked.kind](asked.subject, option, by)
         await self.settle(asked.subject, decided)
-        return asked.subject, decided
+        return decided
 
     async def settle(self, subject: UUID, decided: Decided) -> None:
         """Note what was decided about a subject, also where nobody pressed a button."""
         row = (subject, decided.option, decided.by, decided.status)
         await self._database.commit(SQL.settle, row)
 
-    async def messages(self, subject: UUID) -> Sequence[Shown]:
-        """The messages that asked about it, where a platform has names for them."""
+    async def unshown(self) -> Sequence[Shown]:
+        """The messages that asked what is decided by now and may not show it yet, where a platform
+        has names for them."""
         return [
-            Shown(_address(record), record["platform_id"], record["text"])
-            for record in await self._database.fetch(SQL.messages, subject)
+            Shown(record["id"], _address(record), record["platform_id"], record["text"])
+            for record in await self._database.fetch(SQL.unshown)
         ]
 
-    async def direct_talks(
-        self, channels: Sequence[str], limit: int = 50
-    ) -> Sequence[tuple[Address, str]]:
-        """Direct chats, the newest first, each with the sender who began it."""
-        records = await self._database.fetch(
-            SQL.direct_talks, DEFAULT_TENANT, list(channels), limit
-        )
-        return [(_address(record), record["opened_by"]) for record in records]
+    async def shown(self, choice: UUID) -> None:
+        """The message that asked this shows what was decided, or never will."""
+        await self._database.commit(SQL.shown, (choice,))
 
     async def _asked(self, choice: UUID) -> Asked:
         records = await self._database.fetch(SQL.choice, choice)

@@ -43,19 +43,22 @@ WITH given AS (
 )
 SELECT ord FROM given;
 
--- name: messages
--- Where a question about this subject stands, with what it says by now.
-SELECT outbox.channel, outbox.account, outbox.chat, outbox.thread, outbox.text,
+-- name: unshown
+-- The messages that asked what is decided by now and may not show it yet, with what they say. Those
+-- on their way are changed when they are there. What a platform did not change for an hour it will not.
+SELECT choice.id, outbox.channel, outbox.account, outbox.chat, outbox.thread, outbox.text,
        sent_part.platform_id
   FROM choice
   JOIN outbox ON outbox.choice_id = choice.id
   JOIN sent_part ON sent_part.delivery_id = outbox.delivery_id AND sent_part.part = 1
- WHERE choice.subject = $1 AND sent_part.platform_id <> '';
+ WHERE choice.decided_at > now() - interval '1 hour' AND choice.shown_at IS NULL
+   AND sent_part.platform_id <> '';
 
--- name: direct_talks
--- Direct chats, those in which somebody spoke last first.
-SELECT channel, account, chat, thread, opened_by
-  FROM session
- WHERE tenant = $1 AND chat_type = 'direct' AND channel = ANY($2::text[]) AND archived_at IS NULL
- ORDER BY last_active_at DESC
- LIMIT $3;
+-- name: shown
+-- Group commit.
+WITH given AS (
+    SELECT * FROM unnest($1::uuid[]) WITH ORDINALITY AS row(id, ord)
+), shown AS (
+    UPDATE choice SET shown_at = now() FROM given WHERE choice.id = given.id
+)
+SELECT ord FROM given;

@@ -200,6 +200,14 @@ class Pairing:
         [record] = await self._database.fetch(SQL.has_owner, DEFAULT_TENANT, channel, account)
         return bool(record["found"])
 
+    async def unwelcomed(self) -> Sequence[Request]:
+        """Who was let in and was not told of it yet."""
+        return [_request(record) for record in await self._database.fetch(SQL.unwelcomed)]
+
+    async def welcomed(self, request: UUID) -> None:
+        """Whoever asked knows of being let in, or never will."""
+        await self._database.commit(SQL.welcomed, (request,))
+
     async def begin_telling(self, request: UUID, teller: UUID) -> bool:
         """Whether this teller is to tell the stranger: nobody has, nobody tried a moment ago, and
         it was not tried too often."""

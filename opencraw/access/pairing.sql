@@ -100,6 +100,24 @@ SELECT id, tenant, channel, account, sender_id, sender_name, chat, thread, reply
  ORDER BY state DESC, requested_at
  LIMIT $2;
 
+-- name: unwelcomed
+-- Who was let in and was not told of it yet.
+SELECT id, tenant, channel, account, sender_id, sender_name, chat, thread, reply_context, code,
+       rights, requested_at, expires_at, resolved_at, resolved_by, note, state
+  FROM pairing
+ WHERE state = 'approved' AND welcomed_at IS NULL
+ ORDER BY resolved_at
+ LIMIT 100;
+
+-- name: welcomed
+-- Group commit.
+WITH given AS (
+    SELECT * FROM unnest($1::uuid[]) WITH ORDINALITY AS row(id, ord)
+), welcomed AS (
+    UPDATE pairing SET welcomed_at = now() FROM given WHERE pairing.id = given.id
+)
+SELECT ord FROM given;
+
 -- name: resolve
 -- Group commit. An owner's word about an open request. The first counts, and `resolution` names it:
 -- whoever says it again is answered as before. For as long as the code would have been good, a

@@ -4,26 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextvars import ContextVar, copy_context
 
-from opencraw.app.hosted import Claims, Hosted
+from opencraw.app.hosted import Hosted
 from opencraw.config.channels import installed, open_channel
 from opencraw.config.secrets import secrets_of
 from opencraw.contract import (
     Address,
-    Channel,
     Delivery,
+    Drafts,
     Gateway,
     Knows,
     Listener,
     PartSent,
-    Previews,
     Streams,
 )
 from opencraw.errors import DeliveryFailure, NotFound
 from opencraw.events import Event
-from opencraw.platforms.traffic import Traffic, Traffics
+from opencraw.platforms.traffic import Traffics
 from opencraw.queue.nodes import Node
 from opencraw.settings import ChannelSettings
 from opencraw.telemetry.redaction import Redactor
@@ -39,30 +38,22 @@ __all__ = ["ChannelHost", "Hosted"]
 class ChannelHost:
     """The open channels, by name."""
 
-    def __init__(self, hosted: Mapping[str, Hosted], traffics: Traffics | None = None) -> None:
-        self.hosted = hosted
-        self.traffics = traffics or Traffics()
-        self.channels = {name: each.channel for name, each in hosted.items()}
-        for name, each in hosted.items():
-            each.name, each.traffic = name, self.traffics.of(name)
+    def __init__(self, hosted: Iterable[Hosted], traffics: Traffics) -> None:
+        self.hosted = {each.name: each for each in hosted}
+        self.traffics = traffics
+        self.channels = {name: each.channel for name, each in self.hosted.items()}
         #: As the outbox sees them.
-        self.outgoing = {
-            name: _Counted(each.channel, each.traffic) for name, each in hosted.items()
-        }
+        self.outgoing = {name: _WayOut(each) for name, each in self.hosted.items()}
         # Asked once here and not at every delta: looking at a protocol takes microseconds.
         self._streaming = {
             name: channel for name, channel in self.channels.items() if isinstance(channel, Streams)
         }
-        self._previewing = {
-            name: channel
-            for name, channel in self.channels.items()
-            if isinstance(channel, Previews)
+        self._drafting = {
+            name: channel for name, channel in self.channels.items() if isinstance(channel, Drafts)
         }
         self._knowing = {
             name: channel for name, channel in self.channels.items() if isinstance(channel, Knows)
         }
-        #: Each keeps our claim to receive for one channel.
-        self._claims: Claims = set()
 
     @classmethod
     def open(cls, sections: Mapping[str, ChannelSettings]) -> ChannelHost:
@@ -70,13 +61,12 @@ class ChannelHost:
         kinds = installed()
         enabled = {name: settings for name, settings in sections.items() if settings.enabled}
         secrets = (secret for settings in enabled.values() for secret in secrets_of(settings))
-        return cls(
-            {
-                name: Hosted(kinds[name], open_channel(name, settings), settings)
-                for name, settings in enabled.items()
-            },
-            Traffics(Redactor(secrets)),
-        )
+        traffics = Traffics(Redactor(secrets))
+        hosted = [
+            Hosted(name, kinds[name], open_channel(name, settings), settings, traffics.of(name))
+            for name, settings in enabled.items()
+        ]
+        return cls(hosted, traffics)
 
     def get(self, name: str) -> Hosted:
         """The open channel of this name. Raises `NotFound`."""
@@ -101,11 +91,11 @@ class ChannelHost:
         if channel is not None:
             channel.show(address, event)
 
-    def preview(self, address: Address, event: Event) -> None:
+    def draft(self, address: Address, event: Event) -> None:
         """Pass an event of a turn that runs here to its channel, if that draws it."""
-        channel = self._previewing.get(address.channel)
+        channel = self._drafting.get(address.channel)
         if channel is not None:
-            channel.preview(address, event)
+            channel.draft(address, event)
 
     def problems(self) -> Mapping[str, str]:
         """What is not well with the channels: no reason to send anybody away."""
@@ -114,8 +104,8 @@ class ChannelHost:
 
     def let_go(self) -> None:
         """Receive no more where another node may do so by now; soon we ask again."""
-        for claim in self._claims:
-            claim.cancel()
+        for hosted in self.hosted.values():
+            hosted.let_go()
 
     async def run(self, gateway: Gateway, node: Node) -> None:
         """Run all channels until cancelled. One that fails is started again; the others do not
@@ -132,25 +122,23 @@ class ChannelHost:
                     tasks.create_task(
                         attend, name=f"channel {name} on every node", context=for_this
                     )
-                    keep = hosted.keep_running(gateway, node, self._claims)
+                    keep = hosted.keep_running(gateway, node)
                     tasks.create_task(keep, name=f"channel {name}", context=for_this)
         finally:
             logger.removeHandler(listener)
 
 
-class _Counted:
-    """A channel whose sends are counted."""
+class _WayOut:
+    """A channel as the outbox sees it; what it sends is counted."""
 
-    def __init__(self, channel: Channel, traffic: Traffic) -> None:
-        self._channel = channel
-        self._traffic = traffic
+    def __init__(self, hosted: Hosted) -> None:
+        self._channel = hosted.channel
+        self._traffic = hosted.traffic
+        self.most_attempts = hosted.settings.delivery_attempts
 
     @property
     def idempotent(self) -> bool:
         return self._channel.idempotent
-
-    async def run(self, gateway: Gateway) -> None:
-        await self._channel.run(gateway)
 
     async def send(self, delivery: Delivery, sent: PartSent) -> None:
         _speaks_for.set(delivery.address.channel)

@@ -15,6 +15,7 @@ import opencraw
 from opencraw.access.admission import Admission, access_settings
 from opencraw.access.pairing import Pairing
 from opencraw.app import notify
+from opencraw.app.assembly import open_assembly
 from opencraw.app.attachments import open_attachments
 from opencraw.app.channels import ChannelHost
 from opencraw.app.facts import DaemonFacts, Parts
@@ -28,11 +29,7 @@ from opencraw.bus.bus import Bus
 from opencraw.bus.messages import Paced
 from opencraw.config import Configuration
 from opencraw.console import Console
-from opencraw.context.assembly import Assembly
-from opencraw.context.files import tokens_by
-from opencraw.context.system import SystemPrompt
 from opencraw.context.tokens import Tokens
-from opencraw.context.workspace import Workspace
 from opencraw.contract import Route, Webhook
 from opencraw.control.api import Api
 from opencraw.control.channels import ChannelsApi
@@ -46,14 +43,10 @@ from opencraw.control.token import access_token, link
 from opencraw.errors import NotInstalled
 from opencraw.gateway.commands import Powers
 from opencraw.gateway.desk import Desk, Outlets
-from opencraw.gateway.door import Door
-from opencraw.gateway.entrance import Entrance
 from opencraw.gateway.memories import Memories
-from opencraw.gateway.reception import Reception, Records
-from opencraw.gateway.screening import Screening
-from opencraw.gateway.second_thoughts import SecondThoughts
+from opencraw.gateway.opening import open_gateway
 from opencraw.hooks import Hooks, Point
-from opencraw.outbox.letters import Letters
+from opencraw.outbox.deliveries import Deliveries
 from opencraw.outbox.sender import Outbox
 from opencraw.queue.inbox import Inbox
 from opencraw.queue.nodes import Node, home_of
@@ -120,8 +113,9 @@ class Daemon:
             lambda address: admission.listed(self._host.listener(address), address),
         )
         inbox = Inbox(database)
-        self._attachments = attachments = open_attachments(self._host, database)
-        tokens = Tokens()
+        self._attachments = open_attachments(self._host, database)
+        self._tokens = Tokens()
+        self._assembly = open_assembly(configuration, data_dir, self._tokens)
         self._limits = open_limits(
             configuration,
             database,
@@ -132,73 +126,24 @@ class Daemon:
         self._outbox = Outbox(
             database, node.id, self._host.outgoing, self._limits.speech, self._hooks
         )
-        self._letters = Letters(database)
-        self._records = Records.of(database)
+        self._deliveries = Deliveries(database)
         self._peers = Peers(node, bus, self._host, self._outbox)
         self._dispatcher = Dispatcher(
-            Workshop(
-                node=node,
-                inbox=inbox,
-                turns=Turns(database, node.id),
-                sessions=self._sessions,
-                keeping=Keeping(database),
-                assembly=Assembly(
-                    configuration.general,
-                    configuration.context,
-                    system=_system_prompt(configuration, data_dir),
-                    tokens=tokens,
-                    rooms=configuration.llm.rooms,
-                    pictures={
-                        label: tokens_by(provider)
-                        for label, provider in configuration.llm.seeing.items()
-                    },
-                ),
-                runtime=self._runtimes,
-                show=self._peers.show,
-                deliver=self._peers.deliver,
-                patience=Patience(
-                    model=configuration.queue.stuck_after_seconds,
-                    tool=configuration.context.tool_max_runtime_seconds + TOOL_GRACE_SECONDS,
-                ),
-                purse=Purses(configuration, self._limits.spending),
-                hooks=self._hooks,
-                fetching=Fetching(attachments, self._host.channels),
-                memory=self._memory,
-                lives=Lives(database, ResetRules(configuration.sessions)),
-            ),
+            self._workshop(configuration, inbox),
             rules,
             default_model=lambda: self._runtimes.models.default,
         )
         self._peers.listen(self._dispatcher)
-        self._housekeeper = open_housekeeper(configuration, database, self._memory, attachments)
-        lanes = SharedLanes(self._dispatcher, self._peers)
-        desk = Desk(
-            inbox=inbox,
-            sessions=self._sessions,
-            lanes=lanes,
-            rules=rules,
-            models=self._runtimes.models,
-            outlets=Outlets(
-                deliver=self._peers.deliver,
-                show=self._peers.show,
-                channels=lambda: tuple(self._host.channels),
-                conversations=conversations,
-                memories=Memories(self._memory) if self._memory is not None else None,
-            ),
-            limits=self._limits,
-            powers=Powers(
-                compacts=configuration.context.compaction_enabled,
-                remembers=configuration.memory.enabled,
-            ),
+        self._housekeeper = open_housekeeper(
+            configuration, database, self._memory, self._attachments
         )
-        self._entrance = Entrance.open(database, admission, self._host.channels, desk)
-        self._door = Door(desk, self._entrance)
-        self._reception = Reception(
-            self._door,
-            SecondThoughts(inbox, lanes, Screening(self._hooks), conversations, self._peers.show),
-            self._records,
-            attachments,
-            self._host.traffics,
+        self._gateway = open_gateway(
+            database,
+            self._desk(configuration, inbox, rules, conversations),
+            admission,
+            self._host.channels,
+            attachments=self._attachments,
+            traffics=self._host.traffics,
         )
         self._facts = DaemonFacts(
             Parts(
@@ -210,11 +155,11 @@ class Daemon:
                 sessions=self._sessions,
                 rules=rules,
                 dispatcher=self._dispatcher,
-                door=self._door,
+                gateway=self._gateway,
                 limits=self._limits,
-                tokens=tokens,
+                tokens=self._tokens,
                 memory=self._memory,
-                letters=self._letters,
+                deliveries=self._deliveries,
                 stopping=lambda: self._stopping,
             )
         )
@@ -235,6 +180,58 @@ class Daemon:
             port=ports[0] if ports else _DEFAULT_PORT,
             routes=self._routes(),
             token=self.token,
+        )
+
+    def _workshop(self, configuration: Configuration, inbox: Inbox) -> Workshop:
+        """What turns are done with."""
+        database = self._database
+        return Workshop(
+            node=self._node,
+            inbox=inbox,
+            turns=Turns(database, self._node.id),
+            sessions=self._sessions,
+            keeping=Keeping(database),
+            assembly=self._assembly,
+            runtime=self._runtimes,
+            show=self._peers.show,
+            deliver=self._peers.deliver,
+            patience=Patience(
+                model=configuration.queue.stuck_after_seconds,
+                tool=configuration.context.tool_max_runtime_seconds + TOOL_GRACE_SECONDS,
+            ),
+            purse=Purses(configuration, self._limits.spending),
+            hooks=self._hooks,
+            fetching=Fetching(self._attachments, self._host.channels),
+            memory=self._memory,
+            lives=Lives(database, ResetRules(configuration.sessions)),
+        )
+
+    def _desk(
+        self,
+        configuration: Configuration,
+        inbox: Inbox,
+        rules: QueueRules,
+        conversations: Conversations,
+    ) -> Desk:
+        """What the door works with."""
+        return Desk(
+            inbox=inbox,
+            sessions=self._sessions,
+            lanes=SharedLanes(self._dispatcher, self._peers),
+            rules=rules,
+            models=self._runtimes.models,
+            outlets=Outlets(
+                deliver=self._peers.deliver,
+                show=self._peers.show,
+                channels=lambda: tuple(self._host.channels),
+                conversations=conversations,
+                memories=Memories(self._memory) if self._memory is not None else None,
+            ),
+            limits=self._limits,
+            powers=Powers(
+                compacts=configuration.context.compaction_enabled,
+                remembers=configuration.memory.enabled,
+            ),
         )
 
     @classmethod
@@ -277,8 +274,8 @@ class Daemon:
         next start recovers."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._bus.run(), name="bus")
-            tasks.create_task(self._host.run(self._reception, self._node), name="channels")
-            tasks.create_task(self._entrance.run(), name="strangers")
+            tasks.create_task(self._host.run(self._gateway.reception, self._node), name="channels")
+            tasks.create_task(self._gateway.entrance.run(), name="strangers")
             self._work = tasks.create_task(self._do_work(), name="work")
             tasks.create_task(self._tell(Point.GATEWAY_START), name="hooks")
             if self._memory is not None:
@@ -339,10 +336,10 @@ class Daemon:
             Api(self._facts),
             SessionsApi(self._shelf),
             MemoryApi(self._memory),
-            PairingApi(self._entrance.strangers),
+            PairingApi(self._gateway.entrance.strangers),
             FilesApi(self._attachments),
-            ChannelsApi(ChannelReports(self._host, self._records.quarantine)),
-            DeliveriesApi(self._letters),
+            ChannelsApi(ChannelReports(self._host, self._gateway.records.quarantine)),
+            DeliveriesApi(self._deliveries),
             Console(),
         )
         routes = [route for each in own for route in each.routes()]
@@ -350,17 +347,6 @@ class Daemon:
             if isinstance(channel, Webhook):
                 routes.extend(channel.routes())
         return routes
-
-
-def _system_prompt(configuration: Configuration, data_dir: Path) -> SystemPrompt:
-    folder = data_dir / Path(configuration.general.workspace).expanduser()
-    # The tools that it speaks of must be there.
-    offered = {"memory_search", "memory_save"}.isdisjoint(configuration.tools.deny)
-    return SystemPrompt(
-        configuration.general,
-        Workspace(folder),
-        memory=configuration.memory.enabled and offered,
-    )
 
 
 def _bus(configuration: Configuration, node: Node) -> Bus:

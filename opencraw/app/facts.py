@@ -20,10 +20,10 @@ from opencraw.control.readiness import Check, run_checks
 from opencraw.errors import NotFound, Refused, Unavailable
 from opencraw.explain.answer import as_json
 from opencraw.explain.explainer import AtWork, Explainer, Here
-from opencraw.gateway.door import Door
 from opencraw.gateway.limits import Limits
+from opencraw.gateway.opening import OpenGateway
 from opencraw.memory.memory import Memory
-from opencraw.outbox.letters import Letters
+from opencraw.outbox.deliveries import Deliveries
 from opencraw.queue.nodes import Node
 from opencraw.queue.rules import QueueRules
 from opencraw.sessions.transcript import Sessions
@@ -45,11 +45,11 @@ class Parts:
     sessions: Sessions
     rules: QueueRules
     dispatcher: Dispatcher
-    door: Door
+    gateway: OpenGateway
     limits: Limits
     tokens: Tokens
     memory: Memory | None
-    letters: Letters
+    deliveries: Deliveries
     stopping: Callable[[], bool]
 
 
@@ -84,7 +84,7 @@ class DaemonFacts:
 
     async def _count_dead_letters(self) -> None:
         try:
-            self._dead_letters = await self._parts.letters.dead()
+            self._dead_letters = await self._parts.deliveries.dead()
         except Unavailable as error:
             log.warning("counting dead letters: %s", error)
 
@@ -101,11 +101,11 @@ class DaemonFacts:
             **tokens,
             **vectors,
             **self._parts.host.problems(),
-            **self._letters_problem(),
+            **self._deliveries_problem(),
             **self._parts.limits.hooks.problems(),
         }
 
-    def _letters_problem(self) -> Mapping[str, str]:
+    def _deliveries_problem(self) -> Mapping[str, str]:
         if not self._dead_letters:
             return {}
         noun = "delivery" if self._dead_letters == 1 else "deliveries"
@@ -138,7 +138,7 @@ class DaemonFacts:
         return {
             "version": opencraw.__version__,
             "pid": os.getpid(),
-            "uptime_seconds": round(parts.door.uptime_seconds, 1),
+            "uptime_seconds": round(parts.gateway.door.uptime_seconds, 1),
             "model": parts.runtimes.models.default,
             "demo": parts.runtimes.demo,
             "database": {"ok": checks["database"] is None, "problem": checks["database"]},
@@ -180,4 +180,5 @@ class DaemonFacts:
         open_channel = known[channel]
         if not isinstance(open_channel, Reaches):
             raise Refused(f"On {channel} nobody can be written to first.", code="INVALID_FIELD")
-        return await self._parts.door.post(open_channel.address(recipient), DEFAULT_TENANT, message)
+        address = open_channel.address(recipient)
+        return await self._parts.gateway.notices.post(address, DEFAULT_TENANT, message)

@@ -23,21 +23,20 @@ from opencraw.contract import (
     Attends,
     Channel,
     ChannelKind,
+    Does,
     Edits,
     Fetches,
     Gateway,
     Listens,
-    Previews,
+    Power,
     Probes,
     Reaches,
-    Streams,
     Webhook,
 )
 from opencraw.errors import AccountRefused, OpenCrawError, Unavailable
 from opencraw.platforms.traffic import Traffic
 from opencraw.queue.nodes import Node
 from opencraw.settings import ChannelSettings
-from opencraw.telemetry.redaction import Redactor
 
 log = logging.getLogger(__name__)
 
@@ -47,8 +46,12 @@ FIRST_PAUSE = 1.0
 LONGEST_PAUSE = 60.0
 #: A channel that ran so long had recovered: its next trouble is a new one.
 RECOVERED_SECONDS = 60.0
+#: What a channel does on every node works if it goes on for so long: nothing else tells.
+LASTING_SECONDS = 5.0
 #: An account that was refused needs its operator, who may have done something by now.
 REFUSED_PAUSE = 600.0
+#: Whatever a platform wishes, after so long it is asked again.
+LONGEST_WISH = 3600.0
 #: However patient a channel is: within a minute a dead line is known to be one.
 MOST_PATIENCE = 45.0
 #: With the lease of a node, a dead one's receivers move within five seconds.
@@ -65,7 +68,6 @@ _POWERS: Mapping[str, type] = {
     "supports_edits": Edits,
     "supports_writing_first": Reaches,
     "supports_probes": Probes,
-    "supports_webhooks": Webhook,
     "tells_liveness": Listens,
 }
 
@@ -85,11 +87,11 @@ class Hosted:
     """One open channel. Of several nodes those that do not receive for it stand by: they send, and
     take over when the one that receives is gone."""
 
+    name: str
     kind: ChannelKind
     channel: Channel
     settings: ChannelSettings
-    name: str = "channel"
-    traffic: Traffic = field(default_factory=lambda: Traffic(Redactor()))
+    traffic: Traffic
     state: State = "starting"
     since: datetime = field(default_factory=lambda: datetime.now(UTC))
     next_attempt: datetime | None = None
@@ -98,6 +100,8 @@ class Hosted:
     #: Why it does not do what it does on every node, while it does not.
     _absence: str = ""
     _detail: str = ""
+    #: Keeps our claim to receive, while this node does that.
+    _claim: asyncio.Future[None] | None = None
     #: Somebody wants it to be tried again now.
     _wanted: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -122,12 +126,11 @@ class Hosted:
     @property
     def capabilities(self) -> Mapping[str, bool]:
         """What the channel can do beside receiving and sending."""
-        shows = isinstance(self.channel, Streams | Previews)
+        does = self.channel.powers if isinstance(self.channel, Does) else frozenset[Power]()
         return {
-            "supports_streaming_deltas": shows,
-            "supports_typing_events": shows,
-            "supports_reactions": self.kind.reactions,
+            **{each.value: each in does for each in Power},
             **{name: isinstance(self.channel, power) for name, power in _POWERS.items()},
+            "supports_webhooks": isinstance(self.channel, Webhook) and bool(self.channel.routes()),
         }
 
     def became(self, state: State, detail: str = "", *, pause: float | None = None) -> None:
@@ -145,6 +148,8 @@ class Hosted:
         """Ask the platform who we are. What waits to be tried again is tried now. Raises
         `AccountRefused` and `Unavailable`."""
         self._wanted.set()
+        if self.next_attempt is not None:
+            self.became(self.state, f"{self._trouble}; starting again now")
         if not isinstance(self.channel, Probes):
             return {}
         try:
@@ -164,14 +169,19 @@ class Hosted:
                 "If that stays so, report it to whoever wrote the channel."
             ) from error
 
-    async def keep_running(self, gateway: Gateway, node: Node, claims: Claims) -> None:
+    def let_go(self) -> None:
+        """Receive no more where another node may do so by now; soon we ask again."""
+        if self._claim is not None:
+            self._claim.cancel()
+
+    async def keep_running(self, gateway: Gateway, node: Node) -> None:
         """Run until cancelled; what ends is started again, after a pause that doubles."""
         pause = FIRST_PAUSE
         while True:
             if self.kind.one_receiver:
                 await self._until_ours(node)
             began = time.monotonic()
-            ended = await self._run_once(gateway, node, claims)
+            ended = await self._run_once(gateway, node)
             if ended is None:
                 log.warning(
                     "channel %s: another node may receive by now, this one stops", self.name
@@ -198,16 +208,21 @@ class Hosted:
             if time.monotonic() - began > RECOVERED_SECONDS:
                 pause = FIRST_PAUSE
             wait = max(pause, ended.pause)
-            self._absence = f"on every node: {ended.problem}; {_again_in(wait)}"
+            trouble = f"on every node: {ended.problem}"
+            self._absence = f"{trouble}; {_again_in(wait)}"
             self.traffic.note("state", self._absence)
             await self._rest(wait)
-            self._absence = ""
+            self._absence = f"{trouble}; started again"
             pause = min(pause * 2, LONGEST_PAUSE)
 
     async def _attend_once(self, channel: Attends, gateway: Gateway) -> _Ended:
         attending = asyncio.ensure_future(channel.attend(gateway))
         try:
-            await asyncio.wait([attending])
+            # Being started again does not make it well: it has to last.
+            await asyncio.wait([attending], timeout=LASTING_SECONDS)
+            if not attending.done():
+                self._absence = ""
+                await asyncio.wait([attending])
         finally:
             await self._end(attending)
         return self._why(attending)
@@ -222,7 +237,7 @@ class Hosted:
         finally:
             self._wanted.clear()
 
-    async def _run_once(self, gateway: Gateway, node: Node, claims: Claims) -> _Ended | None:
+    async def _run_once(self, gateway: Gateway, node: Node) -> _Ended | None:
         """Run the channel; returns why it ended, or None when its receiver was let go of."""
         if not isinstance(self.channel, Listens):
             self.became("running")
@@ -235,10 +250,8 @@ class Hosted:
         watch = asyncio.ensure_future(self._until_silent(node))
         watched = [run, watch]
         if self.kind.one_receiver:
-            claim = asyncio.ensure_future(_while_ours(self.name, node))
-            claims.add(claim)
-            claim.add_done_callback(claims.discard)
-            watched.append(claim)
+            self._claim = asyncio.ensure_future(_while_ours(self.name, node))
+            watched.append(self._claim)
         try:
             await asyncio.wait(watched, return_when=asyncio.FIRST_COMPLETED)
             if run.done():
@@ -272,8 +285,8 @@ class Hosted:
                 return _Ended("refused", str(cause), REFUSED_PAUSE)
             case OpenCrawError():
                 log.warning("channel %s: %s", self.name, cause)
-                pause = cause.retry_after if isinstance(cause, Unavailable) else 0.0
-                return _Ended("failed", str(cause), pause)
+                wish = cause.retry_after if isinstance(cause, Unavailable) else 0.0
+                return _Ended("failed", str(cause), min(wish, LONGEST_WISH))
             case _:
                 log.error("channel %s failed", self.name, exc_info=error)
                 return _Ended("failed", f"{type(cause).__name__}: {cause}")
@@ -306,10 +319,6 @@ class Hosted:
             self._trouble = ""
             self.became("standby", "another node receives" if node.in_touch else _NOBODY_KNOWS)
             await asyncio.sleep(CLAIM_SECONDS)
-
-
-#: Each keeps our claim to receive for one channel.
-Claims = set["asyncio.Future[None]"]
 
 
 def _cause(error: BaseException) -> BaseException:

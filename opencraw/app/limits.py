@@ -29,9 +29,14 @@ def open_limits(
 ) -> Limits:
     """What the door and the outbox hold people and the assistant to."""
     given = configuration.limits
+    own = {name: each.messages_per_minute for name, each in configuration.channels.items()}
     cap = max(1, round(given.spend_per_day * MILLION)) if given.spend_per_day else 0
     return Limits(
-        rates=Rates(given.messages_per_minute, tell_others=tell_others),
+        rates=Rates(
+            given.messages_per_minute,
+            own={name: rate for name, rate in own.items() if rate is not None},
+            tell_others=tell_others,
+        ),
         speech=SendPolicy(configuration.queue.send_policy),
         spending=Spending(database, cap) if cap else None,
         hooks=hooks,

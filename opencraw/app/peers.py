@@ -51,7 +51,7 @@ class Peers:
         """Show an event of a turn that runs here, and to sockets of other nodes."""
         if not self._attempts.is_over(event):
             self._host.show(address, event)
-            self._host.preview(address, event)
+            self._host.draft(address, event)
             self._show_elsewhere(address, event)
 
     def deliver(self, delivery: Delivery) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib
 import os
+import shutil
+import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -66,8 +68,15 @@ class Commands(click.Group):
         try:
             return super().invoke(ctx)
         except OpenCrawError as error:
-            click.echo(f"opencraw: {error}", err=True)
+            click.echo(f"opencraw: {as_typed(str(error))}", err=True)
             ctx.exit(exit_code(error))
+
+
+def as_typed(words: str) -> str:
+    """Words whose commands work as they stand: in a clone the program is on no PATH."""
+    if shutil.which("opencraw") is not None:
+        return words
+    return words.replace("`opencraw ", f"`{Path(sys.executable).with_name('opencraw')} ")
 
 
 def exit_code(error: OpenCrawError) -> int:

@@ -131,6 +131,8 @@ def _state(answer: Mapping[str, Any]) -> str:
     """How it fared before it was asked; a platform that answers ends the wait."""
     if answer["ok"] and answer["state"] in ("refused", "failed", "silent"):
         return f"was {answer['state']}, and is being started now; `opencraw channels list` tells"
+    if answer["state"] == "refused":
+        return "refused"  # why, is told as the problem
     return " ".join(filter(None, (answer["state"], answer["detail"])))
 
 

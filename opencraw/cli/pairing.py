@@ -114,4 +114,4 @@ def _person(request: dict[str, Any]) -> str:
 def _until(request: dict[str, Any]) -> str:
     if request["status"] != "pending":
         return ""
-    return f"{datetime.fromisoformat(request['expires_at']).astimezone():%H:%M}"
+    return f"{datetime.fromisoformat(request['expires_at']).astimezone():%H:%M %Z}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import msgspec
@@ -44,6 +45,17 @@ class Pulse:
         return time.monotonic() - self._heard_at
 
 
+class Power(StrEnum):
+    """What a channel may do that no method tells. The words are those of the control API."""
+
+    #: It shows an answer while that is written.
+    DRAFTS = "supports_streaming_deltas"
+    #: It shows that the assistant is at work.
+    TYPING = "supports_typing_events"
+    #: It hands in the emoji that people put to our messages.
+    REACTIONS = "supports_reactions"
+
+
 @runtime_checkable
 class Channel(Protocol):
     """One account on one platform."""
@@ -75,6 +87,16 @@ class Attends(Protocol):
 
 
 @runtime_checkable
+class Does(Protocol):
+    """A channel that does more than to receive and to send."""
+
+    @property
+    def powers(self) -> frozenset[Power]:
+        """What it does, with the settings that it has."""
+        ...
+
+
+@runtime_checkable
 class Streams(Protocol):
     """A channel that can show a turn while it runs."""
 
@@ -84,11 +106,11 @@ class Streams(Protocol):
 
 
 @runtime_checkable
-class Previews(Protocol):
+class Drafts(Protocol):
     """A channel on which a turn is shown by a message that grows. Of several nodes the one that
     runs the turn shows it, unlike with `Streams`."""
 
-    def preview(self, address: Address, event: Event) -> None:
+    def draft(self, address: Address, event: Event) -> None:
         """Take note of one event. Must return at once and may forget it."""
         ...
 
@@ -99,7 +121,8 @@ class Listens(Protocol):
 
     @property
     def pulse(self) -> Pulse:
-        """Is kept by `run`, from the moment it is called. Silence for too long ends `run`."""
+        """Beats whenever the platform is heard; silence for too long ends `run`. Whoever starts
+        `run` beats it then, so that what was before counts for nothing."""
         ...
 
 
@@ -191,5 +214,3 @@ class ChannelKind(msgspec.Struct, frozen=True):
     one_receiver: bool = False
     #: The platform cuts what people paste into messages of this many characters.
     splits_at: int | None = None
-    #: It hands in the emoji that people put to our messages.
-    reactions: bool = False

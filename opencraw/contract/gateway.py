@@ -21,6 +21,39 @@ from opencraw.contract.messages import (
 )
 
 
+class Reader(Protocol):
+    """Conversations as people see them, for a channel whose platform does not show them by
+    itself."""
+
+    async def history(
+        self, address: Address, *, before: int | None = None, after: int = 0, limit: int = 100
+    ) -> Sequence[Line]:
+        """The newest `limit` lines with `after < seq < before`, oldest first."""
+        ...
+
+    async def waiting(self, address: Address) -> Sequence[Waiting]:
+        """Accepted messages that no turn has taken up yet, in order."""
+        ...
+
+    async def withdraw(self, address: Address, message_id: UUID) -> bool:
+        """Take a waiting message back. False when a turn has it already or nobody knows it."""
+        ...
+
+    def draft(self, address: Address) -> Draft | None:
+        """The turn that runs for this address in this process, if any."""
+        ...
+
+    def conversation(self, address: Address) -> UUID:
+        """The id of the conversation that goes on at this address. Several addresses may share one,
+        and another one may go on here after a restart: the lines of each have their own numbers."""
+        ...
+
+    @property
+    def model(self) -> str:
+        """The configured model as `provider/model`."""
+        ...
+
+
 class Gateway(Protocol):
     """What the daemon does for a channel."""
 
@@ -102,30 +135,7 @@ class Gateway(Protocol):
         """The slash commands there are, in the order in which they are listed."""
         ...
 
-    async def history(
-        self, address: Address, *, before: int | None = None, after: int = 0, limit: int = 100
-    ) -> Sequence[Line]:
-        """The newest `limit` lines with `after < seq < before`, oldest first."""
-        ...
-
-    async def waiting(self, address: Address) -> Sequence[Waiting]:
-        """Accepted messages that no turn has taken up yet, in order."""
-        ...
-
-    async def withdraw(self, address: Address, message_id: UUID) -> bool:
-        """Take a waiting message back. False when a turn has it already or nobody knows it."""
-        ...
-
-    def draft(self, address: Address) -> Draft | None:
-        """The turn that runs for this address in this process, if any."""
-        ...
-
-    def conversation(self, address: Address) -> UUID:
-        """The id of the conversation that goes on at this address. Several addresses may share one,
-        and another one may go on here after a restart: the lines of each have their own numbers."""
-        ...
-
     @property
-    def model(self) -> str:
-        """The configured model as `provider/model`."""
+    def reader(self) -> Reader:
+        """The conversations, for whoever shows them."""
         ...

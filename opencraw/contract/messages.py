@@ -16,6 +16,8 @@ class Address(msgspec.Struct, frozen=True):
     """Where a conversation happens. All parts are the platform's stable ids, never names."""
 
     channel: str
+    #: Who we are on the platform, as it names us: what is kept for one account is nothing to
+    #: another. Empty where a channel can only ever have one.
     account: str
     chat: str
     thread: str = ""

@@ -11,15 +11,15 @@ from aiohttp import web
 from opencraw.contract import Route
 from opencraw.control.api import PREFIX, limit_of
 from opencraw.control.errors import BadField, json_response
-from opencraw.outbox.letters import Which
+from opencraw.outbox.deliveries import Which
 
 _READ, _WRITE = "messages:read", "messages:write"
 _MOST = 500
 _USUAL = 50
 
 
-class LetterFacts(Protocol):
-    """What the routes may ask of the daemon; see `opencraw.outbox.letters.Letters`."""
+class DeliveriesFacts(Protocol):
+    """What the routes may ask of the daemon; see `opencraw.outbox.deliveries.Deliveries`."""
 
     async def listed(
         self, which: Which, channel: str | None, limit: int
@@ -33,8 +33,8 @@ class LetterFacts(Protocol):
 class DeliveriesApi:
     """The handlers."""
 
-    def __init__(self, letters: LetterFacts) -> None:
-        self._letters = letters
+    def __init__(self, deliveries: DeliveriesFacts) -> None:
+        self._deliveries = deliveries
 
     def routes(self) -> Sequence[Route]:
         """The routes to mount."""
@@ -52,15 +52,15 @@ class DeliveriesApi:
             raise BadField(f"state is one of {known}.", code="INVALID_FIELD", field="state")
         limit = limit_of(request, usual=_USUAL, most=_MOST)
         channel = request.query.get("channel")
-        found = await self._letters.listed(cast("Which", which), channel, limit)
+        found = await self._deliveries.listed(cast("Which", which), channel, limit)
         return json_response({"deliveries": [_as_json(each) for each in found]})
 
     async def _retry(self, request: web.Request) -> web.Response:
-        delivery = await self._letters.retry(request.match_info["name"])
+        delivery = await self._deliveries.retry(request.match_info["name"])
         return json_response({"status": "ok", "delivery_id": str(delivery)})
 
     async def _drop(self, request: web.Request) -> web.Response:
-        delivery = await self._letters.drop(request.match_info["name"])
+        delivery = await self._deliveries.drop(request.match_info["name"])
         return json_response({"status": "ok", "delivery_id": str(delivery)})
 
 

@@ -50,6 +50,9 @@ CODES: Mapping[str, Code] = {
     "invalid_bearer_token": Code(
         401, _CLIENT, "This token was never issued; take it from the link that the daemon printed."
     ),
+    "invalid_signature": Code(
+        401, _CLIENT, "Nobody with the secret of both sides has signed this just now."
+    ),
     "missing_control_api_auth_config": Code(401, _CLIENT, "No credential is configured."),
     "missing_required_scope": Code(
         403, _CLIENT, "This credential does not reach this far; use one with the scope in details."
@@ -74,7 +77,7 @@ CODES: Mapping[str, Code] = {
     "CONFLICT_ERROR": Code(
         409, Category.CONFLICT, "Something changed in the meantime; look again, then retry."
     ),
-    "PAYLOAD_TOO_LARGE": Code(413, _CLIENT, "The request is larger than 1 MiB; send less."),
+    "PAYLOAD_TOO_LARGE": Code(413, _CLIENT, "The request is larger than is taken here; send less."),
     "UNSUPPORTED_MEDIA_TYPE": Code(
         415, _CLIENT, "The body must be plain JSON: send `Content-Type: application/json`."
     ),

@@ -175,7 +175,8 @@ def _led(story: Story, brief: str, lead: str) -> _Fate:
     """The fate of a message that its turn does not answer by itself."""
     end = _end(story)
     # Whoever looks at a list has to see that nobody got an answer at all.
-    brief = brief if end.brief == "answered" else f"{brief}, {end.brief}"
+    more = end.brief.removeprefix("answered").removeprefix(", ")
+    brief = f"{brief}, {more}" if more else brief
     return _Fate(brief, f"{lead}{end.words}", end.next_step)
 
 
@@ -310,7 +311,7 @@ def _delivered(story: Story, delivery: DeliveryFacts, end: _Fate, noun: str) -> 
         case DeliveryState.PENDING:
             return _undelivered(story, delivery, end, noun)
         case DeliveryState.DEAD:
-            return _dead(story, delivery, end, noun)
+            return _dead(delivery, end, noun)
         case _:
             assert_never(delivery.state)
 
@@ -337,7 +338,7 @@ def _undelivered(story: Story, delivery: DeliveryFacts, end: _Fate, noun: str) -
     )
 
 
-def _dead(story: Story, delivery: DeliveryFacts, end: _Fate, noun: str) -> _Fate:
+def _dead(delivery: DeliveryFacts, end: _Fate, noun: str) -> _Fate:
     again = f"`opencraw deliveries retry {short(delivery.id)}` sends it once more."
     if delivery.unknown:
         next_step = (
@@ -346,12 +347,7 @@ def _dead(story: Story, delivery: DeliveryFacts, end: _Fate, noun: str) -> _Fate
         )
     else:
         next_step = f"The {noun} is kept in the conversation; {again}"
-    reason = f"could not be delivered: {delivery.failure}"
-    if story.turn is not None and end.brief == "answered":
-        # Written is not answered for whoever waits for it.
-        words = f"not answered: turn {short(story.turn.id)} wrote the answer, which {reason}"
-        return _Fate("not delivered", words, next_step)
-    words = f"{end.words}; the {noun} was written and {reason}"
+    words = f"{end.words}, but the {noun} could not be delivered: {delivery.failure}"
     return _Fate(f"{end.brief}, not delivered", words, next_step)
 
 

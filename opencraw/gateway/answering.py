@@ -16,8 +16,8 @@ from opencraw.gateway import commands, letting_in
 from opencraw.gateway.bounds import PATIENCE_SECONDS
 from opencraw.gateway.desk import Desk
 from opencraw.gateway.memories import Known
+from opencraw.gateway.notices import opened
 from opencraw.gateway.screening import Screening, refuse_denied, said_no
-from opencraw.gateway.speaking import opened
 from opencraw.gateway.strangers import Strangers
 from opencraw.sessions.change import (
     Change,

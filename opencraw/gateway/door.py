@@ -3,22 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from uuid import UUID
 
 from opencraw import crashpoints
-from opencraw.access.policy import Who
-from opencraw.contract import (
-    DEFAULT_TENANT,
-    Address,
-    Draft,
-    Envelope,
-    Line,
-    Pick,
-    Receipt,
-    Waiting,
-)
+from opencraw.contract import Envelope, Receipt
 from opencraw.errors import QueueFull
 from opencraw.events import QueueChanged
 from opencraw.gateway import commands
@@ -27,7 +17,6 @@ from opencraw.gateway.bounds import PATIENCE_SECONDS, check
 from opencraw.gateway.desk import Desk
 from opencraw.gateway.entrance import Entrance
 from opencraw.gateway.screening import Screening, refuse_denied, said_no
-from opencraw.gateway.speaking import Speaker
 from opencraw.gateway.turnstile import Turnstile
 from opencraw.limits.rates import sender_of
 from opencraw.sessions.keys import Conversation
@@ -35,27 +24,20 @@ from opencraw.sessions.voice import Voice
 
 
 class Door:
-    """What channels are given: see `opencraw.contract.Gateway`."""
+    """Takes messages in."""
 
     def __init__(self, desk: Desk, entrance: Entrance) -> None:
         self._inbox = desk.inbox
-        self._sessions = desk.sessions
         self._lanes = desk.lanes
         self._turnstile = Turnstile(desk.lanes.is_crowded)
-        self._models = desk.models
         self._outlets = desk.outlets
         self._conversations = desk.outlets.conversations
         self._limits = desk.limits
         self._screening = Screening(desk.limits.hooks)
         self._entrance = entrance
-        self._speaker = Speaker(desk, entrance.admission)
         self._answering = Answering(desk, self._screening, entrance.strangers)
         #: How many messages of each session are on their way into the database.
         self._coming: Counter[UUID] = Counter()
-
-    @property
-    def model(self) -> str:
-        return self._models.default
 
     @property
     def uptime_seconds(self) -> float:
@@ -136,18 +118,10 @@ class Door:
             self._lanes.repeated(here.id, voice, envelope.origin.value)
         return receipt
 
-    async def admits(self, envelope: Envelope) -> bool:
-        """Whether `accept` would let its sender in."""
-        return await self.hears(Who.wrote(envelope), envelope.tenant)
-
-    async def hears(self, who: Who, tenant: str) -> bool:
-        """Whether somebody may do anything here at all. Changes nothing."""
-        return await self._entrance.admission.rights(who, tenant) is not None
-
     async def awaits(self, envelope: Envelope) -> bool:
         """Whether `accept` would store this message and has not done so. Raises what `accept` would
         raise, except for strangers."""
-        if not await self.admits(envelope):
+        if not await self._entrance.admits(envelope):
             return False
         check(envelope)
         self._count(envelope)
@@ -156,51 +130,3 @@ class Door:
         if full := self._full(envelope, self._conversations.of(envelope)):
             raise full
         return True
-
-    async def choose(self, pick: Pick) -> str:
-        """Carry out what somebody chose; returns words for that person."""
-        return await self._entrance.questions.choose(pick)
-
-    async def post(
-        self,
-        address: Address,
-        tenant: str,
-        text: str,
-        *,
-        reply_context: str = "",
-        choice: UUID | None = None,
-    ) -> UUID:
-        """Say something that no turn said. Returns the id of the delivery once it is durable."""
-        return await self._speaker.post(
-            address, tenant, text, reply_context=reply_context, choice=choice
-        )
-
-    async def history(
-        self, address: Address, *, before: int | None = None, after: int = 0, limit: int = 100
-    ) -> Sequence[Line]:
-        """The newest `limit` lines with `after < seq < before`, oldest first."""
-        session = self.conversation(address)
-        return await self._sessions.lines(session, address, before=before, after=after, limit=limit)
-
-    async def waiting(self, address: Address) -> Sequence[Waiting]:
-        """Accepted messages that no turn has taken up yet, in order."""
-        return await self._sessions.pending(self.conversation(address))
-
-    async def withdraw(self, address: Address, message_id: UUID) -> bool:
-        """Take a waiting message back. False when a turn has it already or nobody knows it."""
-        session = self.conversation(address)
-        withdrawn = await self._inbox.withdraw(session, message_id)
-        if withdrawn is None:
-            return False
-        if withdrawn == "waiting":
-            self._lanes.withdrawn(session)
-        self._outlets.show(address, QueueChanged())
-        return True
-
-    def draft(self, address: Address) -> Draft | None:
-        """The turn that runs for this address in this process, if any."""
-        return self._lanes.draft(self.conversation(address), address)
-
-    def conversation(self, address: Address) -> UUID:
-        """The id of the conversation that goes on at this address."""
-        return self._conversations.at(address, DEFAULT_TENANT).id

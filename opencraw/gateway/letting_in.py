@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC
 from uuid import UUID, uuid5
 
-from opencraw.access.choices import Decided
+from opencraw.access.choices import Decided, Kind
 from opencraw.access.pairing import Pairing, Request, Word
 from opencraw.contract import Option, Rights
 from opencraw.errors import Refused
@@ -19,7 +19,9 @@ from opencraw.errors import Refused
 #: The kind of choice that this is.
 KIND = "pairing"
 APPROVE = Option("approve", "Let in as guest")
-REJECT = Option("reject", "Reject")
+DENY = Option("deny", "Reject")
+#: How questions end, as people and programs know it of all questions.
+_STATUS = {"rejected": "denied"}
 USAGE = "/pair [approve CODE [owner] | reject CODE]"
 
 Requests = Sequence[Request]
@@ -74,21 +76,26 @@ def _ways(code: str) -> str:
     )
 
 
-async def carry_out(pairing: Pairing, subject: UUID, option: str, by: str) -> Decided:
-    """Do what was chosen about a request, or say how it stands if that came too late."""
-    rights = Rights.GUEST if option == APPROVE.name else None
-    word = Word(by, rights, id=uuid5(subject, f"{by}/{option}"))
-    try:
-        request = await pairing.resolve(subject, word)
-    except Refused as refused:
-        return decided(await pairing.request(subject), str(refused), now=False)
-    return decided(request, in_words(request), now=True)
+def kind(pairing: Pairing) -> Kind:
+    """How a choice about a request is carried out."""
+
+    async def carry_out(subject: UUID, option: str, by: str) -> Decided:
+        """Do what was chosen, or say how the request stands if that came too late."""
+        rights = Rights.GUEST if option == APPROVE.name else None
+        word = Word(by, rights, id=uuid5(subject, f"{by}/{option}"))
+        try:
+            request = await pairing.resolve(subject, word)
+        except Refused as refused:
+            return decided(await pairing.request(subject), str(refused), now=False)
+        return decided(request, in_words(request), now=True)
+
+    return carry_out
 
 
 def decided(request: Request, text: str, *, now: bool) -> Decided:
     """What is the case about a request, as its question ends from now on."""
-    option = APPROVE.name if request.state == "approved" else REJECT.name
-    status = f"Status: {request.state}"
+    option = APPROVE.name if request.state == "approved" else DENY.name
+    status = f"Status: {_STATUS.get(request.state, request.state)}"
     return Decided(option, status, request.resolved_by or "nobody", text, now)
 
 

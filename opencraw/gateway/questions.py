@@ -7,9 +7,7 @@ messages that asked say from then on what was decided.
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable, Mapping
-from functools import partial
+from collections.abc import Mapping
 from uuid import UUID
 
 from opencraw.access.admission import Admission
@@ -21,16 +19,13 @@ from opencraw.contract import (
     Channel,
     ChatType,
     Choice,
-    Edits,
-    Listener,
     Pick,
     Rights,
     Sender,
 )
-from opencraw.errors import DeliveryFailure, Forbidden, NotAdmitted, Refused
-from opencraw.gateway.errands import Errands
-
-log = logging.getLogger(__name__)
+from opencraw.errors import Forbidden, NotAdmitted, Refused
+from opencraw.gateway.decisions import Decisions
+from opencraw.gateway.desk import Desk
 
 
 class Questions:
@@ -41,15 +36,15 @@ class Questions:
         choices: Choices,
         admission: Admission,
         channels: Mapping[str, Channel],
-        listener: Callable[[Address], Listener | None],
-        errands: Errands,
+        desk: Desk,
+        decisions: Decisions,
     ) -> None:
-        """`listener` tells who is at an address, as its channel says."""
         self._choices = choices
         self._admission = admission
         self._channels = channels
-        self._listener = listener
-        self._errands = errands
+        self._sessions = desk.sessions
+        self._listener = desk.outlets.conversations.listener
+        self._decisions = decisions
 
     async def is_posted(self, choice: UUID) -> bool:
         """Whether a message asks this already."""
@@ -68,8 +63,8 @@ class Questions:
         if rights is not Rights.OWNER:
             raise Forbidden("Only an owner decides this; ask one.", code="FORBIDDEN")
         by = f"{pick.address.channel}:{pick.sender.id}"
-        subject, decided = await self._choices.choose(pick.choice_id, pick.option, by)
-        self._show_soon(subject)
+        decided = await self._choices.choose(pick.choice_id, pick.option, by)
+        self._decisions.made()
         if not decided.now:
             raise Refused(decided.text, code="CONFLICT_ERROR")
         return decided.text
@@ -77,12 +72,12 @@ class Questions:
     async def settle(self, subject: UUID, decided: Decided) -> None:
         """Something was decided without a button."""
         await self._choices.settle(subject, decided)
-        self._show_soon(subject)
+        self._decisions.made()
 
     async def owner(self) -> Address | None:
         """The direct chat of somebody who is an owner now, the one that was used last; there they
         are asked."""
-        for address, opened_by in await self._choices.direct_talks(list(self._channels)):
+        for address, opened_by in await self._sessions.direct_talks(list(self._channels)):
             if await self._is_owner(address, opened_by):
                 return address
         return None
@@ -94,17 +89,3 @@ class Questions:
             return sender is not None and sender.rights is Rights.OWNER
         who = Who(address, Sender(opened_by, "", Rights.GUEST), ChatType.DIRECT)
         return await self._admission.rights(who, DEFAULT_TENANT) is Rights.OWNER
-
-    def _show_soon(self, subject: UUID) -> None:
-        self._errands.add("showing a decision", partial(self._show, subject))
-
-    async def _show(self, subject: UUID) -> None:
-        """Have the messages that asked say what was decided."""
-        for shown in await self._choices.messages(subject):
-            channel = self._channels.get(shown.address.channel)
-            if not isinstance(channel, Edits):
-                continue
-            try:
-                await channel.edit(shown.address, shown.platform_id, shown.text)
-            except DeliveryFailure as failure:
-                log.info("a question still shows its buttons: %s", failure)

@@ -1,4 +1,4 @@
-"""What channels are given: the door, and all that is remembered for a channel of its platform."""
+"""What channels are given: the way in, and all that is remembered for a channel of its platform."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ from opencraw.contract import (
     Address,
     Attachment,
     CommandHelp,
-    Draft,
     Envelope,
-    Line,
     Pick,
     Reaction,
+    Reader,
     Receipt,
     TurnShown,
-    Waiting,
 )
 from opencraw.errors import Refused, SlowDown
 from opencraw.gateway.commands import listed
 from opencraw.gateway.door import Door
+from opencraw.gateway.entrance import Entrance
+from opencraw.gateway.notices import Notices
 from opencraw.gateway.second_thoughts import SecondThoughts
 from opencraw.limits.rates import Rates
 from opencraw.platforms.cursors import Cursors
-from opencraw.platforms.drafts import Drafts
 from opencraw.platforms.quarantine import Quarantine
 from opencraw.platforms.reactions import Reactions
 from opencraw.platforms.traffic import Traffics
+from opencraw.queue.shown import ShownTurns
 from opencraw.store.database import Database
 
 log = logging.getLogger(__name__)
@@ -50,12 +50,21 @@ class Records:
     cursors: Cursors
     quarantine: Quarantine
     reactions: Reactions
-    drafts: Drafts
+    drafts: ShownTurns
+    attachments: Attachments
+    traffics: Traffics
 
     @classmethod
-    def of(cls, database: Database) -> Records:
-        """Those in this database."""
-        return cls(Cursors(database), Quarantine(database), Reactions(database), Drafts(database))
+    def of(cls, database: Database, attachments: Attachments, traffics: Traffics) -> Records:
+        """Those in this database, with what is not only there."""
+        return cls(
+            Cursors(database),
+            Quarantine(database),
+            Reactions(database),
+            ShownTurns(database),
+            attachments,
+            traffics,
+        )
 
 
 class Reception:
@@ -64,21 +73,24 @@ class Reception:
     def __init__(
         self,
         door: Door,
+        entrance: Entrance,
+        notices: Notices,
         second_thoughts: SecondThoughts,
         records: Records,
-        attachments: Attachments,
-        traffics: Traffics | None = None,
+        *,
+        reader: Reader,
     ) -> None:
         self._door = door
+        self._entrance = entrance
+        self._notices = notices
         self._second_thoughts = second_thoughts
         self._records = records
-        self._attachments = attachments
-        self._traffics = traffics or Traffics()
+        self.reader = reader
         self._told = Rates(TOLD_PER_MINUTE)
 
     async def accept(self, envelope: Envelope) -> Receipt:
         """Return once the message is durable; see `Door.accept`."""
-        traffic = self._traffics.of(envelope.address.channel)
+        traffic = self._records.traffics.of(envelope.address.channel)
         try:
             receipt = await self._door.accept(envelope)
         except Refused as refusal:
@@ -89,7 +101,7 @@ class Reception:
 
     async def admits(self, envelope: Envelope) -> bool:
         """Whether `accept` would let its sender in."""
-        return await self._door.admits(envelope)
+        return await self._entrance.admits(envelope)
 
     async def awaits(self, envelope: Envelope) -> bool:
         """Whether `accept` would store this message and has not done so."""
@@ -103,24 +115,24 @@ class Reception:
         except SlowDown:
             log.warning("channel %s: somebody was told often enough", address.channel)
             return
-        await self._door.post(address, DEFAULT_TENANT, text, reply_context=reply_context)
+        await self._notices.post(address, DEFAULT_TENANT, text, reply_context=reply_context)
 
     async def keep(
         self, channel: str, name: str, content_type: str, data: bytes, *, read: bool = True
     ) -> Attachment:
         """Store a file for an envelope that follows."""
-        return await self._attachments.keep(channel, name, content_type, data, read=read)
+        return await self._records.attachments.keep(channel, name, content_type, data, read=read)
 
     async def choose(self, pick: Pick) -> str:
         """Carry out what somebody chose; returns words for that person."""
-        return await self._door.choose(pick)
+        return await self._entrance.questions.choose(pick)
 
     async def react(self, reaction: Reaction) -> bool:
         """Note what somebody thinks of a message of ours."""
         about = await self._records.reactions.about(reaction)
         if about is None:
             return False
-        if not await self._door.hears(Who.reacted(reaction, about.chat_type), about.tenant):
+        if not await self._entrance.hears(Who.reacted(reaction, about.chat_type), about.tenant):
             return False
         await self._records.reactions.note(reaction, about)
         return True
@@ -136,7 +148,7 @@ class Reception:
     async def quarantine(self, channel: str, account: str, payload: str, problem: str) -> None:
         """Put aside an event that cannot be understood."""
         log.warning("channel %s: an event was put aside: %s", channel, problem)
-        self._traffics.of(channel).quarantined(problem)
+        self._records.traffics.of(channel).quarantined(problem)
         await self._records.quarantine.put_aside(channel, account, payload, problem)
 
     async def cursor(self, channel: str, account: str, name: str = "") -> str | None:
@@ -159,33 +171,6 @@ class Reception:
     def commands(self) -> Sequence[CommandHelp]:
         """The slash commands there are."""
         return listed()
-
-    async def history(
-        self, address: Address, *, before: int | None = None, after: int = 0, limit: int = 100
-    ) -> Sequence[Line]:
-        """The newest `limit` lines with `after < seq < before`, oldest first."""
-        return await self._door.history(address, before=before, after=after, limit=limit)
-
-    async def waiting(self, address: Address) -> Sequence[Waiting]:
-        """Accepted messages that no turn has taken up yet, in order."""
-        return await self._door.waiting(address)
-
-    async def withdraw(self, address: Address, message_id: UUID) -> bool:
-        """Take a waiting message back."""
-        return await self._door.withdraw(address, message_id)
-
-    def draft(self, address: Address) -> Draft | None:
-        """The turn that runs for this address in this process, if any."""
-        return self._door.draft(address)
-
-    def conversation(self, address: Address) -> UUID:
-        """The id of the conversation that goes on at this address."""
-        return self._door.conversation(address)
-
-    @property
-    def model(self) -> str:
-        """The configured model."""
-        return self._door.model
 
 
 def _whose(envelope: Envelope) -> str:

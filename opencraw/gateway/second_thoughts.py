@@ -3,34 +3,22 @@ is not taken back because somebody changed the question."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from opencraw.contract import Address, Envelope
-from opencraw.events import Event, QueueChanged
+from opencraw.events import QueueChanged
 from opencraw.gateway import commands
 from opencraw.gateway.bounds import LONGEST_TEXT
-from opencraw.gateway.desk import Lanes
+from opencraw.gateway.desk import Desk
 from opencraw.gateway.screening import Screening, said_no
-from opencraw.queue.inbox import Inbox
-from opencraw.sessions.keys import Conversations
 
 
 class SecondThoughts:
     """Changes messages that nobody answers yet."""
 
-    def __init__(
-        self,
-        inbox: Inbox,
-        lanes: Lanes,
-        screening: Screening,
-        conversations: Conversations,
-        show: Callable[[Address, Event], None],
-    ) -> None:
-        self._inbox = inbox
-        self._lanes = lanes
-        self._screening = screening
-        self._conversations = conversations
-        self._show = show
+    def __init__(self, desk: Desk) -> None:
+        self._inbox = desk.inbox
+        self._lanes = desk.lanes
+        self._screening = Screening(desk.limits.hooks)
+        self._outlets = desk.outlets
 
     async def amend(self, envelope: Envelope) -> bool:
         """Have a message of the same sender say what this edit of it says. What could not have been
@@ -39,11 +27,11 @@ class SecondThoughts:
         text = envelope.text
         if not text.strip() or len(text) > LONGEST_TEXT or commands.is_command(text):
             return False
-        here = self._conversations.at(envelope.address, envelope.tenant)
+        here = self._outlets.conversations.at(envelope.address, envelope.tenant)
         async with self._screening.of(envelope, here.id) as verdict:
             if said_no(verdict) is not None or not await self._inbox.amend(envelope):
                 return False
-        self._show(envelope.address, QueueChanged())
+        self._outlets.show(envelope.address, QueueChanged())
         return True
 
     async def retract(self, address: Address, platform_id: str, sender: str) -> bool:
@@ -54,5 +42,5 @@ class SecondThoughts:
         session, place = gone
         if place == "waiting":
             self._lanes.withdrawn(session)
-        self._show(address, QueueChanged())
+        self._outlets.show(address, QueueChanged())
         return True

@@ -1,8 +1,10 @@
 """What is said to strangers, and to owners about them, and what owners say.
 
 A stranger is told once how to be let in, straight through the channel: no conversation of ours
-begins with somebody whom nobody knows. An owner is asked in the direct chat that was used last.
-Both happen beside accepting: whoever hands in a message does not wait for a platform.
+begins with somebody whom nobody knows. That happens beside accepting, since whoever hands in a
+message does not wait for a platform, and again with a later message if it failed. An owner is asked
+in the direct chat that was used last, by a delivery that is there before the stranger's message is
+refused.
 """
 
 from __future__ import annotations
@@ -15,8 +17,7 @@ from functools import partial
 from uuid import UUID, uuid4, uuid5
 
 from opencraw.access.admission import Admission
-from opencraw.access.choices import Decided, Kind
-from opencraw.access.pairing import Pairing, Request, Standing, Word
+from opencraw.access.pairing import Request, Standing, Word
 from opencraw.access.policy import Code
 from opencraw.contract import (
     Channel,
@@ -39,8 +40,8 @@ from opencraw.errors import (
 )
 from opencraw.gateway import letting_in
 from opencraw.gateway.errands import Errands
+from opencraw.gateway.notices import Notices
 from opencraw.gateway.questions import Questions
-from opencraw.gateway.speaking import Speaker
 from opencraw.sessions.keys import Conversation
 from opencraw.sessions.send_policy import Place, SendPolicy
 
@@ -54,7 +55,7 @@ class Ways:
     """On which ways people are reached, and which are closed."""
 
     channels: Mapping[str, Channel]
-    speaker: Speaker
+    notices: Notices
     speech: SendPolicy
 
 
@@ -63,13 +64,12 @@ class Strangers:
 
     def __init__(
         self,
-        pairing: Pairing,
         questions: Questions,
         admission: Admission,
         ways: Ways,
         errands: Errands,
     ) -> None:
-        self._pairing = pairing
+        self._pairing = admission.pairing
         self._questions = questions
         self._admission = admission
         self._ways = ways
@@ -83,6 +83,7 @@ class Strangers:
         if known is None:
             return Code.PENDING_CAP_REACHED
         if not known.told:
+            await self._ask_owner(known.id)
             self._errands.add("telling a stranger", partial(self._introduce, known.id))
         return Code.PENDING_CREATED if standing is None else Code.PENDING_REQUIRED
 
@@ -97,8 +98,6 @@ class Strangers:
         request = await self._pairing.resolve(called.id, word)
         text = letting_in.in_words(request)
         await self._questions.settle(request.id, letting_in.decided(request, text, now=True))
-        if (called.state, called.rights) != ("approved", "guest") or request.rights == "guest":
-            self._welcome_soon(request)
         return request
 
     async def resolve_for(self, envelope: Envelope, resolve: letting_in.Resolve) -> str:
@@ -129,6 +128,11 @@ class Strangers:
                 + (" The approval of the code was revoked." if revoked else ""),
                 code="CONFLICT_ERROR",
             )
+        if not revoked and channel not in self._ways.channels:
+            raise NotFound(
+                f"There is no channel {channel} here; these are open: "
+                f"{', '.join(sorted(self._ways.channels))}."
+            )
         if not revoked:
             raise NotFound(
                 f"Nobody with the id {sender} was let in on {channel}. `opencraw pairing list` "
@@ -136,35 +140,12 @@ class Strangers:
             )
         return revoked
 
-    def kind(self) -> Kind:
-        """How a choice about a request is carried out."""
-
-        async def carry_out(subject: UUID, option: str, by: str) -> Decided:
-            decided = await letting_in.carry_out(self._pairing, subject, option, by)
-            if decided.now:
-                self._welcome_soon(await self._pairing.request(subject))
-            return decided
-
-        return carry_out
-
-    def _welcome_soon(self, request: Request) -> None:
-        if request.state == "approved":
-            self._errands.add("welcoming somebody", partial(self._welcome, request))
-
     async def _introduce(self, request_id: UUID) -> None:
-        """Ask an owner about a stranger, and tell the stranger what to do. Only one of us does."""
+        """Tell a stranger what to do. Only one of us does."""
         teller = uuid4()
         if not await self._pairing.begin_telling(request_id, teller):
             return
         request = await self._pairing.request(request_id)
-        try:
-            await self._ask_owner(request)
-        except Unavailable as error:
-            # With the stranger's next message both are tried again.
-            log.warning("no owner could be asked about %s yet: %s", request.person, error)
-            return
-        except OpenCrawError as error:
-            log.warning("no owner could be asked about %s: %s", request.person, error)
         if self._is_silent(request) or await self._is_told(request):
             await self._pairing.end_telling(request_id, teller)
 
@@ -173,7 +154,7 @@ class Strangers:
         while tries again."""
         try:
             text = letting_in.notice(request, has_owner=await self.has_owner(request))
-            await self._send(request, "notice", text)
+            await self._send(request, text)
         except NeverSendable as failure:
             log.warning("%s cannot be told how to be let in: %s", request.person, failure)
         except MaybeSent as failure:
@@ -190,28 +171,21 @@ class Strangers:
         place = Place(request.channel, ChatType.DIRECT, here.keys)
         return self._ways.speech.denies(place) is not None
 
-    async def _welcome(self, request: Request) -> None:
-        if self._is_silent(request):
-            return
-        try:
-            await self._send(request, "welcome", letting_in.WELCOME)
-        except DeliveryFailure as failure:
-            log.warning("%s was not told of being let in: %s", request.person, failure)
-
-    async def _send(self, request: Request, what: str, text: str) -> None:
+    async def _send(self, request: Request, text: str) -> None:
         channel = self._ways.channels.get(request.channel)
         if channel is None:
             raise NeverSendable("the channel is not open any more")
-        delivery_id = uuid5(request.id, what)
+        delivery_id = uuid5(request.id, "notice")
         line = Line(0, "notice", text, datetime.now(UTC), delivery_id)
         delivery = Delivery(delivery_id, request.address, line, reply_context=request.reply_context)
         await channel.send(delivery, _unrecorded)
 
-    async def _ask_owner(self, request: Request) -> None:
+    async def _ask_owner(self, request_id: UUID) -> None:
         """Ask the owner who talked to us last, unless somebody is asked already."""
-        choice = Choice(uuid5(request.id, "choice"), (letting_in.APPROVE, letting_in.REJECT))
+        choice = Choice(uuid5(request_id, "choice"), (letting_in.APPROVE, letting_in.DENY))
         if await self._questions.is_posted(choice.id):
             return
+        request = await self._pairing.request(request_id)
         where = await self._questions.owner()
         if where is None:
             log.info("%s asks to be let in, and no owner has a direct chat", request.person)
@@ -219,7 +193,15 @@ class Strangers:
         seconds = max(1.0, (request.expires_at - datetime.now(UTC)).total_seconds())
         await self._questions.ask(choice, letting_in.KIND, request.id, seconds)
         text = letting_in.question(request)
-        await self._ways.speaker.post(where, request.tenant, text, choice=choice.id)
+        try:
+            # One question, whoever asks it.
+            await self._ways.notices.post(
+                where, request.tenant, text, choice=choice.id, delivery_id=choice.id
+            )
+        except Unavailable:
+            raise
+        except OpenCrawError as refused:
+            log.warning("no owner could be asked about %s: %s", request.person, refused)
 
 
 async def _unrecorded(_platform_id: str) -> None:

@@ -91,11 +91,8 @@ async def run(
     """Run a program to its end, with `question` on its standard input; returns its output and its
     standard error. Raises `HookFailed` when it cannot run, fails, or says too much. However this
     ends, nothing of the program's process group is left."""
-    loop = asyncio.get_running_loop()
     try:
-        transport, child = await loop.subprocess_exec(
-            _Child, *argv, env=environ, cwd="/", start_new_session=True
-        )
+        transport, child = await _start(argv, environ)
     except OSError as error:
         raise HookFailed(f"it could not be started: {error.strerror or error}") from error
     try:
@@ -120,6 +117,30 @@ async def run(
         how = f"was killed by signal {-status}" if status < 0 else f"ended with status {status}"
         raise HookFailed(f"it {how}: {_last_line(child.said[_STDERR])}".removesuffix(": "))
     return bytes(child.said[_STDOUT]), bytes(child.said[_STDERR])
+
+
+_Started = tuple[asyncio.SubprocessTransport, "_Child"]
+
+
+async def _start(argv: Sequence[str], environ: Mapping[str, str]) -> _Started:
+    """Start a program. Cut off meanwhile, the loop would kill the program and wait for its children
+    to end by themselves; so the start is left alone, and whoever was started is killed then."""
+    loop = asyncio.get_running_loop()
+    starting = asyncio.ensure_future(
+        loop.subprocess_exec(_Child, *argv, env=environ, cwd="/", start_new_session=True)
+    )
+    try:
+        return await asyncio.shield(starting)
+    except asyncio.CancelledError:
+        starting.add_done_callback(_not_wanted)
+        raise
+
+
+def _not_wanted(started: asyncio.Task[_Started]) -> None:
+    if not started.cancelled() and started.exception() is None:
+        transport, _ = started.result()
+        _kill_group(transport)
+        transport.close()
 
 
 class _Child(asyncio.SubprocessProtocol):

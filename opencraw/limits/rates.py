@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from opencraw.contract import Envelope
@@ -35,16 +35,19 @@ class _Bucket:
 
 
 class Rates:
-    """Who sent how much lately. `per_minute` is the rate and the size of a burst; 0 is no limit."""
+    """Who sent how much lately. `per_minute` is the rate and the size of a burst; 0 is no limit. A
+    channel may have one of its `own`."""
 
     def __init__(
         self,
         per_minute: int,
         *,
+        own: Mapping[str, int] | None = None,
         tell_others: Callable[[str], None] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._per_minute = per_minute
+        self._own = own or {}
         self._tell_others = tell_others
         self._clock = clock
         self._buckets: OrderedDict[str, _Bucket] = OrderedDict()
@@ -54,15 +57,16 @@ class Rates:
         """Count one message of `sender`, known by its dedupe `key`. Raises `SlowDown` when there
         were too many; that one does not count. One that is offered again is the same message and
         takes nothing from the others, but it has to be read: ten times as many may come."""
-        if not self._per_minute:
+        rate = self._rate(sender)
+        if not rate:
             return
         again = (sender, key) in self._counted
-        bucket = self._bucket(f"{sender}/again" if again else sender)
+        bucket = self._bucket(f"{sender}/again" if again else sender, rate)
         weight = _AGAIN if again else 1.0
         if bucket.tokens < weight:
-            pause = (weight - bucket.tokens) * 60 / self._per_minute
+            pause = (weight - bucket.tokens) * 60 / rate
             raise SlowDown(
-                f"You send faster than is taken here ({self._per_minute} messages a minute); this "
+                f"You send faster than is taken here ({rate} messages a minute); this "
                 f"one was not kept. Send it again in {max(1, round(pause))} s.",
                 retry_after=pause,
             )
@@ -77,16 +81,21 @@ class Rates:
 
     def others_took(self, sender: str) -> None:
         """Count a message that another node took of this sender."""
-        if self._per_minute:
-            bucket = self._bucket(sender)
+        if rate := self._rate(sender):
+            bucket = self._bucket(sender, rate)
             bucket.tokens = max(0.0, bucket.tokens - 1)
 
-    def _bucket(self, sender: str) -> _Bucket:
+    def _rate(self, sender: str) -> int:
+        """How many a minute are taken of this sender (see `sender_of`)."""
+        channel = sender.partition("/")[2].partition("/")[0]
+        return self._own.get(channel, self._per_minute)
+
+    def _bucket(self, sender: str, rate: int) -> _Bucket:
         """The sender's bucket, as full as it is by now."""
         now = self._clock()
-        bucket = self._buckets.setdefault(sender, _Bucket(self._per_minute, now))
-        gained = (now - bucket.at) * self._per_minute / 60
-        bucket.tokens = min(float(self._per_minute), bucket.tokens + gained)
+        bucket = self._buckets.setdefault(sender, _Bucket(rate, now))
+        gained = (now - bucket.at) * rate / 60
+        bucket.tokens = min(float(rate), bucket.tokens + gained)
         bucket.at = now
         self._buckets.move_to_end(sender)
         if len(self._buckets) > MOST_SENDERS:

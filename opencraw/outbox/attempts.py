@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from opencraw.errors import DeliveryFailure, MaybeSent, NeverSendable, NotSent
+from opencraw.settings import USUAL_ATTEMPTS
 
-#: With pauses of up to a minute: a platform that is away for a quarter of an hour costs no reply.
-MOST_ATTEMPTS = 20
 #: Where a platform cannot recognise a second copy, so many attempts may have an unknown outcome.
 MOST_UNKNOWN = 2
 LONGEST_PAUSE = 60.0
@@ -37,6 +36,7 @@ def after_failure(
     unknown: int,
     *,
     idempotent: bool,
+    most_attempts: int = USUAL_ATTEMPTS,
     jitter: float = 0.0,
 ) -> Again | GiveUp:
     """Decide what follows when attempt number `attempt` (from 1) failed.
@@ -48,8 +48,9 @@ def after_failure(
         return GiveUp(str(failure))
     if isinstance(failure, MaybeSent) and not may_repeat(unknown, idempotent=idempotent):
         return GiveUp(f"outcome unknown {unknown} times: {failure}")
-    if attempt >= MOST_ATTEMPTS:
-        return GiveUp(f"not sent in {attempt} attempts: {failure}")
+    if attempt >= most_attempts:
+        times = "one attempt" if attempt == 1 else f"{attempt} attempts"
+        return GiveUp(f"not sent in {times}: {failure}")
     ours = min(2.0 ** (attempt - 1), LONGEST_PAUSE)
     wish = failure.retry_after if isinstance(failure, NotSent) else None
     # One that says it is back before it is must not use up all attempts at once.

@@ -10,12 +10,13 @@ from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
+from typing import Protocol
 from uuid import UUID
 
 import msgspec
 
 from opencraw import crashpoints
-from opencraw.contract import Address, Channel, Choice, Delivery, Line, Option
+from opencraw.contract import Address, Choice, Delivery, Line, Option, PartSent
 from opencraw.errors import DeliveryFailure, MaybeSent, Unavailable
 from opencraw.hooks import Denied, Hooks, Point
 from opencraw.outbox.attempts import Again, after_failure, may_repeat
@@ -37,6 +38,24 @@ _BATCH = 500
 _options = msgspec.json.Decoder(tuple[Option, ...])
 
 
+class Sends(Protocol):
+    """What the outbox needs of a channel."""
+
+    @property
+    def idempotent(self) -> bool:
+        """See `Channel.idempotent`."""
+        ...
+
+    @property
+    def most_attempts(self) -> int:
+        """How often a delivery is tried before it is a dead letter."""
+        ...
+
+    async def send(self, delivery: Delivery, sent: PartSent) -> None:
+        """See `Channel.send`."""
+        ...
+
+
 @dataclass(slots=True)
 class _Outgoing:
     delivery: Delivery
@@ -54,7 +73,7 @@ class Outbox:
         self,
         database: Database,
         node: UUID,
-        channels: Mapping[str, Channel],
+        channels: Mapping[str, Sends],
         speech: SendPolicy | None = None,
         hooks: Hooks | None = None,
     ) -> None:
@@ -158,6 +177,7 @@ class Outbox:
                 outgoing.attempts,
                 outgoing.unknown,
                 idempotent=channel.idempotent,
+                most_attempts=channel.most_attempts,
                 jitter=random.random(),  # noqa: S311 - spreads load, guards nothing
             )
             if not isinstance(verdict, Again):
@@ -168,7 +188,7 @@ class Outbox:
         # Only what is still open, and whose turn it is, comes back.
         self._look_soon.set()
 
-    async def _attempt(self, outgoing: _Outgoing, channel: Channel) -> DeliveryFailure | None:
+    async def _attempt(self, outgoing: _Outgoing, channel: Sends) -> DeliveryFailure | None:
         # Of the first part that this attempt sends.
         delivery = msgspec.structs.replace(outgoing.delivery, recovered=outgoing.unknown > 0)
         try:

@@ -10,18 +10,17 @@ from typing import Any
 
 import aiohttp
 
-from opencraw.app.channels import ChannelHost, Hosted
 from opencraw.app.sessions import DaemonSessions, Shelf
-from opencraw.contract import Address, Channel, ChannelKind
+from opencraw.contract import Address
 from opencraw.control.server import HttpServer
 from opencraw.control.sessions import SessionsApi
 from opencraw.control.settings import RuntimeSettings, SecuritySettings
 from opencraw.errors import Refused
 from opencraw.gateway.models import Models
 from opencraw.sessions.keys import Conversations
-from opencraw.settings import ChannelSettings
 from tests.control.serving import BEARER, TOKEN, code_of
 from tests.fixtures.core import MODEL, Core, address, running, session_of
+from tests.fixtures.hosts import host_of
 from tests.fixtures.mailbox import Mailbox
 from tests.fixtures.script import Step
 
@@ -64,8 +63,7 @@ async def at_work(
     url: str, *steps: Step, channel: Mailbox | None = None, **more: Any
 ) -> AsyncIterator[Desk]:
     async with running(url, *steps, channel=channel or Named(), **more) as core:
-        kind = ChannelKind(settings=ChannelSettings, open=lambda _: core.channel)
-        host = ChannelHost({"test": Hosted(kind, _as_channel(core.channel), ChannelSettings())})
+        host = host_of(test=core.channel)
         shelf = Shelf(
             core.database,
             core.sessions,
@@ -82,10 +80,6 @@ async def at_work(
         )
         async with server, aiohttp.ClientSession(server.base_url) as client:
             yield Desk(core, client)
-
-
-def _as_channel(mailbox: Mailbox) -> Channel:
-    return mailbox
 
 
 def said(document: dict[str, Any]) -> list[tuple[str, str]]:

@@ -33,6 +33,7 @@ class Lighthouse(Radio):
 @pytest.fixture(autouse=True)
 def quickly(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "FIRST_PAUSE", 0.01)
+    monkeypatch.setattr(module, "LASTING_SECONDS", 0.2)
 
 
 async def test_what_a_channel_does_on_every_node_is_started_again_and_it_says_so() -> None:
@@ -47,7 +48,8 @@ async def test_what_a_channel_does_on_every_node_is_started_again_and_it_says_so
         # The operator mended it, and asks.
         await hosted.probe()
         await until(lambda: house.lit == 3)
-        assert (hosted.detail, host.problems()) == ("", {})
+        assert hosted.detail == "on every node: no oil; started again", "it has to last"
+        await until(lambda: (hosted.detail, host.problems()) == ("", {}))
         house.out.set()
         await until(lambda: "ended by itself" in hosted.detail)
 

@@ -12,11 +12,11 @@ from uuid import uuid4
 import pytest
 
 from opencraw.app.channels import ChannelHost, Hosted
-from opencraw.contract import ChannelKind, Delivery, Gateway, PartSent
+from opencraw.contract import Delivery, Gateway, PartSent
 from opencraw.queue.nodes import Node
-from opencraw.settings import ChannelSettings
 from opencraw.store.database import Database
 from tests.fixtures.core import until
+from tests.fixtures.hosts import host_of
 
 #: The channels here receive nothing, so nobody asks for what a gateway does.
 NOBODY = cast("Gateway", None)
@@ -79,9 +79,8 @@ async def site(url: str, *, one_receiver: bool = True) -> AsyncIterator[Site]:
     async with await Database.open(url) as database:
         node = Node(database, uuid4())
         await node.join()
-        pigeons, settings = Pigeons(), ChannelSettings(enabled=True)
-        kind = ChannelKind(ChannelSettings, lambda _: pigeons, one_receiver=one_receiver)
-        host = ChannelHost({"pigeons": Hosted(kind, pigeons, settings)})
+        pigeons = Pigeons()
+        host = host_of(one_receiver=one_receiver, pigeons=pigeons)
         lease = asyncio.create_task(node.keep_lease(host.let_go))
         life = asyncio.create_task(host.run(NOBODY, node))
         made = Site(node, host, pigeons, lease, life)
@@ -94,12 +93,12 @@ async def site(url: str, *, one_receiver: bool = True) -> AsyncIterator[Site]:
 
 
 @pytest.fixture
-async def two(swept_database_url: str) -> AsyncIterator[tuple[Site, Site]]:
+async def two(database_url: str) -> AsyncIterator[tuple[Site, Site]]:
     """The first receives."""
     async with AsyncExitStack() as opened:
-        first = await opened.enter_async_context(site(swept_database_url))
+        first = await opened.enter_async_context(site(database_url))
         await until(lambda: first.pigeons.receiving)
-        second = await opened.enter_async_context(site(swept_database_url))
+        second = await opened.enter_async_context(site(database_url))
         await until(lambda: second.hosted.state == "standby")
         yield first, second
 
@@ -173,10 +172,10 @@ async def test_a_receiver_that_fails_is_started_again_by_the_same_node(
     assert second.pigeons.times == 0
 
 
-async def test_a_channel_that_speaks_to_all_runs_everywhere(swept_database_url: str) -> None:
+async def test_a_channel_that_speaks_to_all_runs_everywhere(database_url: str) -> None:
     async with (
-        site(swept_database_url, one_receiver=False) as first,
-        site(swept_database_url, one_receiver=False) as second,
+        site(database_url, one_receiver=False) as first,
+        site(database_url, one_receiver=False) as second,
     ):
         await until(lambda: first.pigeons.receiving and second.pigeons.receiving)
         first.host.let_go()

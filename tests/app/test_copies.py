@@ -14,13 +14,6 @@ from tests.fixtures.core import address, envelope, session_of
 from tests.fixtures.mailbox import Mailbox
 from tests.fixtures.script import Held, calls
 
-
-@pytest.fixture
-def database_url(swept_database_url: str) -> str:
-    """Nothing here changes the schema."""
-    return swept_database_url
-
-
 # Going on elsewhere.
 
 
@@ -38,12 +31,12 @@ async def test_a_fork_goes_on_from_a_line_and_leaves_the_other_alone(database_ur
         assert [entry.text for entry in await core.transcript("b")] == [
             "one", "echo one", "two", "echo two"
         ]  # fmt: skip
-        shown = await core.door.history(address("b"))
+        shown = await core.reader.history(address("b"))
         assert [(line.kind, line.text) for line in shown] == [
             ("said", "one"), ("reply", "echo one"), ("said", "two"), ("reply", "echo two")
         ]  # fmt: skip
         await core.asked("elsewhere", "b")
-        assert [line.seq for line in await core.door.history(address("b"))] == [1, 2, 3, 4, 5, 6]
+        assert [line.seq for line in await core.reader.history(address("b"))] == [1, 2, 3, 4, 5, 6]
         forked = await desk.document("b")
         assert (forked["forked_from"], forked["forked_seq"]) == (str(session_of()), 4)
         assert await desk.document() == before
@@ -163,7 +156,7 @@ async def test_a_fork_that_was_cut_off_is_made_again(
             session_of("b"),
         )
         await desk.ask("POST", f"/{session_of()}/fork", {"chat": "b"}, status=201)
-        assert len(await desk.core.door.history(address("b"))) == 6
+        assert len(await desk.core.reader.history(address("b"))) == 6
 
 
 # Out and in again.
@@ -175,7 +168,7 @@ async def test_what_was_exported_is_the_same_when_it_comes_back(database_url: st
         await desk.core.asked("/queue collect")
         await desk.core.asked("thanks")
         exported = await desk.document()
-        people = await desk.core.door.history(address())
+        people = await desk.core.reader.history(address())
         await desk.ask("DELETE", f"/{session_of()}")
         assert (await desk.ask("POST", "", exported, status=201))["imported"] is True
         shown = await desk.document()
@@ -188,7 +181,7 @@ async def test_what_was_exported_is_the_same_when_it_comes_back(database_url: st
             ]
 
         assert plain(shown) == plain(exported)
-        again = await desk.core.door.history(address())
+        again = await desk.core.reader.history(address())
         assert [(line.kind, line.text, line.tools) for line in again] == [
             (line.kind, line.text, line.tools) for line in people
         ]
@@ -229,7 +222,7 @@ async def test_one_that_is_archived_is_here_and_stays_as_it_is(database_url: str
         for document in (exported, other):
             assert (await desk.ask("POST", "", document))["imported"] is False
         assert await desk.document() == before
-        assert len(await desk.core.door.history(address())) == 2
+        assert len(await desk.core.reader.history(address())) == 2
 
 
 async def test_what_was_written_into_a_half_copy_does_not_keep_it_from_becoming_whole(
@@ -290,7 +283,7 @@ async def test_of_a_line_that_is_here_nothing_is_added(database_url: str) -> Non
             for line in exported["history"]
         ]  # fmt: skip
         await desk.ask("POST", "", exported | {"history": other}, status=201)
-        assert len(await desk.core.door.history(address())) == 2
+        assert len(await desk.core.reader.history(address())) == 2
         [turns] = await desk.core.fetch(
             "SELECT count(*) FROM turn WHERE session_id = $1", session_of()
         )
@@ -320,7 +313,10 @@ async def test_what_people_were_shown_stands_in_a_document_once(database_url: st
         for document, shown in ((exported, "echo one"), (changed, "changed on its way")):
             await desk.ask("DELETE", f"/{session_of()}")
             await desk.ask("POST", "", document, status=201)
-            assert [line.text for line in await desk.core.door.history(address())] == ["one", shown]
+            assert [line.text for line in await desk.core.reader.history(address())] == [
+                "one",
+                shown,
+            ]
 
 
 async def test_a_document_without_time_zones_is_refused(database_url: str) -> None:

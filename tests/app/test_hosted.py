@@ -5,25 +5,27 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import cast
 from uuid import uuid4
 
 import pytest
+from aiohttp import web
 
 from opencraw.app import hosted as module
-from opencraw.app.channels import ChannelHost, Hosted
+from opencraw.app.channels import ChannelHost
 from opencraw.app.reports import ChannelReports
 from opencraw.contract import (
     Address,
     Channel,
-    ChannelKind,
     Delivery,
     Gateway,
     Line,
     PartSent,
+    Power,
     Pulse,
+    Route,
 )
 from opencraw.errors import AccountRefused, NotFound, NotSent, Unavailable
 from opencraw.events import Event
@@ -35,6 +37,7 @@ from opencraw.store.database import Database
 from opencraw.telemetry.redaction import Redactor
 from tests.fixtures.core import until
 from tests.fixtures.gateway import unheard
+from tests.fixtures.hosts import host_of
 
 NOBODY = cast("Gateway", None)
 
@@ -53,6 +56,15 @@ class Radio:
         self.answer: Mapping[str, str] | Exception = {"name": "a radio"}
         self.shown: list[Event] = []
         self.refuses: Exception | None = None
+        self.does = frozenset({Power.DRAFTS})
+        self.called_at: list[Route] = []
+
+    @property
+    def powers(self) -> frozenset[Power]:
+        return self.does
+
+    def routes(self) -> Sequence[Route]:
+        return self.called_at
 
     async def run(self, gateway: Gateway) -> None:
         self.times += 1
@@ -72,7 +84,7 @@ class Radio:
             raise self.answer
         return self.answer
 
-    def preview(self, address: Address, event: Event) -> None:
+    def draft(self, address: Address, event: Event) -> None:
         self.shown.append(event)
 
 
@@ -92,8 +104,7 @@ def renewed() -> Node:
 async def on_air(
     channel: Channel, traffics: Traffics | None = None, *, node: Node | None = None
 ) -> AsyncIterator[ChannelHost]:
-    kind = ChannelKind(ChannelSettings, lambda _: channel)
-    host = ChannelHost({"radio": Hosted(kind, channel, ChannelSettings(enabled=True))}, traffics)
+    host = host_of(radio=channel, traffics=traffics)
     life = asyncio.create_task(host.run(NOBODY, node or renewed()))
     try:
         yield host
@@ -200,6 +211,15 @@ async def test_a_platform_that_wants_to_be_left_alone_is() -> None:
         assert host.hosted["radio"].detail == "come back later; starting again in 3600 s"
 
 
+@pytest.mark.parametrize("wish", [1e9, math.inf])
+async def test_no_platform_is_left_alone_for_ever(wish: float) -> None:
+    radio = Radio()
+    radio.troubles = [Unavailable("come back later", retry_after=wish)]
+    async with on_air(radio) as host:
+        await until(state(host)("failed"))
+        assert host.hosted["radio"].detail == "come back later; starting again in 3600 s"
+
+
 async def test_a_channel_that_failed_is_not_well_because_it_was_started_again() -> None:
     radio = Radio(patience=60.0)
     radio.dead = True
@@ -266,6 +286,20 @@ async def test_a_probe_that_fails_says_why() -> None:
             await host.hosted["radio"].probe()
 
 
+async def test_whoever_probes_reads_that_it_is_tried_again_now() -> None:
+    radio = Radio()
+    radio.troubles = [AccountRefused("The token was revoked.")]
+    radio.answer = AccountRefused("The token was revoked.")
+    async with on_air(radio) as host:
+        await until(state(host)("refused"))
+        hosted = host.hosted["radio"]
+        with pytest.raises(AccountRefused):
+            await hosted.probe()
+        # Nobody else had a turn since.
+        assert (hosted.state, hosted.next_attempt) == ("refused", None)
+        assert hosted.detail == "The token was revoked.; starting again now"
+
+
 async def test_a_probe_that_hangs_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "PROBE_SECONDS", 0.05)
 
@@ -316,6 +350,30 @@ async def test_what_goes_out_is_counted() -> None:
         assert host.hosted["radio"].traffic.last_out is not None
 
 
+async def test_a_channel_with_other_settings_can_do_other_things() -> None:
+    radio = Radio()
+    radio.does = frozenset({Power.TYPING, Power.REACTIONS})
+    radio.called_at = [Route("POST", "/called", unanswered)]
+    async with on_air(radio) as host:
+        can = {name for name, able in host.hosted["radio"].capabilities.items() if able}
+    assert can == {
+        "supports_typing_events",
+        "supports_reactions",
+        "supports_probes",
+        "supports_webhooks",
+        "tells_liveness",
+    }
+
+
+async def unanswered(_request: web.Request) -> web.StreamResponse:
+    raise AssertionError("nobody calls")
+
+
+async def test_the_outbox_knows_how_often_a_channel_is_tried() -> None:
+    host = host_of(radio=Radio(), settings=ChannelSettings(delivery_attempts=3))
+    assert host.outgoing["radio"].most_attempts == 3
+
+
 async def test_an_operator_is_told_all_of_that(database: Database) -> None:
     async with on_air(Radio()) as host:
         await until(state(host)("running"))
@@ -325,6 +383,8 @@ async def test_an_operator_is_told_all_of_that(database: Database) -> None:
         assert report["last_heard"] is not None
         able = cast("Mapping[str, bool]", report["capabilities"])
         assert able["supports_streaming_deltas"]
+        assert not able["supports_typing_events"]
+        assert not able["supports_webhooks"], "it has nothing to mount"
         assert able["supports_probes"]
         assert not able["supports_edits"]
         for ask in (reports.channel, lambda name: reports.happenings(name, 1)):

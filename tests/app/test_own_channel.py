@@ -36,7 +36,7 @@ def answers(folder: Path) -> list[str]:
 
 
 async def test_the_documented_channel_receives_and_answers(
-    swept_database_url: str, tmp_path: Path
+    database_url: str, tmp_path: Path
 ) -> None:
     module, written = documented()
     entry = EntryPoint(
@@ -47,7 +47,7 @@ async def test_the_documented_channel_receives_and_answers(
     channel: Channel = kind.open(kind.settings.model_validate(values))
     assert isinstance(channel, Listens)
     async with running(
-        swept_database_url,
+        database_url,
         channel=channel,  # type: ignore[arg-type]
         channels=("folder",),
     ) as core:

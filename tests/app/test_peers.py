@@ -10,11 +10,10 @@ from uuid import uuid4
 
 import pytest
 
-from opencraw.app.channels import ChannelHost, Hosted
 from opencraw.app.peers import NewestAttempts, Peers, SharedLanes
 from opencraw.bus.bus import Bus
 from opencraw.bus.messages import Chosen, LetGo, Message, Peek, Shown, Spoken, Stopped
-from opencraw.contract import Address, ChannelKind, Delivery, Line
+from opencraw.contract import Address, Delivery, Line
 from opencraw.events import (
     DraftGrew,
     Event,
@@ -25,8 +24,8 @@ from opencraw.events import (
     TurnStarted,
 )
 from opencraw.sessions.choice import QueueChoice
-from opencraw.settings import ChannelSettings
 from tests.fixtures.core import Core, address, running, session_of, until, voice
+from tests.fixtures.hosts import host_of
 from tests.fixtures.mailbox import Mailbox
 from tests.fixtures.script import Held
 
@@ -61,7 +60,7 @@ class Screen(Mailbox):
     def show(self, address: Address, event: Event) -> None:
         self.shown.append(event)
 
-    def preview(self, address: Address, event: Event) -> None:
+    def draft(self, address: Address, event: Event) -> None:
         self.drawn.append(event)
 
 
@@ -80,8 +79,7 @@ class Connected:
 async def connected(url: str, *steps: Held, start: bool = False) -> AsyncIterator[Connected]:
     async with running(url, *steps, start=start) as core:
         wire, screen = Wire(), Screen()
-        kind = ChannelKind(ChannelSettings, lambda _: screen)
-        host = ChannelHost({"test": Hosted(kind, screen, ChannelSettings())})
+        host = host_of(test=screen)
         core.node.others = 1
         peers = Peers(core.node, wire, host, core.outbox)
         peers.listen(core.dispatcher)
@@ -89,9 +87,9 @@ async def connected(url: str, *steps: Held, start: bool = False) -> AsyncIterato
 
 
 @pytest.fixture
-async def node(swept_database_url: str) -> AsyncIterator[Connected]:
+async def node(database_url: str) -> AsyncIterator[Connected]:
     """A node that begins nothing by itself."""
-    async with connected(swept_database_url) as made:
+    async with connected(database_url) as made:
         yield made
 
 
@@ -173,9 +171,9 @@ async def test_whoever_looks_for_a_draft_that_is_elsewhere_asks_for_it(node: Con
     assert node.wire.published == [Peek(session_of())]
 
 
-async def test_a_running_turn_shows_its_draft_to_who_peeks(swept_database_url: str) -> None:
+async def test_a_running_turn_shows_its_draft_to_who_peeks(database_url: str) -> None:
     held = Held("It begins", " and ends.")
-    async with connected(swept_database_url, held, start=True) as node:
+    async with connected(database_url, held, start=True) as node:
         await node.core.say("hello")
         await until(lambda: (d := node.lanes.draft(session_of(), HERE)) and d.text)
         draft = node.lanes.draft(session_of(), HERE)

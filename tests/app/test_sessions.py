@@ -14,13 +14,6 @@ from tests.control.serving import BEARER
 from tests.fixtures.core import MODEL, address, session_of, until
 from tests.fixtures.script import Held
 
-
-@pytest.fixture
-def database_url(swept_database_url: str) -> str:
-    """Nothing here changes the schema."""
-    return swept_database_url
-
-
 # Reading.
 
 
@@ -230,7 +223,7 @@ async def test_what_is_deleted_is_gone_and_its_chat_begins_anew(database_url: st
         await desk.ask("DELETE", f"/{session_of()}", status=404)
         assert (await desk.ask("GET", ""))["sessions"] == []
         assert (await desk.ask("GET", "/search?q=hello"))["found"] == []
-        assert await desk.core.door.history(address()) == []
+        assert await desk.core.reader.history(address()) == []
         await desk.core.asked("hello again")
         shown = await desk.document()
         assert said(shown) == [("user", "hello again"), ("assistant", "echo hello again")]

@@ -8,11 +8,10 @@ from contextlib import suppress
 from typing import cast
 from uuid import uuid4
 
-from opencraw.app.channels import ChannelHost, Hosted
-from opencraw.contract import ChannelKind, Delivery, Gateway, PartSent
+from opencraw.contract import Delivery, Gateway, PartSent
 from opencraw.queue.nodes import Node
-from opencraw.settings import ChannelSettings
 from tests.fixtures.core import until
+from tests.fixtures.hosts import host_of
 
 SHARED = logging.getLogger("channels.receiving")
 
@@ -37,15 +36,8 @@ class Noisy:
         raise NotImplementedError
 
 
-def hosted(name: str) -> Hosted:
-    channel = Noisy(name)
-    return Hosted(
-        ChannelKind(ChannelSettings, lambda _: channel), channel, ChannelSettings(enabled=True)
-    )
-
-
 async def test_what_channels_share_warns_in_the_name_of_the_one_that_uses_it() -> None:
-    host = ChannelHost({name: hosted(name) for name in ("east", "west")})
+    host = host_of(east=Noisy("east"), west=Noisy("west"))
     life = asyncio.create_task(host.run(cast("Gateway", None), cast("Node", uuid4())))
 
     def warned(name: str) -> list[str]:

@@ -19,7 +19,7 @@ from opencraw.contract import Route
 from opencraw.control.api import Api
 from opencraw.control.channels import ChannelFacts, ChannelsApi
 from opencraw.control.connections import Connections
-from opencraw.control.deliveries import DeliveriesApi, LetterFacts
+from opencraw.control.deliveries import DeliveriesApi, DeliveriesFacts
 from opencraw.control.files import FilesApi
 from opencraw.control.memory import MemoryApi
 from opencraw.control.server import HttpServer
@@ -27,7 +27,7 @@ from opencraw.control.sessions import ChosenModel, Fork, SessionsApi
 from opencraw.control.settings import RuntimeSettings, SecuritySettings
 from opencraw.errors import NotFound, Refused
 from opencraw.memory.memory import Memory
-from opencraw.outbox.letters import Which
+from opencraw.outbox.deliveries import Which
 
 TOKEN = "the-access-token-of-these-tests-0123456789a"
 BEARER = {"Authorization": f"Bearer {TOKEN}"}
@@ -125,7 +125,7 @@ class Radio:
         return [found][:limit]
 
 
-class NoLetters:
+class NoDeliveries:
     """Everything was delivered."""
 
     async def listed(
@@ -216,7 +216,7 @@ def every_route(
     memory: Memory | None = None,
     *,
     channels: ChannelFacts | None = None,
-    letters: LetterFacts | None = None,
+    deliveries: DeliveriesFacts | None = None,
 ) -> list[Route]:
     """All routes that a daemon with its built-in channel mounts, and a few for tests."""
     own = (
@@ -224,7 +224,7 @@ def every_route(
         SessionsApi(Conversations()),
         MemoryApi(memory),
         ChannelsApi(channels or Radio()),
-        DeliveriesApi(letters or NoLetters()),
+        DeliveriesApi(deliveries or NoDeliveries()),
         FilesApi(NoFiles()),
         Console(),
         WebChat(),
@@ -241,7 +241,7 @@ async def serving(
     memory: Memory | None = None,
     *,
     channels: ChannelFacts | None = None,
-    letters: LetterFacts | None = None,
+    deliveries: DeliveriesFacts | None = None,
 ) -> AsyncIterator[Served]:
     """Serve every route, and more where a test brings some. Without a memory, memory is off."""
     facts = Dictated()
@@ -249,7 +249,7 @@ async def serving(
         runtime or RuntimeSettings(),
         security or SecuritySettings(),
         port=0,
-        routes=[*every_route(facts, memory, channels=channels, letters=letters), *routes],
+        routes=[*every_route(facts, memory, channels=channels, deliveries=deliveries), *routes],
         token=TOKEN,
         connections=connections,
     )

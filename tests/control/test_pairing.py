@@ -20,12 +20,6 @@ PATH = "/api/v1/os/pairing"
 READER, OTHER = "a1b2c3d4" * 4, "e5f6a7b8" * 4
 
 
-@pytest.fixture
-def database_url(swept_database_url: str) -> str:
-    """Nothing here changes the schema."""
-    return swept_database_url
-
-
 class Client:
     """Somebody with a token."""
 
@@ -59,7 +53,7 @@ async def asking(core: Core, headers: dict[str, str] = BEARER) -> AsyncIterator[
         ApiKey(token=SecretStr(READER), scopes=["pairing:read"]),
         ApiKey(token=SecretStr(OTHER), scopes=["memory:write"]),
     ]
-    routes = PairingApi(core.entrance.strangers).routes()
+    routes = PairingApi(core.opened.entrance.strangers).routes()
     async with serving(SecuritySettings(control_api_keys=keys), routes=routes) as served:
         yield Client(served.client, headers)
 

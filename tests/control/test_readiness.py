@@ -28,18 +28,18 @@ async def test_a_check_that_fails_or_hangs_is_a_problem_of_its_own(
     async def away() -> str | None:
         return "the database does not answer"
 
-    monkeypatch.setattr(readiness, "CHECK_SECONDS", 0.1)
+    monkeypatch.setattr(readiness, "CHECK_SECONDS", 0.5)
     checks = {"a": fine, "b": broken, "c": hang, "d": away, "e": hang}
     started = asyncio.get_running_loop().time()
     with caplog.at_level(logging.ERROR):
         problems = await run_checks(checks)
-    assert asyncio.get_running_loop().time() - started < 0.19, "they run side by side"
+    assert asyncio.get_running_loop().time() - started < 0.95, "they run side by side"
     assert problems == {
         "a": None,
         "b": "the check itself failed: RuntimeError",
-        "c": "no answer within 0.1 seconds",
+        "c": "no answer within 0.5 seconds",
         "d": "the database does not answer",
-        "e": "no answer within 0.1 seconds",
+        "e": "no answer within 0.5 seconds",
     }
     assert "a detail for the log only" in caplog.text
 

@@ -23,7 +23,7 @@ async def test_a_receipt_is_given_once_the_message_is_durable(database_url: str)
         receipt = await core.door.accept(envelope("hello"))
         [row] = await core.fetch("SELECT message_id, state FROM inbox")
         assert tuple(row) == (receipt.message_id, "waiting")
-        assert core.door.model == MODEL
+        assert core.reader.model == MODEL
 
 
 async def test_the_same_event_a_hundred_times_at_once_is_one_turn(database_url: str) -> None:
@@ -191,7 +191,7 @@ async def test_new_forgets_what_was_said_and_counts_anew(database_url: str) -> N
         assert isinstance(core.script, Script)
         assert [each.text for each in core.script.prompts[-1].messages] == ["who am I?"]
         await whole(core)
-        texts = [line.text for line in await core.door.history(address())]
+        texts = [line.text for line in await core.reader.history(address())]
         assert texts[0] == "my name is Ada", "people still see what they said"
 
 
@@ -238,7 +238,7 @@ async def test_one_conversation_is_not_stopped_by_another(database_url: str) -> 
 
 async def test_the_daemon_can_say_something_on_its_own(database_url: str) -> None:
     async with running(database_url) as core:
-        delivery_id = await core.door.post(address(), "default", "Half \ud83d past nine.")
+        delivery_id = await core.opened.notices.post(address(), "default", "Half \ud83d past nine.")
         assert await core.delivered(1) == ["Half \ufffd past nine."]
         [delivery] = core.channel.got
         assert (delivery.delivery_id, delivery.line.kind) == (delivery_id, "notice")
@@ -251,9 +251,9 @@ async def test_the_daemon_can_say_something_on_its_own(database_url: str) -> Non
 async def test_a_post_that_cannot_go_anywhere_is_refused(database_url: str) -> None:
     async with running(database_url, start=False) as core:
         with pytest.raises(NotFound, match="no channel 'nowhere'"):
-            await core.door.post(address(channel="nowhere"), "default", "hello")
+            await core.opened.notices.post(address(channel="nowhere"), "default", "hello")
         for text in ("", " ", "x" * (LONGEST_TEXT + 1)):
             with pytest.raises(Refused):
-                await core.door.post(address(), "default", text)
+                await core.opened.notices.post(address(), "default", text)
         with pytest.raises(Refused):
-            await core.door.post(address("a\x00"), "default", "hello")
+            await core.opened.notices.post(address("a\x00"), "default", "hello")

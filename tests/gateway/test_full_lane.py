@@ -116,8 +116,8 @@ async def test_what_was_taken_back_makes_room(database_url: str) -> None:
         await core.say("one")
         await held.reached.wait()
         receipt = await core.say("two")
-        assert not await core.door.withdraw(address("b"), receipt.message_id)
-        assert await core.door.withdraw(address(), receipt.message_id)
+        assert not await core.reader.withdraw(address("b"), receipt.message_id)
+        assert await core.reader.withdraw(address(), receipt.message_id)
         await core.say("three")
         held.release()
         await whole(core)
@@ -139,7 +139,7 @@ async def test_what_gave_up_its_place_makes_no_room_when_it_is_taken_back(
 
         await until(given_up)
         await until(lambda: core.dispatcher.waiting(session_of()) == 1)
-        assert await core.door.withdraw(address(), first.message_id)
+        assert await core.reader.withdraw(address(), first.message_id)
         assert core.dispatcher.waiting(session_of()) == 1, "the other waits still"
         held.release()
         await whole(core)

@@ -88,7 +88,7 @@ def door_of(core: Core, sessions: Sessions) -> Door:
         models=Models(MODEL, {MODEL: "main"}),
         outlets=Outlets(core.outbox.post, lambda _address, _event: None, lambda: ("test",)),
     )
-    return Door(desk, core.entrance)
+    return Door(desk, core.opened.entrance)
 
 
 async def test_a_slow_command_delays_no_other_conversation(database_url: str) -> None:

@@ -18,7 +18,7 @@ def named(text: str, platform_id: str, context: str = "", key: str | None = None
 
 
 async def waiting(core: Core) -> list[str]:
-    return [each.text for each in await core.gateway.waiting(address())]
+    return [each.text for each in await core.reader.waiting(address())]
 
 
 async def test_an_edit_changes_what_waits(database_url: str) -> None:

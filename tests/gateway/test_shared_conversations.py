@@ -37,8 +37,8 @@ SHARED = MAIN.at(address("a"), DEFAULT_TENANT).id
 
 
 @pytest.fixture
-async def core(swept_database_url: str) -> AsyncIterator[Core]:
-    async with running(swept_database_url, conversations=MAIN) as core:
+async def core(database_url: str) -> AsyncIterator[Core]:
+    async with running(database_url, conversations=MAIN) as core:
         yield core
         await core.settled()
 
@@ -58,10 +58,10 @@ async def test_a_person_goes_on_elsewhere_and_is_answered_there(core: Core) -> N
 async def test_whoever_looks_at_one_address_sees_the_conversation(core: Core) -> None:
     await core.asked("one", "a")
     await core.asked("two", "b")
-    lines = [line.text for line in await core.door.history(address("a"))]
+    lines = [line.text for line in await core.reader.history(address("a"))]
     assert lines == ["one", "echo one", "two", "echo two"]
-    assert await core.door.history(address("b")) == await core.door.history(address("a"))
-    assert await core.door.history(address("c")) == []
+    assert await core.reader.history(address("b")) == await core.reader.history(address("a"))
+    assert await core.reader.history(address("c")) == []
 
 
 async def test_a_guest_has_a_conversation_of_his_own(core: Core) -> None:
@@ -71,9 +71,9 @@ async def test_a_guest_has_a_conversation_of_his_own(core: Core) -> None:
     assert prompts(core)[-1] == ["hello"]
 
 
-async def test_a_guest_ends_and_forgets_only_what_is_his(swept_database_url: str) -> None:
+async def test_a_guest_ends_and_forgets_only_what_is_his(database_url: str) -> None:
     held = Held()
-    async with running(swept_database_url, held, conversations=MAIN) as core:
+    async with running(database_url, held, conversations=MAIN) as core:
         await core.say("one", "a")
         await held.reached.wait()
         for text in ("/stop", "/new", "/queue collect"):
@@ -100,14 +100,14 @@ async def test_a_group_is_never_joined(core: Core) -> None:
 
 @pytest.mark.parametrize("mode", ["steer", "interrupt", "collect", "followup"])
 async def test_what_is_said_elsewhere_waits_for_a_turn_of_its_own(
-    swept_database_url: str, mode: Mode
+    database_url: str, mode: Mode
 ) -> None:
     held = Held(reply=calls(("calculate", '{"expression": "1+1"}')))
-    async with running(swept_database_url, held, mode=mode, conversations=MAIN) as core:
+    async with running(database_url, held, mode=mode, conversations=MAIN) as core:
         await core.say("one", "a")
         await held.reached.wait()
         await core.say("two", "b")
-        assert [each.text for each in await core.door.waiting(address("a"))] == ["two"]
+        assert [each.text for each in await core.reader.waiting(address("a"))] == ["two"]
         held.release()
         assert await core.delivered(1, "a") == ["echo one"]
         assert await core.delivered(1, "b") == ["echo two"]
@@ -116,9 +116,9 @@ async def test_what_is_said_elsewhere_waits_for_a_turn_of_its_own(
         assert [tuple(row) for row in rows] == [("one", "answered", "a"), ("two", "answered", "b")]
 
 
-async def test_a_burst_from_two_places_is_answered_at_both(swept_database_url: str) -> None:
+async def test_a_burst_from_two_places_is_answered_at_both(database_url: str) -> None:
     held = Held()
-    async with running(swept_database_url, held, mode="collect", conversations=MAIN) as core:
+    async with running(database_url, held, mode="collect", conversations=MAIN) as core:
         await core.say("wait", "a")
         await held.reached.wait()
         for text, chat in (("one", "a"), ("two", "a"), ("three", "b"), ("four", "a")):
@@ -133,12 +133,10 @@ async def test_a_burst_from_two_places_is_answered_at_both(swept_database_url: s
 
 
 async def test_what_is_chosen_on_another_channel_leaves_a_running_turn_the_rules_of_its_own(
-    swept_database_url: str,
+    database_url: str,
 ) -> None:
     held = Held()
-    async with running(
-        swept_database_url, held, conversations=MAIN, channels=("test", "other")
-    ) as core:
+    async with running(database_url, held, conversations=MAIN, channels=("test", "other")) as core:
         core.rules._channels = {"other": ChannelRules(ChannelSettings(mode="interrupt"))}
         await core.say("one", "a")
         await held.reached.wait()
@@ -151,16 +149,16 @@ async def test_what_is_chosen_on_another_channel_leaves_a_running_turn_the_rules
         await core.settled()
 
 
-async def test_a_turn_is_shown_only_where_it_answers(swept_database_url: str) -> None:
+async def test_a_turn_is_shown_only_where_it_answers(database_url: str) -> None:
     held = Held("Well, ")
-    async with running(swept_database_url, held, conversations=MAIN) as core:
+    async with running(database_url, held, conversations=MAIN) as core:
         await core.asked("/status", "a")
         await core.say("one", "b")
         await held.reached.wait()
-        draft = core.door.draft(address("b"))
+        draft = core.reader.draft(address("b"))
         assert draft is not None
         assert draft.text == "Well, "
-        assert core.door.draft(address("a")) is None
+        assert core.reader.draft(address("a")) is None
         held.release()
         await core.delivered(1, "b")
         grown = {where.chat for where, event in core.shown if isinstance(event, DraftGrew)}
@@ -168,10 +166,10 @@ async def test_a_turn_is_shown_only_where_it_answers(swept_database_url: str) ->
 
 
 async def test_stop_is_heard_from_everywhere_and_answered_where_it_was_said(
-    swept_database_url: str,
+    database_url: str,
 ) -> None:
     held = Held("Well, ")
-    async with running(swept_database_url, held, conversations=MAIN) as core:
+    async with running(database_url, held, conversations=MAIN) as core:
         await core.say("one", "a")
         await held.reached.wait()
         await core.say("two", "a")
@@ -184,28 +182,28 @@ async def test_stop_is_heard_from_everywhere_and_answered_where_it_was_said(
 
 
 async def test_a_message_is_taken_back_wherever_its_conversation_is_seen(
-    swept_database_url: str,
+    database_url: str,
 ) -> None:
     held = Held()
-    async with running(swept_database_url, held, conversations=MAIN) as core:
+    async with running(database_url, held, conversations=MAIN) as core:
         await core.say("one", "a")
         await held.reached.wait()
         receipt = await core.say("two", "a")
-        assert not await core.door.withdraw(address("c"), receipt.message_id)
-        assert await core.door.withdraw(address("b"), receipt.message_id)
+        assert not await core.reader.withdraw(address("c"), receipt.message_id)
+        assert await core.reader.withdraw(address("b"), receipt.message_id)
         held.release()
         await core.settled()
         assert core.channel.texts("a") == ["released"]
 
 
-async def test_who_takes_a_turn_over_answers_where_it_was_asked(swept_database_url: str) -> None:
+async def test_who_takes_a_turn_over_answers_where_it_was_asked(database_url: str) -> None:
     held = Held()
-    async with running(swept_database_url, held, conversations=MAIN) as dying:
+    async with running(database_url, held, conversations=MAIN) as dying:
         dying.dies = True
         await dying.asked("/status", "a")
         await dying.say("one", "b")
         await held.reached.wait()
-    async with running(swept_database_url, conversations=MAIN) as heir:
+    async with running(database_url, conversations=MAIN) as heir:
         await heir.fetch("UPDATE node SET lease_until = now() - interval '1 s' WHERE id = $1",
                          dying.node.id)  # fmt: skip
         assert await heir.delivered(1, "b") == ["echo one"]
@@ -218,10 +216,10 @@ async def test_who_takes_a_turn_over_answers_where_it_was_asked(swept_database_u
 
 @pytest.mark.parametrize("drop", ["summarize", "oldest"])
 async def test_everybody_is_told_of_his_own_messages_and_of_no_others(
-    swept_database_url: str, drop: str
+    database_url: str, drop: str
 ) -> None:
     held = Held()
-    async with running(swept_database_url, held, mode="followup", conversations=MAIN) as core:
+    async with running(database_url, held, mode="followup", conversations=MAIN) as core:
         await core.asked(f"/queue cap:1 drop:{drop}", "a")
         await core.say("wait", "a")
         await held.reached.wait()
@@ -243,7 +241,7 @@ async def test_everybody_is_told_of_his_own_messages_and_of_no_others(
 
 
 async def test_an_address_that_cannot_be_reached_holds_up_no_other(
-    swept_database_url: str,
+    database_url: str,
 ) -> None:
     class Half(Mailbox):
         async def send(self, delivery: Delivery, sent: PartSent) -> None:
@@ -251,7 +249,7 @@ async def test_an_address_that_cannot_be_reached_holds_up_no_other(
                 raise NotSent("a is away", retry_after=0.01)
             self.got.append(delivery)
 
-    async with running(swept_database_url, channel=Half(), conversations=MAIN) as core:
+    async with running(database_url, channel=Half(), conversations=MAIN) as core:
         core.channel.gate.clear()
         await core.say("one", "a")
         assert (await core.asked("two", "b")).text == "echo two"
@@ -262,43 +260,43 @@ async def test_an_address_that_cannot_be_reached_holds_up_no_other(
 
 async def test_what_the_daemon_says_first_is_part_of_the_conversation(core: Core) -> None:
     await core.asked("one", "a")
-    await core.door.post(address("b"), DEFAULT_TENANT, "It is time.")
+    await core.opened.notices.post(address("b"), DEFAULT_TENANT, "It is time.")
     assert await core.delivered(1, "b") == ["It is time."]
-    assert [line.text for line in await core.door.history(address("a"))][-1] == "It is time."
+    assert [line.text for line in await core.reader.history(address("a"))][-1] == "It is time."
 
 
 async def test_the_daemon_may_speak_first_where_its_channel_knows_who_listens(
-    swept_database_url: str,
+    database_url: str,
 ) -> None:
     rules = [SendRule(action="allow", chat_type="direct")]
-    async with running(swept_database_url, speech=rules, conversations=MAIN) as core:
-        await core.door.post(address("a"), DEFAULT_TENANT, "It is time.")
+    async with running(database_url, speech=rules, conversations=MAIN) as core:
+        await core.opened.notices.post(address("a"), DEFAULT_TENANT, "It is time.")
         assert await core.delivered(1, "a") == ["It is time."]
         with pytest.raises(Refused, match="is not known until somebody writes"):
-            await core.door.post(address("c"), DEFAULT_TENANT, "It is time.")
+            await core.opened.notices.post(address("c"), DEFAULT_TENANT, "It is time.")
 
 
 async def test_a_rule_about_one_address_holds_in_a_shared_conversation(
-    swept_database_url: str,
+    database_url: str,
 ) -> None:
     rules = [SendRule(action="deny", session="default/main/test/account/b")]
-    async with running(swept_database_url, speech=rules, conversations=MAIN) as core:
+    async with running(database_url, speech=rules, conversations=MAIN) as core:
         assert (await core.asked("one", "a")).text == "echo one"
         receipt = await core.say("two", "b")
         assert receipt.muted
         with pytest.raises(Refused, match="may not speak there"):
-            await core.door.post(address("b"), DEFAULT_TENANT, "It is time.")
+            await core.opened.notices.post(address("b"), DEFAULT_TENANT, "It is time.")
         await core.settled()
         assert core.channel.texts("b") == []
 
 
 async def test_a_rule_about_one_address_holds_for_what_was_asked_before_it(
-    swept_database_url: str,
+    database_url: str,
 ) -> None:
-    async with running(swept_database_url, conversations=MAIN, start=False) as before:
+    async with running(database_url, conversations=MAIN, start=False) as before:
         await before.say("one", "b")
     rules = [SendRule(action="deny", session="default/main/test/account/b")]
-    async with running(swept_database_url, speech=rules, conversations=MAIN) as after:
+    async with running(database_url, speech=rules, conversations=MAIN) as after:
         await after.settled()
         assert after.channel.texts("b") == []
         [row] = await after.fetch("SELECT state, failure FROM outbox")
@@ -306,11 +304,11 @@ async def test_a_rule_about_one_address_holds_for_what_was_asked_before_it(
         assert "the assistant may not speak there" in row["failure"]
 
 
-async def test_another_setting_finds_what_waits_where_it_was_said(swept_database_url: str) -> None:
+async def test_another_setting_finds_what_waits_where_it_was_said(database_url: str) -> None:
     """Messages belong to the conversation for which they were accepted."""
-    async with running(swept_database_url, start=False) as before:
+    async with running(database_url, start=False) as before:
         await before.say("one", "a")
-    async with running(swept_database_url, conversations=MAIN) as after:
+    async with running(database_url, conversations=MAIN) as after:
         assert await after.delivered(1, "a") == ["echo one"]
         assert (await after.asked("two", "a")).text == "echo two"
         rows = await after.fetch("SELECT session_id FROM inbox ORDER BY id")

@@ -51,7 +51,7 @@ async def test_a_message_is_kept_and_not_answered(database_url: str, rule: SendR
         assert await core.outcomes() == [("hello?", "muted")]
         assert core.channel.texts() == []
         assert prompts(core) == 1
-        assert not await core.door.waiting(address())
+        assert not await core.reader.waiting(address())
         [session] = await core.fetch("SELECT chat_type FROM session WHERE id = $1", session_of())
         assert session["chat_type"] == "group"
 
@@ -76,10 +76,10 @@ async def test_the_assistant_does_not_speak_first_where_it_may_not_speak(
     rule = SendRule(action="deny", session="default/main/test/account/a/")
     async with running(database_url, speech=[rule], start=False) as core:
         with pytest.raises(Refused, match=r"may not speak there: queue\.send_policy") as refused:
-            await core.door.post(address(), "default", "hello")
+            await core.opened.notices.post(address(), "default", "hello")
         assert refused.value.code == "FORBIDDEN"
         assert await core.fetch("SELECT FROM outbox") == []
-        await core.door.post(address("b"), "default", "hello")
+        await core.opened.notices.post(address("b"), "default", "hello")
 
 
 async def test_the_assistant_does_not_speak_first_where_nobody_knows_who_listens(
@@ -87,11 +87,11 @@ async def test_the_assistant_does_not_speak_first_where_nobody_knows_who_listens
 ) -> None:
     async with running(database_url, speech=[NO_GROUPS]) as core:
         with pytest.raises(Refused, match="who listens there is not known") as refused:
-            await core.door.post(address(), "default", "hello")
+            await core.opened.notices.post(address(), "default", "hello")
         assert refused.value.code == "FORBIDDEN"
         assert 'deny chat_type = "group"' in str(refused.value)
         await core.asked("/help")
-        await core.door.post(address(), "default", "hello")
+        await core.opened.notices.post(address(), "default", "hello")
         await core.delivered(2)
         await at_rest(core)
 
@@ -102,7 +102,7 @@ async def test_who_opened_a_conversation_does_not_say_who_listens(
 ) -> None:
     """The daemon spoke first, or the conversation is older than such rules."""
     async with running(database_url, start=False) as core:
-        await core.door.post(address(), "default", "hello")
+        await core.opened.notices.post(address(), "default", "hello")
         [row] = await core.fetch("SELECT chat_type FROM session")
         assert row["chat_type"] is None
     async with running(database_url, speech=[NO_GROUPS]) as core:
@@ -115,7 +115,7 @@ async def test_who_opened_a_conversation_does_not_say_who_listens(
         assert row["chat_type"] == "group"
     async with running(database_url, speech=[NO_GROUPS]) as core:
         with pytest.raises(Refused, match='has `deny chat_type = "group"`\\. Nothing was sent'):
-            await core.door.post(address(), "default", "hello")
+            await core.opened.notices.post(address(), "default", "hello")
         await at_rest(core)
         assert core.channel.texts() == []
 
@@ -225,7 +225,7 @@ async def test_nobody_posts_where_people_told_the_assistant_to_be_silent(
     async with running(database_url, start=False) as core:
         await core.say("/send off")
         with pytest.raises(Refused, match="told to be silent"):
-            await core.door.post(address(), "default", "hello")
+            await core.opened.notices.post(address(), "default", "hello")
 
 
 async def test_on_does_not_speak_where_a_rule_denies(database_url: str) -> None:

@@ -54,6 +54,18 @@ def test_one_sender_leaves_the_others_alone() -> None:
     assert say(rates, 5, "bob") == 2
 
 
+def test_a_channel_may_have_a_rate_of_its_own() -> None:
+    clock = Clock()
+    rates = Rates(2, own={"quick": 5, "free": 0}, clock=clock)
+    for channel, taken in (("quick", 5), ("free", 10), ("plain", 2)):
+        sender = sender_of(envelope("hi", channel=channel))
+        rates.others_took(sender)
+        assert say(rates, 10, sender) == (taken if channel == "free" else taken - 1)
+    with pytest.raises(SlowDown, match="5 messages a minute") as slow:
+        rates.take(sender_of(envelope("hi", channel="quick")), "one more")
+    assert slow.value.retry_after == pytest.approx(12.0)
+
+
 def test_zero_is_no_limit() -> None:
     rates = Rates(0)
     assert say(rates, 10_000) == 10_000

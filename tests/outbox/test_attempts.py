@@ -8,13 +8,13 @@ from opencraw.errors import DeliveryFailure, MaybeSent, NeverSendable, NotSent
 from opencraw.outbox.attempts import (
     LONGEST_PAUSE,
     LONGEST_WISH,
-    MOST_ATTEMPTS,
     MOST_UNKNOWN,
     Again,
     GiveUp,
     after_failure,
     may_repeat,
 )
+from opencraw.settings import USUAL_ATTEMPTS
 
 
 @pytest.mark.parametrize(
@@ -33,14 +33,14 @@ from opencraw.outbox.attempts import (
         (NotSent("busy", retry_after=math.inf), 1, 0, False, Again(LONGEST_WISH)),
         (NotSent("busy", retry_after=1e9), 1, 0, False, Again(LONGEST_WISH)),
         (NotSent("busy", retry_after=600.0), 1, 0, False, Again(600.0)),
-        (NotSent("busy"), MOST_ATTEMPTS, 0, True, GiveUp("not sent in 20 attempts: busy")),
+        (NotSent("busy"), USUAL_ATTEMPTS, 0, True, GiveUp("not sent in 20 attempts: busy")),
         # Perhaps delivered: one copy more is the most, unless the platform drops it.
         (MaybeSent("reset"), 1, 1, False, Again(1.0)),
         (MaybeSent("reset"), 2, 2, False, GiveUp("outcome unknown 2 times: reset")),
         (MaybeSent("reset"), 4, 1, False, Again(8.0)),
         (NotSent("busy"), 2, 1, False, Again(2.0)),
         (MaybeSent("reset"), 2, 2, True, Again(2.0)),
-        (MaybeSent("reset"), MOST_ATTEMPTS, 8, True, GiveUp("not sent in 20 attempts: reset")),
+        (MaybeSent("reset"), USUAL_ATTEMPTS, 8, True, GiveUp("not sent in 20 attempts: reset")),
         # Never.
         (NeverSendable("blocked"), 1, 0, True, GiveUp("blocked")),
     ],
@@ -53,6 +53,11 @@ def test_what_follows_a_failed_send(
     verdict: Again | GiveUp,
 ) -> None:
     assert after_failure(failure, attempt, unknown, idempotent=idempotent) == verdict
+
+
+def test_a_channel_says_how_often_it_is_tried() -> None:
+    verdict = after_failure(NotSent("busy"), 2, 0, idempotent=True, most_attempts=2)
+    assert verdict == GiveUp("not sent in 2 attempts: busy")
 
 
 @pytest.mark.parametrize(

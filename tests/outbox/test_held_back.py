@@ -60,7 +60,7 @@ async def test_what_a_hook_puts_in_its_place_is_sent_and_is_on_record(database_u
         assert (await core.asked("hello")).text == "Hello.\ufffd"
         await whole(core)
         assert await outbox(core) == [("sent", "Hello.\ufffd", None)]
-        lines = await core.door.history(address())
+        lines = await core.reader.history(address())
         assert [line.text for line in lines] == ["hello", "Hello.\ufffd"]
         # The model goes on from what it said itself.
         assert (await core.transcript())[-1].text == "echo hello"
@@ -124,7 +124,7 @@ async def test_what_may_be_held_back_is_not_shown_while_it_is_written(database_u
         await core.say("hello")
         await held.reached.wait()
         # Also not to somebody who looks in only now.
-        draft = core.door.draft(address())
+        draft = core.reader.draft(address())
         assert draft is not None
         assert draft.text == ""
         held.release()
@@ -185,7 +185,7 @@ async def test_nobody_reads_what_a_hook_still_looks_at(database_url: str) -> Non
     async with running(database_url, hooks=Hooks({"slow": slow}), conversations=shared) as core:
 
         async def texts(channel: str) -> list[str]:
-            return [line.text for line in await core.door.history(address(channel=channel))]
+            return [line.text for line in await core.reader.history(address(channel=channel))]
 
         await core.say("hello")
         await looks.wait()
@@ -204,11 +204,11 @@ async def test_what_is_held_back_is_read_as_held_back(database_url: str) -> None
     async with running(database_url, hooks=onlooker.hooks) as core:
         await core.say("hello")
         await whole(core)
-        lines = await core.door.history(address())
+        lines = await core.reader.history(address())
         assert [line.text for line in lines] == ["hello", "*(Held back: no)*"]
 
 
 async def test_where_nobody_looks_an_answer_is_read_before_it_is_sent(database_url: str) -> None:
     async with running(database_url, start=False) as core:
         await core.say("/status")
-        assert len(await core.door.history(address())) == 1
+        assert len(await core.reader.history(address())) == 1

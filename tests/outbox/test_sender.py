@@ -307,3 +307,13 @@ async def test_a_delivery_for_a_channel_that_is_not_open_waits_for_it(database: 
     closed.post(deliveries[0])
     await closed.drained()
     assert await office.states() == [("pending", 0, 0)]
+
+
+async def test_a_channel_that_is_tried_once_is_tried_once(office: Office) -> None:
+    office.mailbox.most_attempts = 1
+    office.mailbox.trouble.append(NotSent("busy"))
+    office.post(await office.written("hello"))
+    async with working(office):
+        await office.rest(("dead", 1, 0))
+    [row] = await office.rows()
+    assert row["failure"] == "not sent in one attempt: busy"

@@ -14,12 +14,6 @@ from tests.faults.proxy import PostgresProxy, socket_folder
 
 
 @pytest.fixture
-def database_url(swept_database_url: str) -> str:
-    """Nothing here changes the schema."""
-    return swept_database_url
-
-
-@pytest.fixture
 def turns(database: Database) -> Turns:
     """The verbs, in the hands of a node of its own."""
     return Turns(database, uuid4())

@@ -68,7 +68,7 @@ def private(path: Path, mode: int, name: str, *, fix: bool) -> Finding:
     """That nobody but the owner can open it; with `fix` this is made so."""
     found = stat.S_IMODE(path.stat().st_mode)
     if not found & ~mode & 0o077:
-        return Finding(name, State.OK, f"{path} is private ({found:04o})")
+        return Finding(name, State.OK, f"others cannot look into {path} ({found:04o})")
     command = f"chmod {mode:o} {path}"
     if not fix:
         detail = f"other users of this machine can open {path} ({found:04o})"

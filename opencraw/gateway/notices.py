@@ -5,7 +5,7 @@ from __future__ import annotations
 from uuid import UUID
 
 from opencraw.access.admission import Admission
-from opencraw.contract import Address, ChatType, Delivery
+from opencraw.contract import Address, ChatType, Delivery, Listener
 from opencraw.errors import NotFound, Refused, Unavailable
 from opencraw.gateway.bounds import LONGEST_TEXT, PATIENCE_SECONDS, check_names
 from opencraw.gateway.desk import Desk
@@ -14,11 +14,11 @@ from opencraw.sessions.send_policy import Place
 from opencraw.sessions.transcript import Session, Sessions
 from opencraw.store.text import storable
 
-#: Opened a conversation in which only the daemon has spoken.
+#: Opened a conversation in which only the daemon has spoken, to nobody in particular.
 _NOBODY = ""
 
 
-class Speaker:
+class Notices:
     """Adds a notice to the conversation of an address, and has it delivered."""
 
     def __init__(self, desk: Desk, admission: Admission) -> None:
@@ -35,8 +35,12 @@ class Speaker:
         *,
         reply_context: str = "",
         choice: UUID | None = None,
+        listener: Listener | None = None,
+        delivery_id: UUID | None = None,
     ) -> UUID:
-        """Say something that no turn said. Returns the id of the delivery once it is durable."""
+        """Say something that no turn said. Returns the id of the delivery once it is durable: the
+        same id is the same word. `listener` is who is there, where that is better known than by the
+        channel."""
         known = self._outlets.channels()
         if address.channel not in known:
             raise NotFound(
@@ -46,16 +50,19 @@ class Speaker:
             raise Refused(f"A message has 1 to {LONGEST_TEXT:,} characters.", code="INVALID_FIELD")
         check_names(address, tenant)
         conversations = self._outlets.conversations
-        listener = await self._admission.listener(conversations.listener(address), address, tenant)
-        here = conversations.heard_by(listener, address, tenant)
-        chat_type = listener.chat_type if listener is not None else None
-        session = await opened(self._sessions, here, _NOBODY, chat_type)
+        there = listener or conversations.listener(address)
+        there = await self._admission.listener(there, address, tenant)
+        here = conversations.heard_by(there, address, tenant)
+        chat_type = there.chat_type if there is not None else None
+        person = there.sender.id if there is not None and there.sender is not None else _NOBODY
+        session = await opened(self._sessions, here, person, chat_type)
         self._check_speech(here, session)
         line = await self._sessions.post(
             here,
             storable(text),
             reply_context=reply_context,
             choice=choice,
+            delivery_id=delivery_id,
             patience=PATIENCE_SECONDS,
         )
         self._outlets.deliver(Delivery(line.message_id, address, line))

@@ -9,11 +9,11 @@ from opencraw.store.database import Database
 from opencraw.store.queries import load
 from opencraw.store.text import storable
 
-SQL = load("opencraw.platforms", "drafts.sql")
+SQL = load("opencraw.queue", "shown.sql")
 
 
-class Drafts:
-    """The messages that show turns."""
+class ShownTurns:
+    """Turns, by the messages that show them."""
 
     def __init__(self, database: Database) -> None:
         self._database = database

@@ -11,7 +11,7 @@ from opencraw.errors import NotFound, Refused
 from opencraw.store.database import Database
 from opencraw.store.queries import load
 
-SQL = load("opencraw.outbox", "letters.sql")
+SQL = load("opencraw.outbox", "deliveries.sql")
 
 PATIENCE_SECONDS = 8.0
 _HEX_DIGITS = 32
@@ -22,7 +22,7 @@ _NAME = re.compile(rf"[0-9a-f]{{{_SHORTEST},{_HEX_DIGITS}}}")
 Which = Literal["dead", "dropped", "open", "sent"]
 
 
-class Letters:
+class Deliveries:
     """Lists deliveries and, by an operator's word, tries them again or gives them up."""
 
     def __init__(self, database: Database) -> None:

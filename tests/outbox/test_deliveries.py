@@ -12,7 +12,7 @@ import pytest
 
 from opencraw.contract import Delivery
 from opencraw.errors import NeverSendable, NotFound, NotSent, Refused
-from opencraw.outbox.letters import SQL, Letters, Which
+from opencraw.outbox.deliveries import SQL, Deliveries, Which
 from opencraw.outbox.sender import SQL as SENDING
 from opencraw.queue.nodes import Node
 from opencraw.store.database import Database
@@ -29,8 +29,8 @@ async def office(database: Database) -> Office:
 
 
 @pytest.fixture
-def letters(database: Database) -> Letters:
-    return Letters(database)
+def deliveries(database: Database) -> Deliveries:
+    return Deliveries(database)
 
 
 def words(office: Office) -> Words:
@@ -47,19 +47,21 @@ async def dead(office: Office, text: str, at: str) -> Delivery:
     return delivery
 
 
-async def test_a_dead_letter_is_listed_with_its_reason(office: Office, letters: Letters) -> None:
+async def test_a_dead_letter_is_listed_with_its_reason(
+    office: Office, deliveries: Deliveries
+) -> None:
     delivery = await dead(office, "one two", at="two")
-    [found] = await letters.listed("dead", None, 10)
+    [found] = await deliveries.listed("dead", None, 10)
     assert found["delivery_id"] == delivery.delivery_id
     assert (found["failure"], found["parts"], found["text"]) == ("the chat is gone", 1, "one two")
-    assert await letters.dead() == 1
-    assert await letters.listed("dead", "elsewhere", 10) == []
-    assert await letters.listed("open", None, 10) == []
+    assert await deliveries.dead() == 1
+    assert await deliveries.listed("dead", "elsewhere", 10) == []
+    assert await deliveries.listed("open", None, 10) == []
 
 
 @pytest.mark.parametrize("which", ["dead", "dropped", "open"])
 async def test_what_is_rare_is_found_without_reading_what_was_sent(
-    office: Office, letters: Letters, which: Which
+    office: Office, deliveries: Deliveries, which: Which
 ) -> None:
     await office.written(*(f"number {number}" for number in range(300)))
     await office.set(state="sent")
@@ -72,7 +74,7 @@ async def test_what_is_rare_is_found_without_reading_what_was_sent(
         *(state, dropped, failure, rare[0].delivery_id),
     )
     await office.database.fetch("ANALYZE outbox")
-    [found] = await letters.listed(which, None, 10)
+    [found] = await deliveries.listed(which, None, 10)
     assert found["delivery_id"] == rare[0].delivery_id
     sql = re.sub(r"\$1(::text)?", f"'{which}'", SQL.listed)
     sql = re.sub(r"\$2(::text)?", "NULL", sql).replace("$3", "10")
@@ -87,39 +89,41 @@ def most_rows(plan: dict[str, Any]) -> int:
 
 
 async def test_a_retry_begins_behind_the_parts_that_are_there(
-    office: Office, letters: Letters
+    office: Office, deliveries: Deliveries
 ) -> None:
     delivery = await dead(office, "one two three", at="two")
     async with working(office):
-        assert await letters.retry(str(delivery.delivery_id)[:8]) == delivery.delivery_id
+        assert await deliveries.retry(str(delivery.delivery_id)[:8]) == delivery.delivery_id
         await until(lambda: len(words(office).there) == 3)
         await office.rest(("sent", 2, 0))
     assert words(office).there == ["one", "two", "three"]
-    assert await letters.dead() == 0
+    assert await deliveries.dead() == 0
 
 
-async def test_a_retry_that_may_be_a_second_copy_says_so(office: Office, letters: Letters) -> None:
+async def test_a_retry_that_may_be_a_second_copy_says_so(
+    office: Office, deliveries: Deliveries
+) -> None:
     [delivery] = await office.written("one two")
     await office.database.commit(SENDING.part_sent, (delivery.delivery_id, 1, "id of one"))
     await office.set(state="dead", failure="outcome unknown 2 times", attempts=2, unknown=2)
     async with working(office):
-        await letters.retry(str(delivery.delivery_id))
+        await deliveries.retry(str(delivery.delivery_id))
         await until(lambda: words(office).there)
     assert words(office).there == ["again:two"]
 
 
 async def test_what_waits_for_its_next_attempt_is_no_dead_letter(
-    office: Office, letters: Letters
+    office: Office, deliveries: Deliveries
 ) -> None:
     [delivery] = await office.written("one")
     # Nobody sends it at the moment: the process that tried it first is gone.
     await office.set(state="pending", attempts=1)
     with pytest.raises(Refused, match="it is still being tried"):
-        await letters.retry(str(delivery.delivery_id))
+        await deliveries.retry(str(delivery.delivery_id))
 
 
 async def test_what_waits_says_why_its_last_attempt_failed(
-    office: Office, letters: Letters
+    office: Office, deliveries: Deliveries
 ) -> None:
     words(office).troubles["one"] = (False, NotSent("nobody is at the other end", retry_after=60.0))
     [delivery] = await office.written("one")
@@ -127,26 +131,26 @@ async def test_what_waits_says_why_its_last_attempt_failed(
         office.post([delivery])
 
         async def noted() -> bool:
-            found = await letters.listed("open", None, 10)
+            found = await deliveries.listed("open", None, 10)
             return [each["trouble"] for each in found] == ["nobody is at the other end"]
 
         await until(noted, "why")
-    await letters.drop(str(delivery.delivery_id))
-    [dropped] = await letters.listed("dropped", None, 10)
+    await deliveries.drop(str(delivery.delivery_id))
+    [dropped] = await deliveries.listed("dropped", None, 10)
     assert dropped["failure"]
 
 
-async def test_what_is_there_has_no_trouble(office: Office, letters: Letters) -> None:
+async def test_what_is_there_has_no_trouble(office: Office, deliveries: Deliveries) -> None:
     words(office).troubles["one"] = (False, NotSent("busy", retry_after=0.01))
     [delivery] = await office.written("one")
     async with working(office):
         office.post([delivery])
         await office.outbox.drained()
-    [sent] = await letters.listed("sent", None, 10)
+    [sent] = await deliveries.listed("sent", None, 10)
     assert (sent["delivery_id"], sent["trouble"]) == (delivery.delivery_id, "")
 
 
-async def test_a_retry_twice_is_one(office: Office, letters: Letters) -> None:
+async def test_a_retry_twice_is_one(office: Office, deliveries: Deliveries) -> None:
     delivery, word = await dead(office, "one", at="one"), uuid4()
     for _ in range(2):
         record = await office.database.commit(SQL.retry, (delivery.delivery_id, word))
@@ -156,27 +160,29 @@ async def test_a_retry_twice_is_one(office: Office, letters: Letters) -> None:
 
 
 async def test_a_dead_letter_that_is_dropped_is_spoken_of_no_more(
-    office: Office, letters: Letters
+    office: Office, deliveries: Deliveries
 ) -> None:
     delivery = await dead(office, "one", at="one")
     for _ in range(2):
-        assert await letters.drop(str(delivery.delivery_id)) == delivery.delivery_id
-    assert await letters.dead() == 0
-    assert await letters.listed("dead", None, 10) == []
-    [dropped] = await letters.listed("dropped", None, 10)
+        assert await deliveries.drop(str(delivery.delivery_id)) == delivery.delivery_id
+    assert await deliveries.dead() == 0
+    assert await deliveries.listed("dead", None, 10) == []
+    [dropped] = await deliveries.listed("dropped", None, 10)
     assert dropped["dropped_at"] is not None
     # And comes back when somebody changes his mind.
-    await letters.retry(str(delivery.delivery_id))
-    assert await letters.listed("dropped", None, 10) == []
+    await deliveries.retry(str(delivery.delivery_id))
+    assert await deliveries.listed("dropped", None, 10) == []
 
 
-async def test_what_is_dropped_while_it_waits_is_not_sent(office: Office, letters: Letters) -> None:
+async def test_what_is_dropped_while_it_waits_is_not_sent(
+    office: Office, deliveries: Deliveries
+) -> None:
     words(office).troubles["one"] = (False, NotSent("busy", retry_after=0.3))
     [delivery] = await office.written("one")
     async with working(office):
         office.post([delivery])
         await office.rest(("pending", 1, 0))
-        await letters.drop(str(delivery.delivery_id))
+        await deliveries.drop(str(delivery.delivery_id))
         await office.outbox.drained()
     assert words(office).there == []
     assert [row["failure"] for row in await office.rows()] == ["dropped by an operator"]
@@ -184,11 +190,11 @@ async def test_what_is_dropped_while_it_waits_is_not_sent(office: Office, letter
 
 @pytest.mark.parametrize("state", ["sending", "sent"])
 async def test_what_is_there_or_on_its_way_is_neither_dropped_nor_retried(
-    office: Office, letters: Letters, state: str
+    office: Office, deliveries: Deliveries, state: str
 ) -> None:
     [delivery] = await office.written("one")
     await office.set(state=state, attempts=1, owner=UUID(int=1))
-    for change in (letters.retry, letters.drop):
+    for change in (deliveries.retry, deliveries.drop):
         with pytest.raises(Refused, match="Nothing was changed") as refused:
             await change(str(delivery.delivery_id))
         assert refused.value.code == "CONFLICT_ERROR"
@@ -199,8 +205,8 @@ async def test_what_is_there_or_on_its_way_is_neither_dropped_nor_retried(
     ("name", "error"), [("0" * 8, NotFound), ("zz", Refused), ("", Refused), ("a" * 400, Refused)]
 )
 async def test_a_name_that_is_none_is_refused(
-    letters: Letters, name: str, error: type[Exception]
+    deliveries: Deliveries, name: str, error: type[Exception]
 ) -> None:
-    for change in (letters.retry, letters.drop):
+    for change in (deliveries.retry, deliveries.drop):
         with pytest.raises(error):
             await change(name)
