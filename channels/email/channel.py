@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import partial
 
 import msgspec
 
-from channels.email.mailbox import Mailbox, Top
+from channels.email.mailbox import Mailbox, NotHandedOut, Top
 from channels.email.place import Place
 from channels.email.settings import EmailSettings
 from channels.email.submission import submit
@@ -19,6 +21,7 @@ from channels.mail.composing import compose
 from channels.mail.heading import Rules
 from channels.mail.mime import decoded
 from channels.mail.reading import LARGEST, File
+from channels.receiving import lasting
 from opencraw.contract import Address, Attachment, Delivery, Gateway, PartSent, Pulse
 from opencraw.errors import AccountRefused, NotFound, Refused, Unavailable
 
@@ -26,6 +29,8 @@ log = logging.getLogger(__name__)
 
 #: Of the time after which a server must have said something: it is asked twice within it.
 _PATIENCE = 2.25
+#: After so many connections on which a mail was not handed out the channel goes on without it.
+_MOST_TRIES = 5
 #: Connections beside the one that waits for mail.
 _MOST_CONNECTIONS = 2
 
@@ -40,7 +45,7 @@ class _Source(msgspec.Struct, frozen=True):
     encoding: str
 
 
-class _Letter:
+class _Mail:
     """A mail in the folder."""
 
     def __init__(self, mailbox: Mailbox, folder: str, uid: int, top: Top) -> None:
@@ -75,6 +80,8 @@ class Email:
         rules = Rules(address, settings.authserv_id, listed, aliases)
         self._arrivals = Arrivals("email", address, rules)
         self._pulse = Pulse(_PATIENCE * settings.idle_seconds)
+        #: How often the mail was asked for in vain at which the channel is.
+        self._in_vain: Counter[tuple[int, int]] = Counter()
         self._connections = asyncio.Semaphore(_MOST_CONNECTIONS)
 
     @property
@@ -140,12 +147,9 @@ class Email:
             facts = {
                 "address": self._self.id,
                 "folder": self._settings.folder,
-                "newest mail": str(mailbox.newest),
+                "newest mail": str(mailbox.newest) if mailbox.newest else "none",
             }
-        turned_away = self._arrivals.turned_away
-        return facts | {
-            f"turned away, {ground}": str(turned_away[ground]) for ground in turned_away
-        }
+        return facts | self._arrivals.counted()
 
     def address(self, recipient: str) -> Address:
         """A new conversation with somebody."""
@@ -156,11 +160,13 @@ class Email:
 
     async def _place(self, gateway: Gateway, mailbox: Mailbox) -> Place:
         """Where to go on."""
-        place = Place.read(await gateway.cursor("email", self._self.id, self._settings.folder))
+        folder = self._settings.folder
+        noted = await lasting(partial(gateway.cursor, "email", self._self.id, folder))
+        place = Place.read(noted)
         if place is None:
             place = Place.begin(mailbox.validity, mailbox.newest, datetime.now(UTC))
         elif place.validity != mailbox.validity:
-            log.warning("the mail server numbers %s anew; looking again", self._settings.folder)
+            log.warning("the mail server numbers %s anew; looking again", folder)
             place = place.anew(mailbox.validity)
             for uid in await mailbox.after(place.since):
                 await self._take_in(gateway, mailbox, uid, since=place.since)
@@ -173,27 +179,37 @@ class Email:
     async def _take_in(
         self, gateway: Gateway, mailbox: Mailbox, uid: int, since: datetime | None = None
     ) -> None:
-        top = await mailbox.top(uid)
-        if top is None:
+        try:
+            top = await mailbox.top(uid)
+            if top is None:
+                return
+            if since is not None and top.arrived is not None and top.arrived < since:
+                return
+            mail = _Mail(mailbox, self._settings.folder, uid, top)
+            taken = await self._arrivals.take_in(gateway, mail)
+        except NotHandedOut as failure:
+            self._in_vain[mailbox.validity, uid] += 1
+            if self._in_vain[mailbox.validity, uid] < _MOST_TRIES:
+                raise
+            await self._put_aside(gateway, uid, failure)
             return
-        if since is not None and top.arrived is not None and top.arrived < since:
-            return
-        taken = await self._arrivals.take_in(
-            gateway, _Letter(mailbox, self._settings.folder, uid, top)
-        )
+        self._in_vain.clear()
         if taken and self._settings.mark_read:
             await mailbox.mark_seen(uid)
 
+    async def _put_aside(self, gateway: Gateway, uid: int, failure: NotHandedOut) -> None:
+        """Go on without a mail. It stays where it is, for whoever looks there."""
+        self._in_vain.clear()
+        mail = f"mail {uid} of the folder {self._settings.folder}"
+        log.warning(
+            "%s was not handed out %s times (%s); it was put aside, the channel goes on",
+            mail, _MOST_TRIES, failure,
+        )  # fmt: skip
+        await lasting(partial(gateway.quarantine, "email", self._self.id, mail, str(failure)))
+
     async def _note(self, gateway: Gateway, place: Place) -> None:
-        while True:
-            try:
-                await gateway.move_cursor(
-                    "email", self._self.id, place.written(), self._settings.folder
-                )
-            except Unavailable as away:
-                await asyncio.sleep(away.retry_after)
-            else:
-                return
+        written, folder = place.written(), self._settings.folder
+        await lasting(partial(gateway.move_cursor, "email", self._self.id, written, folder))
 
     async def _keep(self, data: bytes) -> None:
         """Put a copy of what was sent where its owner looks for it."""

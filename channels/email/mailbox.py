@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 from aioimaplib import IMAP4, AioImapException, IMAP4ClientProtocol, Response, quoted
 
 from channels.email.settings import EmailSettings
+from channels.email.starttls import connect
 from channels.mail.headers import LONGEST_BLOCK
 from opencraw.errors import AccountRefused, Unavailable
 
@@ -32,6 +33,10 @@ _GOODBYE_SECONDS = 2.0
 _CODE = re.compile(r"\[([A-Z]+)")
 #: These pass; whatever else a login is refused for, somebody must change something.
 _PASSES = frozenset({"UNAVAILABLE", "INUSE", "LIMIT", "SERVERBUG"})
+
+
+class NotHandedOut(Unavailable):
+    """The server keeps one mail to itself. Those after it may be another matter."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +67,8 @@ class _Client(IMAP4):  # type: ignore[misc]  # has no types
         self, settings: EmailSettings, heard: Callable[[], None], lost: asyncio.Future[None]
     ) -> None:
         self._line = _Line(heard, lambda _: _settle(lost))
-        context = tls_context(settings) if settings.imap_security == "tls" else None
+        self._security = settings.imap_security
+        context = tls_context(settings) if self._security != "none" else None
         super().__init__(
             settings.imap_host, settings.imap_port, timeout=ANSWER_SECONDS, ssl_context=context
         )
@@ -72,9 +78,12 @@ class _Client(IMAP4):  # type: ignore[misc]  # has no types
     ) -> None:
         loop = asyncio.get_running_loop()
         self.protocol = self._line
-        self._client_task = loop.create_task(
-            loop.create_connection(lambda: self._line, host, port, ssl=ssl_context)
-        )
+        if self._security == "starttls":
+            assert ssl_context is not None
+            connecting = connect(lambda: self._line, host, port, ssl_context)
+        else:
+            connecting = loop.create_connection(lambda: self._line, host, port, ssl=ssl_context)
+        self._client_task = loop.create_task(connecting)
 
     async def hang_up(self) -> None:
         """Leave nothing behind: no socket, no task."""
@@ -141,18 +150,20 @@ class Mailbox:
         return await self._search(f"SINCE {day}")
 
     async def top(self, uid: int) -> Top | None:
-        """The headers of a mail; None if it is gone."""
+        """The headers of a mail; None if it is gone. Raises `NotHandedOut`."""
         items = f"(UID RFC822.SIZE INTERNALDATE BODY.PEEK[HEADER]<0.{LONGEST_BLOCK + 1}>)"
         lines = await self._fetch(uid, items)
-        about = b" ".join(line for line in lines if type(line) is bytes).decode("ascii", "replace")
-        if f"UID {uid}" not in about:
+        headers = _content(lines, uid)
+        if headers is None:
             return None
+        about = _about(lines)
         size = re.search(r"RFC822\.SIZE (\d+)", about)
-        return Top(_literal(lines) or b"", int(size[1]) if size else 0, _arrived(about))
+        return Top(headers, int(size[1]) if size else 0, _arrived(about))
 
     async def whole(self, uid: int, most: int) -> bytes | None:
-        """A mail, of which at most so many bytes come; None if it is gone."""
-        return _literal(await self._fetch(uid, f"(BODY.PEEK[]<0.{most}>)"))
+        """A mail, of which at most so many bytes come; None if it is gone. Raises
+        `NotHandedOut`."""
+        return _content(await self._fetch(uid, f"(UID BODY.PEEK[]<0.{most}>)"), uid)
 
     async def part(self, uid: int, number: str, most: int) -> bytes | None:
         """A part of a mail as it is encoded, of which at most so many bytes come."""
@@ -236,8 +247,12 @@ class Mailbox:
         return sorted({int(word) for word in words if word.isdigit()})
 
     async def _fetch(self, uid: int, items: str) -> list[bytes | bytearray]:
-        response = await self._ask(self._client.uid("FETCH", str(uid), items), WHOLE_SECONDS)
-        _succeeded(response, "hand out a mail")
+        try:
+            response = await self._ask(self._client.uid("FETCH", str(uid), items), WHOLE_SECONDS)
+            _succeeded(response, "hand out a mail")
+        except (AioImapException, OSError, EOFError, Unavailable) as error:
+            # Some servers say no, and some hang up.
+            raise NotHandedOut(str(error) or type(error).__name__) from error
         return list(response.lines)
 
     async def _ask(self, question: Coroutine[object, object, T], most: float = ANSWER_SECONDS) -> T:
@@ -273,6 +288,18 @@ def _succeeded(response: Response, doing: str) -> None:
 def _said(response: Response) -> str:
     last = response.lines[-1] if response.lines else b""
     return bytes(last).decode("utf-8", "replace")[:200]
+
+
+def _content(lines: list[bytes | bytearray], uid: int) -> bytes | None:
+    """What was asked for of a mail; None if there is no such mail."""
+    content = _literal(lines)
+    if content is None and f"UID {uid}" in _about(lines):
+        raise NotHandedOut("the IMAP server tells of a mail, and not what is in it")
+    return content
+
+
+def _about(lines: list[bytes | bytearray]) -> str:
+    return b" ".join(line for line in lines if type(line) is bytes).decode("ascii", "replace")
 
 
 def _literal(lines: list[bytes | bytearray]) -> bytes | None:

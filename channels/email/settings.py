@@ -40,9 +40,9 @@ class EmailSettings(PlatformSettings):
     """The server that has the mail."""
 
     imap_port: int = Field(default=993, ge=1, le=65_535)
-    """Its port for IMAP."""
+    """Its port: 993 with `tls`, 143 with `starttls`."""
 
-    imap_security: Literal["tls", "none"] = "tls"
+    imap_security: Security = "tls"
     """How the line to it is protected; `none` only on this machine."""
 
     folder: str = "INBOX"

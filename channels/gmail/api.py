@@ -1,69 +1,93 @@
 """The few things that are asked of Gmail, and what its answers mean.
 
-Google's library blocks, is not safe to share between threads, and repeats calls without looking at
-what the server asked for; so each call has a connection of its own, and nothing is repeated here.
+Google's library blocks, and repeats calls without looking at what the server asked for; so each
+call has a thread of its own, and nothing is repeated here.
 """
 
 from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Callable, Mapping
-from errno import ECONNRESET
-from math import isnan
-from typing import Any
+from collections.abc import Callable
+from dataclasses import dataclass
+from io import BytesIO
+from typing import Any, TypeVar, overload
 from urllib.parse import urlsplit
 
 import google_auth_httplib2
 import httplib2
+import msgspec
 from google.auth.exceptions import RefreshError, TransportError
 from google.oauth2.credentials import Credentials
 from googleapiclient.discovery import build
 from googleapiclient.errors import HttpError
 
 from channels.gmail.calls import Calls
+from channels.gmail.lines import Lines
 from channels.gmail.settings import GmailSettings
+from channels.pacing import wish
 from opencraw.errors import AccountRefused, NotFound, Refused, SlowDown, Unavailable
 
 _MOST_CALLS = 4
 _ME = "me"
 #: Google names the quota, and seldom when it is free again.
 _SLOW_SECONDS = 30.0
-#: Whatever it asks for: at once would be again, and nobody waits for an answer until next year.
+#: Whatever it asks for: at once would be again.
 _SHORTEST_PAUSE = 1.0
-_LONGEST_PAUSE = 600.0
+#: Letters that are decoded at a time; four of them are three bytes.
+_PIECE = 1_000_000
 _LIMITS = frozenset({"rateLimitExceeded", "userRateLimitExceeded", "quotaExceeded"})
 _NEXT_STEP = "runbooks/channel-gmail.md tells how to give it access again"
 
 Json = dict[str, Any]
+T = TypeVar("T")
 
 
 class Lost(Unavailable):
     """The connection broke after the question had left: it may have been answered."""
 
 
-class _Once(httplib2.Http):  # type: ignore[misc]  # has no types
-    """A connection that sends what it is given once. By itself the library sends again whatever got
-    no answer, and a mail would be there twice."""
+class Body(msgspec.Struct, rename="camel"):
+    """What a part holds. An id is good for the answer that it came with."""
 
-    def _conn_request(
-        self, conn: Any, request_uri: str, method: str, body: Any, headers: Mapping[str, str]
-    ) -> Any:
-        send = conn.request
-        sent = False
+    attachment_id: str = ""
+    size: int = 0
+    data: str = ""
 
-        def send_once(*arguments: Any, **named: Any) -> None:
-            nonlocal sent
-            if sent:
-                raise ConnectionResetError(ECONNRESET, "the connection broke before the answer")
-            sent = True
-            send(*arguments, **named)
 
-        conn.request = send_once
-        try:
-            return super()._conn_request(conn, request_uri, method, body, headers)
-        finally:
-            conn.request = send
+class Part(msgspec.Struct, rename="camel"):
+    """A part of a mail as Google tells it: its body comes along, or has an id of its own."""
+
+    part_id: str = ""
+    mime_type: str = ""
+    body: Body = msgspec.field(default_factory=Body)
+    parts: tuple[Part, ...] = ()
+
+    def find(self, part_id: str) -> Part | None:
+        """The part of this name in here."""
+        todo = [self]
+        while todo:
+            part = todo.pop()
+            if part.part_id == part_id:
+                return part
+            todo += part.parts
+        return None
+
+
+class _Told(msgspec.Struct):
+    """The fields of a mail that are read where it may be large."""
+
+    raw: str = ""
+    payload: Part = msgspec.field(default_factory=Part)
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """Of what Google's library makes questions."""
+
+    users: Any
+    messages: Any
+    history: Any
 
 
 class Gmail:
@@ -72,7 +96,8 @@ class Gmail:
     def __init__(self, settings: GmailSettings) -> None:
         self._settings = settings
         self._calls = Calls(_MOST_CALLS)
-        self._service: Any = None
+        self._lines = Lines(settings.request_seconds)
+        self._asked: _Asked | None = None
         secret, refresh, access = (
             each.get_secret_value() if each is not None else None
             for each in (settings.client_secret, settings.refresh_token, settings.access_token)
@@ -85,14 +110,18 @@ class Gmail:
             client_secret=secret,
         )
 
+    def hang_up(self) -> None:
+        """Let go of all connections; the next call opens one."""
+        self._lines.hang_up()
+
     async def profile(self) -> Json:
         """Whose mailbox it is, and how far its history has come."""
-        return await self._ask(lambda users: users.getProfile(userId=_ME))
+        return await self._ask(lambda gmail: gmail.users.getProfile(userId=_ME))
 
     async def history(self, since: str, page: str | None) -> Json:
         """A page of what has been added since. Raises `NotFound` when that is too long ago."""
         return await self._ask(
-            lambda users: users.history().list(
+            lambda gmail: gmail.history.list(
                 userId=_ME,
                 startHistoryId=since,
                 historyTypes=["messageAdded"],
@@ -107,7 +136,7 @@ class Gmail:
     ) -> Json:
         """A page of the mails that are found, the newest first."""
         return await self._ask(
-            lambda users: users.messages().list(
+            lambda gmail: gmail.messages.list(
                 userId=_ME,
                 q=query,
                 labelIds=[] if everywhere else [self._settings.label],
@@ -117,66 +146,104 @@ class Gmail:
             )
         )
 
-    async def headers(self, id: str) -> Json:  # noqa: A002 - Google's name for it
+    async def headers(self, mail_id: str) -> Json:
         """A mail without what it says."""
         return await self._ask(
-            lambda users: users.messages().get(userId=_ME, id=id, format="metadata")
+            lambda gmail: gmail.messages.get(userId=_ME, id=mail_id, format="metadata")
         )
 
-    async def whole(self, id: str) -> bytes:  # noqa: A002 - Google's name for it
+    async def whole(self, mail_id: str) -> bytes:
         """A mail as it was sent."""
-        message = await self._ask(
-            lambda users: users.messages().get(userId=_ME, id=id, format="raw")
+        told = await self._ask(
+            lambda gmail: gmail.messages.get(userId=_ME, id=mail_id, format="raw", fields="raw"),
+            _Told,
         )
-        return base64.urlsafe_b64decode(message["raw"] + "==")
+        return decoded(told.raw)
 
-    async def mark_read(self, id: str) -> None:  # noqa: A002 - Google's name for it
+    async def parts(self, mail_id: str) -> Part:
+        """What a mail is made of, without what lies in its files."""
+        told = await self._ask(
+            lambda gmail: gmail.messages.get(
+                userId=_ME, id=mail_id, format="full", fields="payload"
+            ),
+            _Told,
+        )
+        return told.payload
+
+    async def attachment(self, mail_id: str, attachment_id: str) -> bytes:
+        """What lies in one file of a mail."""
+        body = await self._ask(
+            lambda gmail: gmail.messages.attachments().get(
+                userId=_ME, messageId=mail_id, id=attachment_id
+            ),
+            Body,
+        )
+        return decoded(body.data)
+
+    async def mark_read(self, mail_id: str) -> None:
         """Take the mark of a new mail away."""
         body = {"removeLabelIds": ["UNREAD"]}
-        await self._ask(lambda users: users.messages().modify(userId=_ME, id=id, body=body))
+        await self._ask(lambda gmail: gmail.messages.modify(userId=_ME, id=mail_id, body=body))
 
     async def send(self, data: bytes, thread: str) -> str:
         """Send a mail in a thread, if one is named; returns Google's id of it."""
         body = {"raw": base64.urlsafe_b64encode(data).decode()}
         if thread:
             body["threadId"] = thread
-        message = await self._ask(lambda users: users.messages().send(userId=_ME, body=body))
+        message = await self._ask(lambda gmail: gmail.messages.send(userId=_ME, body=body))
         return str(message["id"])
 
-    async def _ask(self, question: Callable[[Any], Any]) -> Json:
-        return await self._calls.make(lambda: self._execute(question))
+    @overload
+    async def _ask(self, question: Callable[[_Asked], Any]) -> Json: ...
 
-    def _execute(self, question: Callable[[Any], Any]) -> Json:
+    @overload
+    async def _ask(self, question: Callable[[_Asked], Any], kind: type[T]) -> T: ...
+
+    async def _ask(self, question: Callable[[_Asked], Any], kind: Any = Json) -> Any:
+        return await self._calls.make(lambda: self._execute(question, kind))
+
+    def _execute(self, question: Callable[[_Asked], Any], kind: Any) -> Any:
         """On a thread of its own."""
-        settings = self._settings
         try:
-            if self._service is None:
-                self._service = build(
-                    "gmail",
-                    "v1",
-                    # What speaks to Google is given along with each call.
-                    http=httplib2.Http(),
-                    static_discovery=True,
-                    cache_discovery=False,
-                    client_options={"api_endpoint": settings.api_url},
-                )
-            line = _Once(timeout=settings.request_seconds)
-            line.follow_redirects = False
-            http = google_auth_httplib2.AuthorizedHttp(self._credentials, http=line)
-            try:
-                answer: Json = question(self._service.users()).execute(http=http, num_retries=0)
-            finally:
-                line.close()
+            if self._asked is None:
+                self._asked = _ready(self._settings.api_url)
+            request = question(self._asked)
+            # The library makes a text of all that came before it reads it; mails are large.
+            request.postproc = lambda _, said: msgspec.json.decode(said, type=kind)
+            with self._lines.line() as line:
+                http = google_auth_httplib2.AuthorizedHttp(self._credentials, http=line)
+                return request.execute(http=http, num_retries=0)
         except HttpError as error:
             raise _meaning(error) from error
         except RefreshError as error:
             raise _refresh_failed(error) from error
         except (TransportError, ConnectionRefusedError, httplib2.ServerNotFoundError) as error:
             raise Unavailable(f"Gmail cannot be reached: {error}") from error
-        except (OSError, httplib2.HttpLib2Error, ValueError) as error:
-            host = urlsplit(settings.api_url).hostname
+        except (OSError, httplib2.HttpLib2Error, ValueError, msgspec.MsgspecError) as error:
+            host = urlsplit(self._settings.api_url).hostname
             raise Lost(f"{host} did not answer: {error or type(error).__name__}") from error
-        return answer
+
+
+def decoded(letters: str) -> bytes:
+    """What Google wrote as letters, without a second copy of it."""
+    data = BytesIO()
+    for start in range(0, len(letters), _PIECE):
+        data.write(base64.urlsafe_b64decode(letters[start : start + _PIECE] + "=="))
+    return data.getvalue()
+
+
+def _ready(api_url: str) -> _Asked:
+    service = build(
+        "gmail",
+        "v1",
+        # What speaks to Google is given along with each call.
+        http=httplib2.Http(),
+        static_discovery=True,
+        cache_discovery=False,
+        client_options={"api_endpoint": api_url},
+    )
+    users = service.users()
+    return _Asked(users, users.messages(), users.history())
 
 
 def _refresh_failed(error: RefreshError) -> Exception:
@@ -195,7 +262,7 @@ def _meaning(error: HttpError) -> Exception:
     reason, said = _reason(error)
     text = f"Gmail said {status} {reason}: {said}"
     if status == 429 or (status == 403 and reason in _LIMITS):
-        return SlowDown(text, retry_after=_wish(error.resp))
+        return SlowDown(text, retry_after=_pause(error))
     if status in (401, 403):
         return AccountRefused(f"{text}; {_NEXT_STEP}.")
     if status == 404:
@@ -214,9 +281,6 @@ def _reason(error: HttpError) -> tuple[str, str]:
         return "without a reason", ""
 
 
-def _wish(headers: Mapping[str, str]) -> float:
-    try:
-        wish = float(headers.get("retry-after", ""))
-    except ValueError:
-        return _SLOW_SECONDS
-    return _SLOW_SECONDS if isnan(wish) else min(max(wish, _SHORTEST_PAUSE), _LONGEST_PAUSE)
+def _pause(error: HttpError) -> float:
+    asked = wish(error.resp.get("retry-after"))
+    return _SLOW_SECONDS if asked is None else max(asked, _SHORTEST_PAUSE)

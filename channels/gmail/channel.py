@@ -11,14 +11,14 @@ from functools import partial
 import msgspec
 
 from channels.gmail.api import Gmail as Api
-from channels.gmail.api import Json, Lost
+from channels.gmail.api import Json, Lost, decoded
 from channels.gmail.settings import GmailSettings
 from channels.mail.addresses import Person, all_normalised, normalised
 from channels.mail.arriving import Arrivals
 from channels.mail.composing import compose
 from channels.mail.heading import Rules
 from channels.mail.reading import File, file_bytes
-from channels.receiving import understood
+from channels.receiving import lasting, understood
 from opencraw.contract import Address, Attachment, Delivery, Gateway, PartSent, Pulse
 from opencraw.errors import (
     AccountRefused,
@@ -61,13 +61,14 @@ class Place(msgspec.Struct, frozen=True):
 
 
 class _Source(msgspec.Struct, frozen=True):
-    """Where a file is."""
+    """Where a file is. `part` is what an IMAP server would call it by."""
 
     id: str
     part: str
+    content_type: str
 
 
-class _Letter:
+class _Mail:
     """A mail in the mailbox."""
 
     def __init__(self, api: Api, message: Json) -> None:
@@ -87,7 +88,7 @@ class _Letter:
         return await self._api.whole(self._id)
 
     def source(self, file: File) -> str:
-        return msgspec.json.encode(_Source(self._id, file.number)).decode()
+        return msgspec.json.encode(_Source(self._id, file.number, file.content_type)).decode()
 
 
 class Gmail:
@@ -96,8 +97,20 @@ class Gmail:
     def __init__(self, settings: GmailSettings) -> None:
         self._settings = settings
         self._api = Api(settings)
-        self._self: Person | None = None
-        self._arrivals: Arrivals | None = None
+        address = normalised(settings.address)
+        if address is None:
+            raise AccountRefused(
+                f"{settings.address!r} is no e-mail address. Set channels.gmail.address."
+            )
+        self._self = Person(address, settings.name)
+        listed = all_normalised([*settings.access.owners, *settings.access.allowed_senders])
+        aliases = all_normalised(settings.aliases)
+        rules = Rules(address, settings.authserv_id, listed, aliases)
+        self._arrivals = Arrivals("gmail", address, rules)
+        #: Google has said that the mailbox is this one.
+        self._is_ours = False
+        #: Whole mails in memory at a time, for files that are not to be had alone.
+        self._whole = asyncio.Semaphore(1)
         #: Mails that need no further look, the newest last.
         self._taken: dict[str, None] = {}
         self._pulse = Pulse(settings.poll_interval_ms / 1000 + settings.request_seconds + 1.0)
@@ -116,14 +129,16 @@ class Gmail:
         """Take in what comes, in order of arrival, until cancelled."""
         self._pulse.beat()
         try:
-            arrivals = await self._arriving()
+            await self._identify()
             place = await self._place(gateway)
             while True:
-                place = await self._poll(gateway, arrivals, place)
+                place = await self._poll(gateway, place)
                 await asyncio.sleep(self._settings.poll_interval_ms / 1000)
         except SlowDown as slow:
             # A pause may be longer than any line is silent, so the host waits and says so.
             raise Unavailable(str(slow), retry_after=slow.retry_after) from slow
+        finally:
+            self._api.hang_up()
 
     async def send(self, delivery: Delivery, sent: PartSent) -> None:
         """Send one mail in its thread; what is long is a long mail."""
@@ -132,7 +147,8 @@ class Gmail:
         try:
             # There is no second copy to mark: what may have arrived is found.
             once = msgspec.structs.replace(delivery, recovered=False)
-            mail = compose(once, await self._own())
+            await self._identify()
+            mail = compose(once, self._self)
             # Google would take it twice.
             found = await self._api.search(
                 f"rfc822msgid:{mail.message_id.strip('<>')}", everywhere=True
@@ -140,7 +156,8 @@ class Gmail:
             if messages := found.get("messages"):
                 await sent(str(messages[0]["id"]))
                 return
-            thread = delivery.address.thread
+            # What answers no mail begins a thread of its own: only References lead into one.
+            thread = delivery.address.thread if delivery.reply_context else ""
             try:
                 sent_as = await self._api.send(mail.data, thread)
             except NotFound:
@@ -164,12 +181,8 @@ class Gmail:
             source = msgspec.json.decode(attachment.source, type=_Source)
         except msgspec.MsgspecError:
             raise NotFound("This file is nowhere that is known.") from None
-        if attachment.size is not None and attachment.size > limit * 1.1:
-            raise Refused(f"The file has more than {limit:,} bytes.")
         try:
-            data = await asyncio.to_thread(
-                file_bytes, await self._api.whole(source.id), source.part
-            )
+            data = await self._file(source, limit)
         except SlowDown as slow:
             raise Unavailable(str(slow), retry_after=slow.retry_after) from slow
         except AccountRefused as refused:
@@ -177,60 +190,72 @@ class Gmail:
         if data is None:
             raise NotFound("The file is not in its mail.")
         if len(data) > limit:
-            raise Refused(f"The file has more than {limit:,} bytes.")
+            raise _too_large(limit)
         return data
+
+    async def _file(self, source: _Source, limit: int) -> bytes | None:
+        """The file alone, where Google takes the mail apart as we do."""
+        part = (await self._api.parts(source.id)).find(_google_name(source.part))
+        if part is None or part.mime_type.lower() != source.content_type:
+            # A mail that is made oddly. It is large, so there is one of them at a time.
+            async with self._whole:
+                data = await self._api.whole(source.id)
+                return await asyncio.to_thread(file_bytes, data, source.part)
+        if part.body.size > limit:
+            raise _too_large(limit)
+        if part.body.attachment_id:
+            return await self._api.attachment(source.id, part.body.attachment_id)
+        return decoded(part.body.data)
 
     async def probe(self) -> Mapping[str, str]:
         """Ask Google who we are."""
         try:
-            profile = await self._api.profile()
+            profile = await self._profile()
         except Refused as refused:
             raise Unavailable(str(refused)) from refused
         facts = {
             "address": str(profile["emailAddress"]),
             "mails": str(profile.get("messagesTotal", "")),
         }
-        turned_away = self._arrivals.turned_away if self._arrivals is not None else {}
-        return facts | {
-            f"turned away, {ground}": str(count) for ground, count in turned_away.items()
-        }
+        return facts | self._arrivals.counted()
 
     def address(self, recipient: str) -> Address:
         """A new conversation with somebody."""
         known = normalised(recipient)
         if known is None:
             raise Refused(f"{recipient!r} is no e-mail address.", code="INVALID_FIELD")
-        return Address("gmail", "", known)
+        return Address("gmail", self._self.id, known)
 
-    async def _own(self) -> Person:
-        """Who we are, as Google says."""
-        if self._self is None:
-            address = normalised(str((await self._api.profile())["emailAddress"]))
-            if address is None:
-                raise AccountRefused("Google names no address of this mailbox.")
-            self._self = Person(address, self._settings.name)
-        return self._self
+    async def _identify(self) -> None:
+        """Make sure once that the mailbox is ours."""
+        if not self._is_ours:
+            await self._profile()
 
-    async def _arriving(self) -> Arrivals:
-        if self._arrivals is None:
-            settings = self._settings
-            listed = all_normalised([*settings.access.owners, *settings.access.allowed_senders])
-            aliases = all_normalised(settings.aliases)
-            rules = Rules((await self._own()).id, settings.authserv_id, listed, aliases)
-            self._arrivals = Arrivals("gmail", "", rules)
-        return self._arrivals
+    async def _profile(self) -> Json:
+        """What Google says of the mailbox. Raises `AccountRefused` where it is another than ours:
+        its mail would go on in our conversations, and ours would be answered from there."""
+        profile = await self._api.profile()
+        found = str(profile["emailAddress"])
+        self._is_ours = normalised(found) == self._self.id
+        if not self._is_ours:
+            raise AccountRefused(
+                f"Google gives access to {found}, and not to {self._self.id}. Set "
+                f'channels.gmail.address = "{found}", or have the right mailbox grant access.'
+            )
+        return profile
 
     async def _place(self, gateway: Gateway) -> Place:
         """Where to go on; on a first run behind all that is there."""
-        written = await gateway.cursor("gmail", "", self._settings.label)
+        label = self._settings.label
+        written = await lasting(partial(gateway.cursor, "gmail", self._self.id, label))
         if written is not None:
             return msgspec.json.decode(written, type=Place)
         now = datetime.now(UTC)
-        place = Place(str((await self._api.profile())["historyId"]), now, now)
+        place = Place(str((await self._profile())["historyId"]), now, now)
         await self._note(gateway, place)
         return place
 
-    async def _poll(self, gateway: Gateway, arrivals: Arrivals, place: Place) -> Place:
+    async def _poll(self, gateway: Gateway, place: Place) -> Place:
         """Take in what was added, or what may have been where history does not reach back."""
         page: str | None = None
         history = place.history
@@ -238,12 +263,14 @@ class Gmail:
             try:
                 found = await self._api.history(place.history, page)
             except NotFound:
-                return await self._look_again(gateway, arrivals, place)
+                return await self._look_again(gateway, place)
             self._pulse.beat()
             for record in found.get("history", ()):
-                added = await understood(gateway, "gmail", "", record, partial(_added, record))
+                added = await understood(
+                    gateway, "gmail", self._self.id, record, partial(_added, record)
+                )
                 for each in added or ():
-                    await self._take_in_once(gateway, arrivals, each)
+                    await self._take_in_once(gateway, each)
                 history = str(record["id"])
             page = found.get("nextPageToken")
             if page is None:
@@ -254,12 +281,12 @@ class Gmail:
             await self._note(gateway, place)
         return place
 
-    async def _look_again(self, gateway: Gateway, arrivals: Arrivals, place: Place) -> Place:
+    async def _look_again(self, gateway: Gateway, place: Place) -> Place:
         log.warning("Gmail's history does not reach back to where we were; looking at the mails")
-        history = str((await self._api.profile())["historyId"])
+        history = str((await self._profile())["historyId"])
         newest_first = [found async for found in self._since(place.since)]
         for each in reversed(newest_first):
-            await self._take_in_once(gateway, arrivals, each, since=place.since)
+            await self._take_in_once(gateway, each, since=place.since)
         place = place.at(history)
         await self._note(gateway, place)
         return place
@@ -279,51 +306,53 @@ class Gmail:
     async def _take_in_once(
         self,
         gateway: Gateway,
-        arrivals: Arrivals,
-        id: str,  # noqa: A002 - Google's name for it
+        mail_id: str,
         since: datetime | None = None,
     ) -> None:
         """History names a mail as often as it likes; the inbox would refuse it, but cost more."""
-        if id in self._taken:
+        if mail_id in self._taken:
             return
-        await self._take_in(gateway, arrivals, id, since)
-        self._taken[id] = None
+        await self._take_in(gateway, mail_id, since)
+        self._taken[mail_id] = None
         if len(self._taken) > _REMEMBERED:
             del self._taken[next(iter(self._taken))]
 
     async def _take_in(
         self,
         gateway: Gateway,
-        arrivals: Arrivals,
-        id: str,  # noqa: A002 - Google's name for it
+        mail_id: str,
         since: datetime | None,
     ) -> None:
         try:
-            message = await self._api.headers(id)
+            message = await self._api.headers(mail_id)
             self._pulse.beat()
-            letter = await understood(
-                gateway, "gmail", "", message, lambda: _Letter(self._api, message)
+            mail = await understood(
+                gateway, "gmail", self._self.id, message, lambda: _Mail(self._api, message)
             )
-            if letter is None or _ELSEWHERE & letter.labels:
+            if mail is None or _ELSEWHERE & mail.labels:
                 return
-            if since is not None and letter.arrived < since.timestamp():
+            if since is not None and mail.arrived < since.timestamp():
                 return
-            taken = await arrivals.take_in(gateway, letter, thread=letter.thread)
+            taken = await self._arrivals.take_in(gateway, mail, thread=mail.thread)
             if taken and self._settings.mark_read:
-                await self._api.mark_read(id)
+                await self._api.mark_read(mail_id)
         except NotFound:
             # Deleted since; nobody waits for an answer to it.
             return
 
     async def _note(self, gateway: Gateway, place: Place) -> None:
         written = msgspec.json.encode(place).decode()
-        while True:
-            try:
-                await gateway.move_cursor("gmail", "", written, self._settings.label)
-            except Unavailable as away:
-                await asyncio.sleep(away.retry_after)
-            else:
-                return
+        label = self._settings.label
+        await lasting(partial(gateway.move_cursor, "gmail", self._self.id, written, label))
+
+
+def _google_name(number: str) -> str:
+    """What Google calls a part by: it counts from zero."""
+    return ".".join(str(int(each) - 1) for each in number.split("."))
+
+
+def _too_large(limit: int) -> Refused:
+    return Refused(f"The file has more than {limit:,} bytes.")
 
 
 def _added(record: Json) -> list[str]:

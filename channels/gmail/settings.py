@@ -6,12 +6,15 @@ from typing import Annotated, Self
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
-from channels.mail.addresses import spelled_as_known
+from channels.mail.addresses import normalised, spelled_as_known
 from opencraw.settings import AccessSettings, FromEnvironment, PlatformSettings
 
 
 class GmailSettings(PlatformSettings):
     """Gmail."""
+
+    address: str = ""
+    """The mailbox's own address, as Google spells it. The assistant writes from it."""
 
     client_id: str = ""
     """The OAuth client that asks for access; runbooks/channel-gmail.md tells how to get one."""
@@ -22,9 +25,7 @@ class GmailSettings(PlatformSettings):
     refresh_token: SecretStr | None = None
     """What the mailbox's owner granted."""
 
-    access_token: Annotated[
-        SecretStr | None, FromEnvironment("GMAIL_ACCESS_TOKEN", enables=True)
-    ] = None
+    access_token: Annotated[SecretStr | None, FromEnvironment("GMAIL_ACCESS_TOKEN")] = None
     """An access token instead of the three above. It is good for an hour."""
 
     name: str = "Assistant"
@@ -61,11 +62,16 @@ class GmailSettings(PlatformSettings):
         return spelled_as_known(access)
 
     @model_validator(mode="after")
-    def _has_access(self) -> Self:
-        granted = self.client_id and self.client_secret and self.refresh_token
-        if self.enabled and not granted and not self.access_token:
-            raise ValueError(
-                "needs client_id, client_secret and refresh_token (or an access_token) before it "
-                "can be enabled"
-            )
+    def _is_complete(self) -> Self:
+        if not self.enabled:
+            return self
+        missing = [] if self.address else ["address"]
+        if not self.access_token:
+            granted = ("client_id", "client_secret", "refresh_token")
+            missing += [name for name in granted if not getattr(self, name)]
+        if missing:
+            instead = " (or an access_token instead of what is granted)" * (len(missing) > 1)
+            raise ValueError(f"needs {', '.join(missing)}{instead} before it can be enabled")
+        if normalised(self.address) is None:
+            raise ValueError("address must be one, such as assistant@gmail.com")
         return self

@@ -17,14 +17,13 @@ import msgspec
 
 from channels.mail.heading import Ground, Heading, Rules, TurnedAway, look_at
 from channels.mail.reading import LARGEST, File, Reading, read
-from channels.receiving import DEFECTS, offer, understood
+from channels.receiving import DEFECTS, lasting, offer, tell, understood
 from opencraw.contract import Address, Attachment, Envelope, Gateway, Rights, Sender
-from opencraw.errors import Refused, Unavailable
 
 log = logging.getLogger(__name__)
 
 
-class Letter(Protocol):
+class Mail(Protocol):
     """One mail in a mailbox, as its channel hands it out piece by piece."""
 
     @property
@@ -58,7 +57,7 @@ class Arrivals:
     async def take_in(
         self,
         gateway: Gateway,
-        letter: Letter,
+        mail: Mail,
         *,
         thread: str | None = None,
     ) -> bool:
@@ -68,8 +67,8 @@ class Arrivals:
             gateway,
             self._channel,
             self._account,
-            letter.headers,
-            lambda: look_at(letter.headers, self._rules),
+            mail.headers,
+            lambda: look_at(mail.headers, self._rules),
         )
         if isinstance(heading, TurnedAway):
             self._turn_away(heading)
@@ -78,19 +77,19 @@ class Arrivals:
             self.turned_away[Ground.UNREADABLE] += 1
             return False
         knock = self._envelope(heading, thread)
-        if not await _admitted(gateway, knock):
+        if not await lasting(partial(gateway.admits, knock)):
             # The door says what there is to say to a stranger.
             return await offer(gateway, knock) is not None
-        if letter.size > LARGEST:
-            problem = f"it has {letter.size / 1e6:.0f} MB; at most {LARGEST // 1_000_000} are read"
+        if mail.size > LARGEST:
+            problem = f"it has {mail.size / 1e6:.0f} MB; at most {LARGEST // 1_000_000} are read"
             await _tell(gateway, knock, problem)
             return False
-        data = await letter.whole()
+        data = await mail.whole()
         # Reading a large mail takes a moment, and others do not wait for it.
         found = await asyncio.to_thread(_read, data, self._rules)
         if isinstance(found, Exception):
             await understood(
-                gateway, self._channel, self._account, letter.headers, partial(_again, found)
+                gateway, self._channel, self._account, mail.headers, partial(_again, found)
             )
             self.turned_away[Ground.UNREADABLE] += 1
             await _tell(gateway, knock, "it is not made as mails are made")
@@ -102,13 +101,17 @@ class Arrivals:
             self._turn_away(heading)
             return False
         files = tuple(
-            Attachment(each.name, each.content_type, letter.source(each), each.size)
+            Attachment(each.name, each.content_type, mail.source(each), each.size)
             for each in reading.files
         )
         said = reading.text or heading.subject or "(no text)"
         envelope = self._envelope(heading, thread)
         envelope = msgspec.structs.replace(envelope, text=said, attachments=files)
         return await offer(gateway, envelope) is not None
+
+    def counted(self) -> dict[str, str]:
+        """What was turned away, for whoever asks how the mailbox fares."""
+        return {f"turned away, {ground}": str(n) for ground, n in self.turned_away.items()}
 
     def _turn_away(self, mail: TurnedAway) -> None:
         self.turned_away[mail.ground] += 1
@@ -123,9 +126,7 @@ class Arrivals:
         where = heading.thread if thread is None else thread
         return Envelope(
             address=Address(self._channel, self._account, sender.id, where),
-            sender=Sender(
-                sender.id, sender.name or sender.id, Rights.GUEST, machine=heading.machine
-            ),
+            sender=Sender(sender.id, sender.name, Rights.GUEST, machine=heading.machine),
             text=heading.subject or "(no subject)",
             dedupe_key=heading.key,
             correlation_id=uuid4(),
@@ -147,24 +148,6 @@ def _again(defect: Exception) -> None:
     raise defect
 
 
-async def _admitted(gateway: Gateway, envelope: Envelope) -> bool:
-    while True:
-        try:
-            return await gateway.admits(envelope)
-        except Unavailable as away:
-            await asyncio.sleep(away.retry_after)
-
-
 async def _tell(gateway: Gateway, envelope: Envelope, problem: str) -> None:
     """Say why a mail was not taken to somebody who is let in."""
-    text = f"Your mail could not be read: {problem}."
-    while True:
-        try:
-            await gateway.tell(envelope.address, text, reply_context=envelope.reply_context)
-        except Unavailable as away:
-            await asyncio.sleep(away.retry_after)
-        except Refused as refused:
-            log.warning("could not say that a mail was not taken: %s", refused)
-            return
-        else:
-            return
+    await tell(gateway, envelope, f"Your mail could not be read: {problem}.")

@@ -12,11 +12,12 @@ from channels.mail.addresses import Person, normalised
 from channels.mail.headers import one_line
 from channels.mail.threads import ReplyContext, answered_subject, own_message_id
 from channels.markdown import html, plain
-from channels.marks import marked_recovered
+from channels.marks import marked
 from opencraw.contract import Delivery
 from opencraw.errors import NeverSendable
 
-_SUBJECT_WORDS = 60
+#: A subject ends in most lists of mails somewhere behind this.
+_LONGEST_SUBJECT = 120
 # An id stays on the line of its name: not every program looks for it on the next.
 _ASCII = SMTP.clone(max_line_length=300)
 _BEYOND = SMTPUTF8.clone(max_line_length=300)
@@ -38,7 +39,7 @@ def compose(delivery: Delivery, sender: Person) -> Outgoing:
     context = ReplyContext.read(delivery.reply_context)
     text = delivery.line.text
     if delivery.recovered:
-        text = marked_recovered(text)
+        text = marked(text)
     recipient = normalised(address.chat)
     if recipient is None:
         raise NeverSendable(f"{address.chat!r} is no address that mail can go to")
@@ -73,7 +74,7 @@ def _mailbox(person: Person) -> Mailbox:
 def _subject_of(text: str) -> str:
     """What a mail is about that answers none: how it begins."""
     first = next((line for line in plain(text).splitlines() if line.strip()), "")
-    words = one_line(first, 2 * _SUBJECT_WORDS)
-    if len(words) <= _SUBJECT_WORDS:
+    words = one_line(first, 2 * _LONGEST_SUBJECT)
+    if len(words) <= _LONGEST_SUBJECT:
         return words or "A message from your assistant"
-    return words[:_SUBJECT_WORDS].rsplit(" ", 1)[0] + " …"
+    return words[:_LONGEST_SUBJECT].rsplit(" ", 1)[0] + " …"

@@ -10,6 +10,8 @@ import re
 
 #: Lines of a quote that stays; of a longer one the last lines are what an answer is about.
 LONGEST_QUOTE = 12
+#: Lines of a signature.
+LONGEST_SIGNATURE = 12
 #: An attribution may be broken into so many lines.
 _ATTRIBUTION_LINES = 4
 _ENDS_ATTRIBUTION = re.compile(
@@ -36,16 +38,24 @@ _FIRST_HEADER = re.compile(r"\s*\*?(?:from|von|de|da|van)\s*:\*?\s*\S.*", re.I)
 def own_words(text: str) -> str:
     """What is new in an answer. All of it, where nothing seems to be."""
     lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
-    mine = _without_history(_without_signature(lines))
+    mine = _without_signature(_without_history(lines))
     said = "\n".join(_with_short_quotes(mine)).strip()
     return said if any(line.strip() and not _is_quote(line) for line in mine) else text.strip()
 
 
+def unsigned(text: str) -> str:
+    """A text without the signature at its end: it is the same in every mail of a person, and says
+    nothing that the model should read each time."""
+    return "\n".join(_without_signature(text.split("\n"))).rstrip()
+
+
 def _without_signature(lines: list[str]) -> list[str]:
-    """Up to the first line that is the sign of a signature (RFC 3676)."""
-    for position, line in enumerate(lines):
+    """Up to the sign of a signature (RFC 3676). A lot of text below such a line is none, nor is all
+    of a mail."""
+    end = _end_of_text(lines, len(lines))
+    for position in range(max(1, end - LONGEST_SIGNATURE - 1), end):
         # Most programs send "-- ", and some servers take the blank from its end.
-        if line in ("-- ", "--"):
+        if lines[position] in ("-- ", "--"):
             return lines[:position]
     return lines
 

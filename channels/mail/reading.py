@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from channels.mail.headers import Headers, read_headers, split_headers
 from channels.mail.html import text_of_html
 from channels.mail.mime import Part, parts
-from channels.mail.quoting import own_words
+from channels.mail.quoting import own_words, unsigned
 from channels.mail.threads import references
 
 #: Larger mails are not read at all.
 LARGEST = 20_000_000
-#: Characters of text; what is longer is a file and no letter.
+#: Characters of text; what is longer is a file and no mail.
 LONGEST_TEXT = 100_000
 #: Encoded bytes of a part that are looked at for its text.
 _LONGEST_PART = 1_500_000
@@ -57,10 +57,9 @@ def read(data: bytes) -> Reading:
     headers = read_headers(block)
     found = parts(data)
     text = _text(found)
-    is_answer = references(headers) and not _FORWARDS.match(headers.words("subject"))
-    if is_answer or text.lstrip().startswith("/"):
-        # Nobody puts a signature behind a command on purpose, and programs do.
-        text = own_words(text)
+    if not _FORWARDS.match(headers.words("subject")):
+        # Of what is forwarded every line may be what the mail is about.
+        text = own_words(text) if references(headers) else unsigned(text)
     text = _command(text) or text
     if len(text) > LONGEST_TEXT:
         text = text[:LONGEST_TEXT] + _CUT

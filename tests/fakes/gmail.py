@@ -21,7 +21,9 @@ from typing import Any
 import googleapiclient
 from aiohttp import web
 
+from tests.fakes.gmail_parts import part
 from tests.fakes.serving import Service
+from tests.fixtures.core import until
 
 ACCESS = "access-token"
 REFRESH = "refresh-token"
@@ -100,10 +102,18 @@ class GmailServer(Service):
         self.decoded: dict[str, dict[str, str]] = {}
         #: Mails that are handed out in another shape than Google describes.
         self.odd: set[str] = set()
+        #: Mails whose parts Google counts from their end.
+        self.twisted: set[str] = set()
         #: What history names more than once.
         self.again: list[tuple[int, Stored]] = []
         #: When history first named each mail.
         self.handed_out: dict[str, float] = {}
+        #: What lies in files, by the ids that were given out for it.
+        self.attachments: dict[str, bytes] = {}
+        #: Bytes that were handed out.
+        self.weight = 0
+        #: From where we were called, one entry a connection.
+        self.callers: set[tuple[str, int]] = set()
         #: History before this is forgotten.
         self.oldest = 1
         self.revoked = self.broken = self.silent = False
@@ -126,6 +136,7 @@ class GmailServer(Service):
             "gmail.users.history.list": self._list_history,
             "gmail.users.messages.list": self._list,
             "gmail.users.messages.get": self._get,
+            "gmail.users.messages.attachments.get": self._attachment,
             "gmail.users.messages.modify": self._modify,
             "gmail.users.messages.send": self._send,
         }
@@ -168,11 +179,21 @@ class GmailServer(Service):
             if request.transport is not None:
                 request.transport.abort()
 
+    async def hang_up(self) -> None:
+        """End every connection that nobody uses at the moment."""
+        server = self._runner.server
+        assert server is not None
+        for connection in server.connections:
+            connection.force_close()
+        await until(lambda: not server.connections, "all have ended")
+
     # What a client sees.
 
     @web.middleware
     async def _weather(self, request: web.Request, handler: Any) -> web.StreamResponse:
         self._open.append(request)
+        assert request.transport is not None
+        self.callers.add(request.transport.get_extra_info("peername"))
         try:
             if self.broken:
                 return _broken(request)
@@ -210,7 +231,11 @@ class GmailServer(Service):
                 if error.status in (400, 501):
                     self.problems.append(f"{method['id']}: {error}")
                 return error.response()
-            return _broken(request) if fault == "lost" else web.json_response(answer)
+            if fault == "lost":
+                return _broken(request)
+            response = web.json_response(answer)
+            self.weight += response.content_length or 0
+            return response
 
         return serve
 
@@ -312,12 +337,23 @@ class GmailServer(Service):
         }
         if request.query.get("format") == "raw":
             return answer | {"raw": base64.urlsafe_b64encode(mail.data).decode()}
+        if request.query.get("format") == "full":
+            payload = part(mail.message, self.attachments)
+            if mail.id in self.twisted:
+                payload["parts"].reverse()
+                for number, each in enumerate(payload["parts"]):
+                    each["partId"] = str(number)
+            return answer | {"payload": payload}
         parsed = email.message_from_bytes(mail.data, policy=policy.compat32)
         decoded = self.decoded.get(mail.id, {})
         headers = [
             {"name": name, "value": decoded.get(name, str(value))} for name, value in parsed.items()
         ]
         return answer | {"payload": {"headers": headers}}
+
+    def _attachment(self, request: web.Request, _body: Json) -> Json:
+        data = self.attachments[request.match_info["id"]]
+        return {"size": len(data), "data": base64.urlsafe_b64encode(data).decode()}
 
     def _modify(self, request: web.Request, body: Json) -> Json:
         mail = self._found(request)

@@ -21,6 +21,8 @@ class Line:
         #: What the other end says when something is new, and when it said so.
         self.listened_for = b""
         self.told_at: list[float] = []
+        #: All that the other end was sent.
+        self.asked = bytearray()
         self._server: asyncio.Server | None = None
         self._writers: set[asyncio.StreamWriter] = set()
 
@@ -66,8 +68,10 @@ class Line:
     ) -> None:
         with suppress(OSError):
             while data := await reader.read(65_536):
-                if watched and self.watched_for in data:
-                    self.passed.set()
+                if watched:
+                    self.asked += data
+                    if self.watched_for in data:
+                        self.passed.set()
                 if not watched and self.listened_for and self.listened_for in data:
                     self.told_at.append(time.monotonic())
                 if not self.dead:

@@ -90,7 +90,7 @@ def pressed(shown: Shown, data: str, *, chat: int = 7, sender: int | None = None
 
 def press(choice: UUID, option: str) -> str:
     """What a button of ours says."""
-    return f"oc:{choice.hex}:{option}"
+    return f"oc:{option}:{choice.hex}"
 
 
 def reacted(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import email
 import itertools
+import re
 import time
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
@@ -159,6 +160,9 @@ class EmailPlatform(Platform):
     def handed_out(self, key: str) -> float:
         # The server says that there is more than there was.
         return next(at for at in self.line.told_at if at > self._arrived_at)
+
+    def downloads(self) -> int:
+        return len(re.findall(rb"BODY\.PEEK\[\d", self.line.asked))
 
     def _answer(self, envelope: Envelope) -> str | None:
         for trouble in self.troubles:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 from pydantic import SecretStr, ValidationError
 
 from channels.email.channel import Email
-from channels.email.mailbox import Mailbox
+from channels.email.mailbox import Mailbox, NotHandedOut
 from channels.email.settings import EmailSettings
 from opencraw.contract import Attachment
 from opencraw.errors import AccountRefused, NotFound, OpenCrawError, Refused, Unavailable
@@ -33,6 +34,36 @@ def settings(port: int, **more: object) -> EmailSettings:
             **more,
         }
     )
+
+
+_WELL = {
+    "CAPABILITY": "* CAPABILITY IMAP4rev1\r\n{tag} OK done\r\n",
+    "SELECT": "* OK [UIDVALIDITY 7] x\r\n* OK [UIDNEXT 2] x\r\n{tag} OK done\r\n",
+}
+
+
+@asynccontextmanager
+async def speaking(
+    answers: Mapping[str, str], greeting: str = "* OK ready\r\n", heard: list[str] | None = None
+) -> AsyncIterator[int]:
+    """A server that answers single commands oddly, and hangs up where it has no answer; its port.
+    Notes what it `heard`."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(greeting.encode())
+        while line := await reader.readline():
+            tag, command, *more = line.decode().split()
+            command = more[0] if command == "UID" else command
+            if heard is not None:
+                heard.append(command)
+            answer = {**_WELL, **answers}.get(command, "{tag} OK done\r\n")
+            if not answer:
+                break
+            writer.write(answer.format(tag=tag).encode())
+        writer.close()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+        yield server.sockets[0].getsockname()[1]
 
 
 @pytest.fixture
@@ -71,17 +102,7 @@ async def test_a_wrong_password_is_for_an_operator(dovecot: Dovecot) -> None:
 async def test_a_login_that_is_refused_for_now_is_told_from_one_that_an_operator_mends(
     said: str, kind: type[OpenCrawError]
 ) -> None:
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writer.write(b"* OK ready\r\n")
-        while line := await reader.readline():
-            tag, command, *_ = line.decode().split()
-            answer = f"NO {said}" if command == "LOGIN" else "OK done"
-            known = "* CAPABILITY IMAP4rev1\r\n" if command == "CAPABILITY" else ""
-            writer.write(f"{known}{tag} {answer}\r\n".encode())
-        writer.close()
-
-    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
-        port = server.sockets[0].getsockname()[1]
+    async with speaking({"LOGIN": f"{{tag}} NO {said}\r\n"}) as port:
         with pytest.raises(kind, match=said[-20:]):
             async with Mailbox.open(settings(port)):
                 pass
@@ -137,6 +158,73 @@ async def test_a_server_that_cannot_tell_is_asked(tmp_path: Path, database_url: 
         await house.open()
         await platform.says("[[say You had to ask.]]")
         await house.sees("You had to ask.")
+
+
+async def test_a_mail_that_nobody_can_read_is_put_aside_and_the_mailbox_goes_on(
+    platform: EmailPlatform, house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("channels.email.channel._MOST_TRIES", 2)
+    await house.open()
+    await platform.says("[[say Before.]]")
+    await house.sees("Before.")
+    await house.close()
+    await platform.says("[[say Spoiled.]]")
+    platform.dovecot.spoil(platform.address, b"Spoiled.")
+    await platform.says("[[say After.]]")
+    await house.open()
+    await house.sees("After.")
+    await house.at_rest()
+    assert len(platform.shown()) == 2
+    [row] = await house.database.fetch("SELECT payload, problem FROM quarantined")
+    assert row["payload"] == "mail 2 of the folder INBOX"
+    assert row["problem"]
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "* 1 FETCH (UID 1 RFC822.SIZE 10)\r\n{tag} OK done\r\n",
+        "{tag} NO [SERVERBUG] Internal error\r\n",
+        "* nonsense {{(\r\n{tag} BAD\r\n",
+        "",
+    ],
+)
+async def test_one_mail_that_is_not_handed_out_is_told_from_a_server_that_is_away(
+    answer: str,
+) -> None:
+    async with speaking({"FETCH": answer}) as port, Mailbox.open(settings(port)) as mailbox:
+        with pytest.raises(NotHandedOut):
+            await mailbox.top(1)
+
+
+async def test_a_line_can_become_secret_after_its_first_words(dovecot: Dovecot) -> None:
+    secret = {"imap_security": "starttls", "imap_host": "localhost"}
+    with pytest.raises(Unavailable, match="certificate"):
+        async with Mailbox.open(settings(dovecot.imap, **secret)):
+            pass
+    async with Mailbox.open(settings(dovecot.imap, ca_file=dovecot.ca_file, **secret)) as mailbox:
+        assert mailbox.newest == 0
+
+
+@pytest.mark.parametrize(
+    ("greeting", "answer", "kind", "why"),
+    [
+        ("* OK ready\r\n", "{tag} BAD what?\r\n", AccountRefused, "does not offer STARTTLS"),
+        ("* PREAUTH hello\r\n", "{tag} OK begin\r\n", Unavailable, "does not greet us"),
+        ("* OK ready\r\n", "{tag} OK begin\r\n* CAPABILITY X\r\n", Unavailable, "somebody speaks"),
+        ("* OK ready\r\n", "", Unavailable, "closed"),
+        ("* OK ready\r\n", "* x\r\n" * 9_000, Unavailable, "makes no sense"),
+    ],
+)
+async def test_nothing_is_said_on_a_line_that_is_not_secret(
+    greeting: str, answer: str, kind: type[OpenCrawError], why: str
+) -> None:
+    heard: list[str] = []
+    async with speaking({"STARTTLS": answer}, greeting, heard) as port:
+        with pytest.raises(kind, match=why):
+            async with Mailbox.open(settings(port, imap_security="starttls")):
+                pass
+    assert heard in ([], ["STARTTLS"])
 
 
 async def test_new_numbers_for_all_mails_cost_no_answer_and_no_mail(
@@ -209,13 +297,15 @@ async def test_a_stranger_costs_one_notice_and_no_body(
     await house.sees("Hello, owner.")
     platform.line.watched_for = b"BODY.PEEK[]"
     platform.line.passed.clear()
-    await platform.arrives_unseen(
-        platform.mail("[[say Hello.]]", "mallory@example.org", "<m@example.org>").as_bytes()
-    )
+    mail = platform.mail("[[say Hello.]]", "mallory@example.org", "<m@example.org>")
+    mail.replace_header("From", "mallory@example.org")
+    await platform.arrives_unseen(mail.as_bytes())
     await until(lambda: platform.shown("mallory"), "one notice")
     assert not platform.line.passed.is_set()
     assert await house.count("inbox") == 1
-    assert await house.count("pairing WHERE sender_id = 'mallory@example.org'") == 1
+    # An address is no name: whoever has none is told by the id alone.
+    nameless = "sender_id = 'mallory@example.org' AND sender_name = ''"
+    assert await house.count(f"pairing WHERE {nameless}") == 1
 
 
 async def test_a_file_is_fetched_from_where_it_lies(platform: EmailPlatform, house: House) -> None:
@@ -227,6 +317,7 @@ async def test_a_file_is_fetched_from_where_it_lies(platform: EmailPlatform, hou
         EmailSettings.model_validate({**platform.settings(), "password": SecretStr(PASSWORD)})
     )
     claim = Attachment(row["name"], row["content_type"], row["source"], row["size"])
+    assert (await channel.probe())["newest mail"] == "1"
     assert await channel.fetch(claim, 10_000) == b"a;b\r\n" * 500
     with pytest.raises(Refused, match="more than"):
         await channel.fetch(claim, 100)

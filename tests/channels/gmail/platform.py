@@ -47,6 +47,7 @@ class GmailPlatform(Platform):
 
     def settings(self) -> Mapping[str, object]:
         return {
+            "address": ADDRESS,
             "client_id": "client",
             "api_url": self.server.url,
             "token_url": f"{self.server.url}/token",
@@ -147,6 +148,9 @@ class GmailPlatform(Platform):
     def handed_out(self, key: str) -> float:
         mail = next(each for each in self.server.mails if each.data == self._said[key])
         return self.server.handed_out[mail.id]
+
+    def downloads(self) -> int:
+        return sum(call.endswith("attachments.get") for call in self.server.calls)
 
     async def _gate(self, request: web.Request) -> None:
         if not request.path.endswith("/messages/send") or not self._troubles:

@@ -70,7 +70,7 @@ async def test_an_error_says_what_follows_from_it(
 
 @pytest.mark.parametrize(
     ("wish", "seconds"),
-    [("7", 7), ("0", 1), ("-5", 1), ("inf", 600), ("nan", 30), ("1e300", 600), ("soon", 30)],
+    [("7", 7), ("0", 1), ("-5", 1), ("inf", 3600), ("nan", 30), ("1e300", 3600), ("soon", 30)],
 )
 async def test_a_pause_that_google_asks_for_has_an_end(
     platform: GmailPlatform, wish: str, seconds: float
@@ -211,6 +211,18 @@ async def test_an_answer_is_in_the_thread_and_the_mail_is_marked_as_read(
     await until(lambda: "UNREAD" not in question.labels)
 
 
+async def test_what_answers_no_mail_is_put_into_no_thread(
+    platform: GmailPlatform, house: House
+) -> None:
+    await house.open()
+    await platform.says("[[say Hello.]]")
+    await house.sees("Hello.")
+    await platform.says("Let me in.", chat="guest-1")
+    await house.sees("Somebody asks to be let in")
+    await house.at_rest()
+    assert platform.server.problems == []
+
+
 async def test_a_name_that_looks_like_an_owner_is_only_a_name(
     platform: GmailPlatform, house: House
 ) -> None:
@@ -238,6 +250,7 @@ async def test_a_file_is_fetched_from_its_mail(platform: GmailPlatform, house: H
     channel = Gmail(settings(platform))
     claim = Attachment(row["name"], row["content_type"], row["source"], row["size"])
     assert await channel.fetch(claim, 1_000) == b"a;b\r\n" * 50
+    assert platform.server.calls[-1] == "gmail.users.messages.attachments.get"
     with pytest.raises(Refused, match="more than"):
         await channel.fetch(claim, 10)
     platform.server.mails.clear()
@@ -245,9 +258,80 @@ async def test_a_file_is_fetched_from_its_mail(platform: GmailPlatform, house: H
         await channel.fetch(claim, 1_000)
 
 
-def test_access_must_be_complete_before_the_channel_is_enabled() -> None:
-    with pytest.raises(ValidationError, match="refresh_token"):
-        GmailSettings.model_validate({"enabled": True, "client_id": "x"})
+async def test_of_a_large_mail_each_file_is_had_alone_and_is_the_right_one(
+    platform: GmailPlatform, house: House
+) -> None:
+    await house.open(attachments={"max_per_message": 10})
+    mail = platform.mail("[[say Ten.]]", platform.person("a"), "<ten@example.org>")
+    mail.add_alternative("<p>[[say Ten.]]</p>", subtype="html")
+    files = {f"{number}.csv": f"{number};".encode() * 50_000 for number in range(10)}
+    for name, data in files.items():
+        mail.add_attachment(data, maintype="text", subtype="csv", filename=name)
+    await platform.arrives(mail.as_bytes())
+    await house.sees("Ten.")
+    rows = await house.database.fetch("SELECT name, content_type, source, size FROM attachment")
+    claims = [Attachment(each[0], each[1], each[2], each[3]) for each in rows]
+    channel, before = Gmail(settings(platform)), platform.server.weight
+    assert {each.name: await channel.fetch(each, 1_000_000) for each in claims} == files
+    assert platform.server.weight - before < 2 * sum(map(len, files.values()))
+    platform.server.weight = 0
+    with pytest.raises(Refused, match="more than"):
+        await channel.fetch(claims[0], 50_000)
+    assert platform.server.weight < 10_000, "its size is known beforehand"
+
+
+async def test_a_file_that_google_counts_otherwise_is_found_in_the_whole_mail(
+    platform: GmailPlatform, house: House
+) -> None:
+    await house.open()
+    mail = platform.mail("[[say Thanks.]]", platform.person("a"), "<odd@example.org>")
+    mail.add_attachment(b"a;b\r\n", maintype="text", subtype="csv", filename="a.csv")
+    mail.add_attachment(b"{}", maintype="application", subtype="json", filename="b.json")
+    [stored] = await platform.arrives(mail.as_bytes())
+    platform.server.twisted.add(stored.id)
+    await house.sees("Thanks.")
+    rows = await house.database.fetch("SELECT name, content_type, source, size FROM attachment")
+    claims = [Attachment(each[0], each[1], each[2], each[3]) for each in rows]
+    channel = Gmail(settings(platform))
+    fetched = {each.name: await channel.fetch(each, 1_000) for each in claims}
+    assert fetched == {"a.csv": b"a;b\r\n", "b.json": b"{}"}
+
+
+async def test_access_to_another_mailbox_is_for_an_operator(
+    platform: GmailPlatform, house: House
+) -> None:
+    await house.open(address="somebody@gmail.test")
+    await house.becomes("refused")
+    detail = str((await house.channel())["detail"])
+    assert f'channels.gmail.address = "{ADDRESS}"' in detail
+    assert "history" not in "".join(platform.server.calls)
+
+
+async def test_a_connection_is_kept_and_one_that_google_has_closed_is_not_used(
+    platform: GmailPlatform,
+) -> None:
+    api = Api(settings(platform))
+    await api.profile()
+    await api.profile()
+    assert len(platform.server.callers) == 1
+    await platform.server.hang_up()
+    await api.profile()
+    assert len(platform.server.callers) == 2
+
+
+@pytest.mark.parametrize(
+    ("given", "missing"),
+    [
+        ({"address": ADDRESS, "client_id": "x"}, "needs client_secret, refresh_token"),
+        ({"access_token": SecretStr(ACCESS)}, "needs address before"),
+        ({"address": "bot", "access_token": SecretStr(ACCESS)}, "address must be one"),
+    ],
+)
+def test_access_must_be_complete_before_the_channel_is_enabled(
+    given: dict[str, object], missing: str
+) -> None:
+    with pytest.raises(ValidationError, match=missing):
+        GmailSettings.model_validate({"enabled": True, **given})
 
 
 async def test_what_may_have_arrived_is_looked_for_and_never_marked(
@@ -255,7 +339,7 @@ async def test_what_may_have_arrived_is_looked_for_and_never_marked(
 ) -> None:
     one, told = UUID(int=5), list[str]()
     line = Line(1, "reply", "Hello.", datetime.now(UTC), one)
-    to = Address("gmail", "", platform.person("a"), "thread7")
+    to = Address("gmail", ADDRESS, platform.person("a"), "thread7")
 
     async def sent(platform_id: str) -> None:
         told.append(platform_id)

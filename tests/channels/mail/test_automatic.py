@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.channels.mail.letters import letter, offered, turned_away
+from tests.channels.mail.mails import offered, turned_away, written
 
 
 @pytest.mark.parametrize(
@@ -19,7 +19,7 @@ from tests.channels.mail.letters import letter, offered, turned_away
     ],
 )
 def test_automatic_mail_is_not_answered(headers: dict[str, str], why: str) -> None:
-    assert why in turned_away(letter(**headers))
+    assert why in turned_away(written(**headers))
 
 
 @pytest.mark.parametrize(
@@ -32,7 +32,7 @@ def test_automatic_mail_is_not_answered(headers: dict[str, str], why: str) -> No
     ],
 )
 def test_nor_is_mail_that_nobody_wrote(sender: str, why: str) -> None:
-    assert why in turned_away(letter(sender=sender))
+    assert why in turned_away(written(sender=sender))
 
 
 def test_a_delivery_report_is_known_by_its_type() -> None:
@@ -41,15 +41,15 @@ def test_a_delivery_report_is_known_by_its_type() -> None:
 
 
 def test_a_program_that_is_listed_is_offered_as_a_machine() -> None:
-    heading = offered(letter(sender="alerts@example.org", auto_submitted="auto-generated"))
+    heading = offered(written(sender="alerts@example.org", auto_submitted="auto-generated"))
     assert heading.machine
 
 
 def test_but_not_its_automatic_replies() -> None:
-    answer = letter(sender="alerts@example.org", auto_submitted="auto-replied")
+    answer = written(sender="alerts@example.org", auto_submitted="auto-replied")
     assert "automatic reply" in turned_away(answer)
 
 
 @pytest.mark.parametrize("submitted", ["no", "NO", ""])
 def test_mail_that_says_that_it_is_not_automatic_is_offered(submitted: str) -> None:
-    assert not offered(letter(auto_submitted=submitted)).machine
+    assert not offered(written(auto_submitted=submitted)).machine

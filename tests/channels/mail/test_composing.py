@@ -15,7 +15,7 @@ from channels.mail.heading import TurnedAway
 from channels.mail.threads import ReplyContext
 from opencraw.contract import Address, Delivery, Line
 from opencraw.errors import NeverSendable
-from tests.channels.mail.letters import RULES, judged, letter
+from tests.channels.mail.mails import RULES, judged, written
 
 BOT = Person("bot@lab.test", "Craw, the “assistant”")
 CONTEXT = ReplyContext("<2@x>", ("<1@x>", "<2@x>"), "Re: Grüße")
@@ -76,6 +76,12 @@ def test_what_answers_nothing_begins_with_what_it_says() -> None:
     assert message["Auto-Submitted"] == "auto-generated"
 
 
+def test_a_subject_says_who_asks() -> None:
+    asks = "Somebody asks to be let in: guest, email id somebody.with.a.name@sub.example.org."
+    message = parsed(delivery(f"{asks} Their code is {'X' * 100}.", context=None))
+    assert message["Subject"] == f"{asks} Their code is …"
+
+
 @pytest.mark.parametrize(
     "subject", ["x\r\nBcc: eve@evil.test", "x\nBcc: eve@evil.test", "\x00\x1b"]
 )
@@ -101,4 +107,4 @@ def test_two_assistants_do_not_write_to_each_other() -> None:
     assert isinstance(found, TurnedAway)
     assert "automatic reply" in found.reason
     # It would have been let in without the header that every answer has.
-    assert not isinstance(judged(letter(sender="other@lab.test", **results)), TurnedAway)
+    assert not isinstance(judged(written(sender="other@lab.test", **results)), TurnedAway)

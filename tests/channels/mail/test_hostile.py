@@ -12,7 +12,7 @@ from channels.mail.headers import Unreadable
 from channels.mail.html import text_of_html
 from channels.mail.quoting import own_words
 from channels.mail.reading import read
-from tests.channels.mail.letters import judged
+from tests.channels.mail.mails import judged
 
 #: Each takes a few hundredths of a second; what is quadratic takes minutes.
 SECONDS = 3.0

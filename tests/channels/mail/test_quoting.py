@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from channels.mail.quoting import LONGEST_QUOTE, own_words
+from channels.mail.quoting import LONGEST_QUOTE, LONGEST_SIGNATURE, own_words, unsigned
 
 OLD = "> How are you?\n> \n> Alice"
 
@@ -52,6 +52,20 @@ def test_of_a_long_quote_the_end_stays() -> None:
 @pytest.mark.parametrize("mark", ["-- ", "--"])
 def test_a_signature_goes_with_all_below_it(mark: str) -> None:
     assert own_words(f"Yes.\n\n{mark}\nAlice\nExample Ltd\n\n{OLD}") == "Yes."
+    assert unsigned(f"Yes.\n\n{mark}\nAlice\nExample Ltd\n\n") == "Yes."
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Two lists:\n--\n" + "A whole list.\n" * LONGEST_SIGNATURE + "Its end.",
+        "-- \nAlice",
+        "a\n---\nb",
+    ],
+)
+def test_what_is_too_much_for_a_signature_is_none(text: str) -> None:
+    assert unsigned(text) == text
+    assert own_words(text) == text
 
 
 @pytest.mark.parametrize(

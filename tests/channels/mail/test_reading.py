@@ -5,7 +5,7 @@ from email.message import EmailMessage
 import pytest
 
 from channels.mail.reading import LONGEST_TEXT, file_bytes, read
-from tests.channels.mail.letters import letter
+from tests.channels.mail.mails import written
 
 
 def text_of(message: EmailMessage | bytes) -> str:
@@ -13,11 +13,11 @@ def text_of(message: EmailMessage | bytes) -> str:
 
 
 def test_a_new_mail_says_what_it_is_about() -> None:
-    assert text_of(letter("Hello", subject="Grüße")) == "Subject: Grüße\n\nHello"
+    assert text_of(written("Hello", subject="Grüße")) == "Subject: Grüße\n\nHello"
 
 
 def test_an_answer_says_only_what_is_new() -> None:
-    answer = letter(
+    answer = written(
         "Yes.\n\nOn 21 Nov 2026 Bot wrote:\n> Really?", subject="Re: x", in_reply_to="<a@b>"
     )
     assert text_of(answer) == "Yes."
@@ -25,31 +25,31 @@ def test_an_answer_says_only_what_is_new() -> None:
 
 def test_what_is_forwarded_is_what_the_mail_is_about() -> None:
     copy = "Look:\n\n-----Original Message-----\nFrom: C\nSent: now\nTo: A\nSubject: s\n\nTheirs"
-    assert "Theirs" in text_of(letter(copy, subject="Fwd: s", in_reply_to="<a@b>"))
+    assert "Theirs" in text_of(written(copy, subject="Fwd: s", in_reply_to="<a@b>"))
 
 
 def test_a_command_is_a_command_under_any_subject() -> None:
-    assert text_of(letter("/new", subject="please")) == "/new"
+    assert text_of(written("/new", subject="please")) == "/new"
 
 
 def test_a_command_is_its_first_line_and_new_goes_on() -> None:
-    assert text_of(letter("/pair\n\nBest regards\nMe", subject="x")) == "/pair"
-    assert text_of(letter("/memory correct \nthis\nMe", subject="x")) == "/memory correct this"
-    assert text_of(letter("/new Tell me\n\nall of it", subject="x")) == "/new Tell me\n\nall of it"
-    assert text_of(letter("/usr/bin\nis gone", subject="")) == "/usr/bin\nis gone"
+    assert text_of(written("/pair\n\nBest regards\nMe", subject="x")) == "/pair"
+    assert text_of(written("/memory correct \nthis\nMe", subject="x")) == "/memory correct this"
+    assert text_of(written("/new Tell me\n\nall of it", subject="x")) == "/new Tell me\n\nall of it"
+    assert text_of(written("/usr/bin\nis gone", subject="")) == "/usr/bin\nis gone"
 
 
 def test_a_mail_that_says_all_in_its_subject_says_that() -> None:
-    assert text_of(letter("", subject="Call me")) == "Subject: Call me"
-    assert text_of(letter("", subject="")) == ""
+    assert text_of(written("", subject="Call me")) == "Subject: Call me"
+    assert text_of(written("", subject="")) == ""
 
 
 def test_of_two_versions_the_plain_one_is_read() -> None:
-    assert text_of(letter("plain", html="<p>rich</p>")) == "plain"
+    assert text_of(written("plain", html="<p>rich</p>")) == "plain"
 
 
 def test_html_is_read_where_the_plain_version_is_empty() -> None:
-    assert text_of(letter("", html="<p>rich &amp; <b>bold</b></p>")) == "rich & bold"
+    assert text_of(written("", html="<p>rich &amp; <b>bold</b></p>")) == "rich & bold"
 
 
 def test_mail_in_html_alone_is_read() -> None:
@@ -96,7 +96,7 @@ def test_broken_base64_is_read_as_far_as_it_goes(encoded: bytes, text: str) -> N
 
 
 def test_files_are_described_and_found_again() -> None:
-    message = letter("See this", html="<p>See this</p>")
+    message = written("See this", html="<p>See this</p>")
     message.add_attachment(b"\x89PNG" * 100, maintype="image", subtype="png", filename="a/../ü.png")
     message.add_attachment("col\n1", subtype="csv", filename="t.csv")
     data = message.as_bytes()
@@ -109,8 +109,8 @@ def test_files_are_described_and_found_again() -> None:
 
 
 def test_a_calendar_and_a_mail_within_a_mail_are_files() -> None:
-    inner = letter("Inner text")
-    message = letter("Outer text")
+    inner = written("Inner text")
+    message = written("Outer text")
     message.add_attachment(inner)
     message.add_attachment("BEGIN:VCALENDAR", subtype="calendar")
     reading = read(message.as_bytes())
@@ -119,7 +119,7 @@ def test_a_calendar_and_a_mail_within_a_mail_are_files() -> None:
 
 
 def test_a_text_that_is_a_book_is_cut() -> None:
-    text = text_of(letter("word " * 60_000))
+    text = text_of(written("word " * 60_000))
     assert len(text) < LONGEST_TEXT + 100
     assert "as much of it as is read" in text
 
@@ -130,13 +130,18 @@ def test_a_multipart_without_borders_is_read_as_it_is() -> None:
 
 
 def test_a_mail_that_was_cut_is_read_to_where_it_ends() -> None:
-    data = letter("plain", html="<p>rich</p>").as_bytes()
+    data = written("plain", html="<p>rich</p>").as_bytes()
     assert text_of(data[: data.rindex(b"plain") + 5]) == "plain"
 
 
 @pytest.mark.parametrize("sign", ["-- ", "--"])
 def test_a_command_ends_where_a_signature_begins(sign: str) -> None:
-    mail = letter(f"/pair approve YMTHX3GD\n\n{sign}\nAlice\nTel 1", subject="Let him in")
+    mail = written(f"/pair approve YMTHX3GD\n\n{sign}\nAlice\nTel 1", subject="Let him in")
     assert read(mail.as_bytes()).text == "/pair approve YMTHX3GD"
-    said = read(letter(f"Two lists:\n{sign}\nB").as_bytes()).text
-    assert said.endswith("B"), "what begins a conversation is read to its end"
+
+
+def test_no_mail_keeps_its_signature_but_one_that_is_forwarded() -> None:
+    signed = "Look:\n-- \nAlice\n\n---------- Forwarded message ---------\nTheirs"
+    assert text_of(written("Hello\n\n-- \nAlice\nTel 1", subject="")) == "Hello"
+    assert text_of(written("Yes\n\n-- \nAlice", subject="", in_reply_to="<a@b>")) == "Yes"
+    assert text_of(written(signed, subject="Fwd: s")).endswith("Theirs")

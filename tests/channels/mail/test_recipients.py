@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.channels.mail.letters import AUTHSERV, letter, offered, turned_away
+from tests.channels.mail.mails import AUTHSERV, offered, turned_away, written
 
 BY_SIGNATURE = f"{AUTHSERV}; dmarc=pass header.from=example.org; spf=fail smtp.mailfrom=evil.test"
 SIGNATURE = "v=1; a=rsa-sha256; d=example.org; s=one; h=from:to:date:message-id; bh=aa=; b=bb="
@@ -19,7 +19,7 @@ SIGNATURE = "v=1; a=rsa-sha256; d=example.org; s=one; h=from:to:date:message-id;
     ],
 )
 def test_a_mail_is_heard_that_its_writer_sent_to_us(headers: dict[str, str]) -> None:
-    assert offered(letter(**headers)).sender.id == "alice@example.org"
+    assert offered(written(**headers)).sender.id == "alice@example.org"
 
 
 @pytest.mark.parametrize(
@@ -37,11 +37,11 @@ def test_a_mail_is_heard_that_its_writer_sent_to_us(headers: dict[str, str]) -> 
     ],
 )
 def test_a_mail_that_was_written_to_others_is_not(headers: dict[str, str]) -> None:
-    assert "is in neither To nor Cc" in turned_away(letter(**headers))
+    assert "is in neither To nor Cc" in turned_away(written(**headers))
 
 
 def test_of_two_lines_nobody_can_tell_which_one_the_writer_wrote() -> None:
-    mail = b"To: bot@lab.test\r\n" + letter(to="bob@example.org").as_bytes()
+    mail = b"To: bot@lab.test\r\n" + written(to="bob@example.org").as_bytes()
     assert "is in neither To nor Cc" in turned_away(mail)
 
 
@@ -54,7 +54,7 @@ def test_of_two_lines_nobody_can_tell_which_one_the_writer_wrote() -> None:
     ],
 )
 def test_a_mail_that_came_over_others_is_heard_if_its_writer_signed_to_whom(signature: str) -> None:
-    mail = letter(results=BY_SIGNATURE, dkim_signature=signature)
+    mail = written(results=BY_SIGNATURE, dkim_signature=signature)
     assert offered(mail).sender.id == "alice@example.org"
 
 
@@ -74,21 +74,21 @@ def test_a_mail_that_came_over_others_is_heard_if_its_writer_signed_to_whom(sign
     ],
 )
 def test_whoever_once_got_a_mail_cannot_hand_it_on_to_us(signature: str) -> None:
-    mail = letter(results=BY_SIGNATURE, dkim_signature=signature)
+    mail = written(results=BY_SIGNATURE, dkim_signature=signature)
     assert "may have been handed on" in turned_away(mail)
 
 
 def test_a_mail_that_came_over_others_without_a_signature_is_not_heard() -> None:
-    assert "may have been handed on" in turned_away(letter(results=BY_SIGNATURE))
+    assert "may have been handed on" in turned_away(written(results=BY_SIGNATURE))
 
 
 def test_one_more_signature_does_not_cover_what_the_true_one_does_not() -> None:
-    mail = letter(results=BY_SIGNATURE, dkim_signature=SIGNATURE.replace(":to", ""))
+    mail = written(results=BY_SIGNATURE, dkim_signature=SIGNATURE.replace(":to", ""))
     forged = f"DKIM-Signature: {SIGNATURE}\r\n".encode() + mail.as_bytes()
     assert "may have been handed on" in turned_away(forged)
 
 
 def test_a_line_that_was_added_is_not_what_the_writer_signed() -> None:
-    mail = letter(results=BY_SIGNATURE, dkim_signature=SIGNATURE, to="bob@example.org")
+    mail = written(results=BY_SIGNATURE, dkim_signature=SIGNATURE, to="bob@example.org")
     added = b"Cc: bot@lab.test\r\n" + mail.as_bytes()
     assert "may have been handed on" in turned_away(added)

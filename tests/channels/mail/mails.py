@@ -14,7 +14,7 @@ RULES = Rules(
 PASSED = f"{AUTHSERV}; spf=pass smtp.mailfrom=example.org; dmarc=pass header.from=example.org"
 
 
-def letter(
+def written(
     text: str = "Hello",
     sender: str = "Alice <alice@example.org>",
     *,
