@@ -109,13 +109,15 @@ class Drawing:
 
     def stepped(self, step: Put | Type, now: float) -> None:
         """A step was taken, or tried."""
-        if isinstance(step, Put):
+        if isinstance(step, Put) and not self.finished:
             self.shown, self.drawn_at = step.text, now
         self.typed_at = now
 
     def finish(self) -> None:
-        """Have nothing more drawn, whatever is heard."""
+        """Have nothing more drawn, whatever is heard. What was to be drawn is let go."""
         self.over = self.finished = True
+        self.text = self.shown = ""
+        self.tools.clear()
 
 
 def next_step(

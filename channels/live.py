@@ -11,7 +11,6 @@ import asyncio
 import logging
 import math
 import time
-from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from typing import Protocol
 from uuid import UUID
@@ -30,8 +29,9 @@ DRAW_SECONDS = 20.0
 
 
 class Surface(Protocol):
-    """One address, as an adapter draws on it. Texts are the Markdown of the draft so far: the
-    adapter renders them and cuts them to its limit. What fails is dropped."""
+    """One address, as an adapter draws on it. Texts are the Markdown of the draft so far, which the
+    adapter renders. Of one that is too long for a message it shows the first part that there would
+    be: that is what the draft becomes, so nothing jumps when it does. What fails is dropped."""
 
     async def put(self, text: str, reply_context: str) -> str:
         """Show the first draft of a turn; its platform id, empty if nothing is to be remembered.
@@ -71,13 +71,13 @@ class Live:
         self._known = known
         self._fading_seconds = fading_seconds
         self._running = False
-        self._scenes: dict[Address, _Scene] = {}
+        self._current: dict[Address, _Current] = {}
         #: Turns by id, those that are over too for a while: their deliveries are still to come.
-        self._drawings: OrderedDict[UUID, Drawing] = OrderedDict()
-        self._begun: asyncio.Queue[_Scene] = asyncio.Queue()
+        self._drawings: dict[UUID, Drawing] = {}
+        self._begun: asyncio.Queue[_Current] = asyncio.Queue()
 
     def show(self, address: Address, event: Event) -> None:
-        """Take note of one event: the body of `Channel.preview`. Never blocks, never raises."""
+        """Take note of one event: the body of `Channel.draft`. Never blocks, never raises."""
         if isinstance(event, QueueChanged | LinesAdded):
             return
         if not self._running:
@@ -91,36 +91,41 @@ class Live:
         drawing = self._drawings.get(turn_id)
         if drawing is None:
             drawing = self._drawings[turn_id] = Drawing(turn_id)
-            while len(self._drawings) > 2 * MOST_TURNS:
-                self._drawings.popitem(last=False)
+            if len(self._drawings) > 2 * MOST_TURNS:
+                self._forget_one()
         return drawing
+
+    def _forget_one(self) -> None:
+        """Let go of the oldest turn that is over, or else of the oldest."""
+        over = (turn_id for turn_id, drawing in self._drawings.items() if drawing.over)
+        del self._drawings[next(over, next(iter(self._drawings)))]
 
     def _stage(self, address: Address, drawing: Drawing) -> None:
         """Have this turn drawn at its address."""
-        scene = self._scenes.get(address)
-        if scene is None:
-            if len(self._scenes) >= MOST_TURNS:
+        current = self._current.get(address)
+        if current is None:
+            if len(self._current) >= MOST_TURNS:
                 return
-            scene = self._scenes[address] = _Scene(address)
-            self._begun.put_nowait(scene)
-        if scene.drawing is not drawing:
+            current = self._current[address] = _Current(address)
+            self._begun.put_nowait(current)
+        if current.drawing is not drawing:
             # A session has one turn at a time: the one before is over, whatever was heard of it.
-            if scene.drawing is not None:
-                scene.drawing.over = True
-            scene.drawing = drawing
-        scene.news.set()
+            if current.drawing is not None:
+                current.drawing.over = True
+            current.drawing = drawing
+        current.news.set()
 
     async def run(self) -> None:
         """Draw until cancelled."""
         self._running = True
         try:
-            async with asyncio.TaskGroup() as scenes:
+            async with asyncio.TaskGroup() as drawn:
                 while True:
-                    scene = await self._begun.get()
-                    scenes.create_task(self._play(scene), name="drafts")
+                    current = await self._begun.get()
+                    drawn.create_task(self._play(current), name="drafts")
         finally:
             self._running = False
-            self._scenes.clear()
+            self._current.clear()
 
     async def finish(self, turn_id: UUID | None) -> str:
         """Draw nothing more of this turn. Returns when what was being drawn is on the platform or
@@ -133,22 +138,22 @@ class Live:
         async with drawing.drawn:
             return drawing.platform_id
 
-    async def _play(self, scene: _Scene) -> None:
+    async def _play(self, current: _Current) -> None:
         """Draw the turns of one address, one after the other, until there is none."""
-        surface, interval = self._surface(scene.address), self._interval(scene.address)
-        while scene.drawing is not None:
-            drawing = scene.drawing
+        surface, interval = self._surface(current.address), self._interval(current.address)
+        while current.drawing is not None:
+            drawing = current.drawing
             step = next_step(
                 drawing, time.monotonic(), interval, self._typing_seconds, self._fading_seconds
             )
             if isinstance(step, Wait):
-                await scene.changed(step.seconds)
+                await current.changed(step.seconds)
             elif step is None:
-                if scene.drawing is drawing:
-                    scene.drawing = None
+                if current.drawing is drawing:
+                    current.drawing = None
             else:
                 await self._take(step, drawing, surface)
-        del self._scenes[scene.address]
+        del self._current[current.address]
 
     async def _take(self, step: Put | Type, drawing: Drawing, surface: Surface) -> None:
         """Carry out one step. Whatever goes wrong, the next one may do better."""
@@ -180,8 +185,8 @@ class Live:
             await self._shown(drawing.turn_id, drawing.platform_id)
 
 
-class _Scene:
-    """One address, and the newest turn there."""
+class _Current:
+    """What is drawn at one address: the newest turn there."""
 
     def __init__(self, address: Address) -> None:
         self.address = address

@@ -8,6 +8,7 @@ import math
 import time
 from collections import OrderedDict
 from collections.abc import Callable
+from email.utils import parsedate_to_datetime
 
 #: Whatever a platform wishes, after so long it is spoken to again.
 LONGEST_WISH = 3600.0
@@ -74,13 +75,36 @@ class Paces:
         return pace
 
 
-def wish(said: object) -> float | None:
-    """For how many seconds a platform wants to be left alone, at most an hour; None where what it
-    says is no number."""
+def wish(said: object, *, now: float | None = None) -> float | None:
+    """For how many seconds a platform wants to be left alone, at most an hour: it says a number, or
+    a date as in `Retry-After`. None where what it says is neither."""
+    seconds = _number(said)
+    if seconds is None and isinstance(said, str):
+        try:
+            until = parsedate_to_datetime(said).timestamp()
+        except (ValueError, OverflowError):
+            return None
+        seconds = until - (time.time() if now is None else now)
+    return None if seconds is None else _bounded(seconds)
+
+
+def wish_until(said: object, *, now: float | None = None) -> float | None:
+    """The same from the time in milliseconds since 1970 at which it may be spoken to again."""
+    until = _number(said)
+    if until is None:
+        return None
+    return _bounded(until / 1000 - (time.time() if now is None else now))
+
+
+def _number(said: object) -> float | None:
     if not isinstance(said, str | int | float):
         return None
     try:
-        seconds = float(said)
+        number = float(said)
     except (ValueError, OverflowError):
         return None
-    return None if math.isnan(seconds) else min(max(seconds, 0.0), LONGEST_WISH)
+    return None if math.isnan(number) else number
+
+
+def _bounded(seconds: float) -> float:
+    return min(max(seconds, 0.0), LONGEST_WISH)

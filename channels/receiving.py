@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Hashable, Iterable
+from functools import partial
 from typing import TypeVar
 
 import msgspec
 
-from opencraw.contract import Address, Envelope, Gateway, Receipt
+from opencraw.contract import Envelope, Gateway, Receipt
 from opencraw.errors import NotAdmitted, QueueFull, Refused, Unavailable
 
 log = logging.getLogger(__name__)
@@ -31,39 +32,60 @@ DEFECTS = (
 _PROBLEM_CHARACTERS = 500
 
 
-async def offer(gateway: Gateway, envelope: Envelope) -> Receipt | None:
-    """Return once the message is durable, or None once it is refused for good: either way it may be
-    acknowledged. While nothing can be stored it is offered again; cancel this to give up."""
+async def lasting(call: Callable[[], Awaitable[T]]) -> T:
+    """The answer to a call, which is made again as long as what it needs is away; cancel this to
+    give up. A full lane is an answer: whoever waited for it would keep everybody waiting, and
+    /stop, which makes room."""
     while True:
         try:
-            return await gateway.accept(envelope)
-        except NotAdmitted:
-            return None
-        except (Refused, QueueFull) as refused:
-            # Who waits for a full lane keeps everybody waiting, and /stop, which makes room.
-            await _tell(gateway, envelope, f"This message was not taken: {refused}")
-            return None
+            return await call()
+        except QueueFull:
+            raise
         except Unavailable as away:
             await asyncio.sleep(away.retry_after)
 
 
-async def offer_all(gateway: Gateway, envelopes: Iterable[Envelope]) -> list[Receipt | None]:
-    """Offer what one poll brought: in order within a chat, chats side by side. Returns once all of
-    them may be acknowledged, with an answer for each."""
-    order = list(envelopes)
-    chats: dict[Address, list[int]] = {}
-    for index, envelope in enumerate(order):
-        chats.setdefault(envelope.address, []).append(index)
-    answers: list[Receipt | None] = [None] * len(order)
+async def offer(gateway: Gateway, envelope: Envelope) -> Receipt | None:
+    """Return once the message is durable, or None once it is refused for good: either way it may be
+    acknowledged."""
+    try:
+        return await lasting(partial(gateway.accept, envelope))
+    except NotAdmitted:
+        return None
+    except (Refused, QueueFull) as refused:
+        await tell(gateway, envelope, f"This message was not taken: {refused}")
+        return None
 
-    async def offer_chat(indexes: list[int]) -> None:
-        for index in indexes:
-            answers[index] = await offer(gateway, order[index])
 
-    async with asyncio.TaskGroup() as chats_at_once:
-        for indexes in chats.values():
-            chats_at_once.create_task(offer_chat(indexes))
-    return answers
+async def tell(gateway: Gateway, envelope: Envelope, text: str) -> None:
+    """Answer a message that was not taken, if that can be: to do without is no reason to stop."""
+    answer = partial(gateway.tell, envelope.address, text, reply_context=envelope.reply_context)
+    try:
+        await lasting(answer)
+    except (Refused, QueueFull) as refused:
+        log.warning("could not say that a message was not taken: %s", refused)
+
+
+async def side_by_side(
+    items: Iterable[T], chat: Callable[[T], Hashable], take: Callable[[T], Awaitable[object]]
+) -> None:
+    """Return when all of them were taken: in order within a chat, chats side by side. The first
+    that fails ends the others, and is raised by itself."""
+    chats: dict[Hashable, list[T]] = {}
+    for item in items:
+        chats.setdefault(chat(item), []).append(item)
+
+    async def in_order(those: Iterable[T]) -> None:
+        for item in those:
+            await take(item)
+
+    try:
+        async with asyncio.TaskGroup() as at_once:
+            for those in chats.values():
+                at_once.create_task(in_order(those))
+    except ExceptionGroup as failures:
+        # Whoever asked knows what it means, and nothing of groups.
+        raise failures.exceptions[0] from None
 
 
 async def understood(
@@ -80,27 +102,8 @@ async def understood(
         channel,
         problem,
     )
-    payload = _kept(raw)
-    while True:
-        try:
-            await gateway.quarantine(channel, account, payload, problem)
-        except Unavailable as away:
-            await asyncio.sleep(away.retry_after)
-        else:
-            return None
-
-
-async def _tell(gateway: Gateway, envelope: Envelope, text: str) -> None:
-    while True:
-        try:
-            await gateway.tell(envelope.address, text, reply_context=envelope.reply_context)
-        except Unavailable as away:
-            await asyncio.sleep(away.retry_after)
-        except Refused as refused:
-            log.warning("could not say that a message was not taken: %s", refused)
-            return
-        else:
-            return
+    await lasting(partial(gateway.quarantine, channel, account, _kept(raw), problem))
+    return None
 
 
 def _kept(raw: object) -> str:

@@ -9,7 +9,7 @@ from opencraw.settings import Section
 
 def register() -> ChannelKind:
     """Return how the daemon opens this channel."""
-    return ChannelKind(settings=DiscordSettings, open=_open, one_receiver=True, reactions=True)
+    return ChannelKind(settings=DiscordSettings, open=_open, one_receiver=True)
 
 
 def _open(settings: Section) -> Channel:

@@ -26,6 +26,7 @@ from opencraw.contract import (
     Gateway,
     Listener,
     PartSent,
+    Power,
     Pulse,
     Rights,
     Sender,
@@ -35,6 +36,9 @@ from opencraw.events import Event
 
 log = logging.getLogger(__name__)
 
+#: After so long without a sign of life the connection is made anew. Discord gives one every 41 s
+#: and when it is asked.
+SILENCE_SECONDS = 45.0
 #: Discord shows for ten seconds that somebody is typing.
 _TYPING_SECONDS = 8.0
 #: Without a token nothing can be sent; an operator has to bring one.
@@ -51,12 +55,18 @@ class Discord:
         self._outbound = Outbound(self._rest, self._places)
         self._live: Live | None = None
         self._opened_at = datetime.now(UTC)
-        self.pulse = Pulse(settings.silence_seconds)
+        self.pulse = Pulse(SILENCE_SECONDS)
 
     @property
     def idempotent(self) -> bool:
         """By the key of each part, and after some minutes because we look."""
         return True
+
+    @property
+    def powers(self) -> frozenset[Power]:
+        """Reactions always; drafts and typing if they are wanted."""
+        wanted = {Power.DRAFTS: self._settings.drafts, Power.TYPING: self._settings.typing}
+        return frozenset({Power.REACTIONS, *(each for each, on in wanted.items() if on)})
 
     async def run(self, gateway: Gateway) -> None:
         """Receive until cancelled."""
@@ -79,11 +89,11 @@ class Discord:
     async def attend(self, gateway: Gateway) -> None:
         """Show the turns that run here, until cancelled."""
         settings = self._settings
-        interval = settings.preview_interval_ms / 1000 if settings.preview else math.inf
+        interval = settings.draft_interval_ms / 1000 if settings.drafts else math.inf
         self._live = live = Live(
-            self._outbound.drawing,
+            self._outbound.surface,
             interval=lambda _: interval,
-            typing_seconds=_TYPING_SECONDS,
+            typing_seconds=_TYPING_SECONDS if settings.typing else math.inf,
             shown=gateway.draft_shown,
             known=gateway.draft_of,
         )
@@ -114,7 +124,7 @@ class Discord:
         except failures.TROUBLE as error:
             raise failures.of_delivery(error) from error
 
-    def preview(self, address: Address, event: Event) -> None:
+    def draft(self, address: Address, event: Event) -> None:
         """Take note of what a turn shows."""
         if self._live is not None:
             self._live.show(address, event)

@@ -41,8 +41,8 @@ _WAIT_SECONDS = 1.0
 
 REFUSAL = (
     "Discord refuses the bot token. Open discord.com/developers/applications, choose your "
-    "application, Bot, Reset Token, and put the new one into DISCORD_BOT_TOKEN (or "
-    "channels.discord.bot_token)."
+    "application, Bot, Reset Token, put the new one into DISCORD_BOT_TOKEN (or "
+    "channels.discord.bot_token), and start the daemon again."
 )
 NO_INTENT = (
     "Discord does not let the bot read messages. Open discord.com/developers/applications, choose "

@@ -6,19 +6,17 @@ link.
 
 from __future__ import annotations
 
-import aiohttp
 import msgspec
 import yarl
 
+from channels.bounded import download
 from channels.discord import failures, wire
 from channels.discord.rest import Rest
 from opencraw.contract import Attachment
-from opencraw.errors import NotFound, Refused, Unavailable
+from opencraw.errors import NotFound, Refused
 
 #: Where Discord keeps files. A link to anywhere else is not followed.
 _HOSTS = frozenset({"cdn.discordapp.com", "media.discordapp.net"})
-_SECONDS = 60.0
-_PIECE = 64 * 1024
 
 
 async def fetch(rest: Rest, api_url: str, attachment: Attachment, limit: int) -> bytes:
@@ -37,7 +35,7 @@ async def fetch(rest: Rest, api_url: str, attachment: Attachment, limit: int) ->
     # A proxy for the API may bring files, too.
     if url.host not in _HOSTS and url.host != yarl.URL(api_url).host:
         raise Refused("Discord names a link to a place that is not Discord's")
-    return await _download(url, limit)
+    return await download(url, limit, platform="Discord")
 
 
 def _file(raw: object, file_id: str) -> wire.File:
@@ -50,24 +48,3 @@ def _file(raw: object, file_id: str) -> wire.File:
         if file.id == file_id:
             return file
     raise NotFound("the file is not in the message any more")
-
-
-async def _download(url: yarl.URL, limit: int) -> bytes:
-    timeout = aiohttp.ClientTimeout(total=_SECONDS)
-    try:
-        async with (
-            aiohttp.ClientSession(timeout=timeout) as session,
-            session.get(url, allow_redirects=False) as answer,
-        ):
-            if answer.status in (403, 404, 410):
-                raise NotFound("Discord does not have the file any more")
-            if answer.status != 200:
-                raise Unavailable(f"Discord answered {answer.status} for the file")
-            data = bytearray()
-            async for piece in answer.content.iter_chunked(_PIECE):
-                data += piece
-                if len(data) > limit:
-                    raise Refused(f"the file has more than {limit:,} bytes")
-            return bytes(data)
-    except (aiohttp.ClientError, OSError, TimeoutError) as error:
-        raise Unavailable(f"the file could not be had: {type(error).__name__}: {error}") from error

@@ -137,7 +137,7 @@ def pick_of(interaction: wire.Interaction, place: Place, me: Self) -> Pick | Non
     """What somebody chose by a button; None for a button that is not ours."""
     if not interaction.data.custom_id.startswith(BUTTON):
         return None
-    choice, _, option = interaction.data.custom_id.removeprefix(BUTTON).partition(":")
+    option, _, choice = interaction.data.custom_id.removeprefix(BUTTON).rpartition(":")
     return Pick(UUID(choice), option, address_of(place, me), presser(interaction), place.chat_type)
 
 

@@ -27,13 +27,13 @@ from channels.discord.inbound import (
     reaction_of,
 )
 from channels.discord.interactions import Interactions
-from channels.discord.lanes import Lanes
 from channels.discord.places import Places
+from channels.discord.queues import Queues
 from channels.discord.rest import PAGE, Rest
 from channels.discord.settings import DiscordSettings
-from channels.receiving import offer, understood
+from channels.receiving import lasting, offer, understood
 from opencraw.contract import ChatType, Gateway
-from opencraw.errors import Refused, Unavailable
+from opencraw.errors import Refused
 
 log = logging.getLogger(__name__)
 
@@ -70,7 +70,7 @@ class Intake:
         self._places = places
         self._me = me
         self._roles: dict[str, str] = {}
-        self._lanes = Lanes(MOST_WAITING)
+        self._queues = Queues(MOST_WAITING)
         self._cursors = Cursors(gateway, me.bot_id)
         self._interactions = Interactions(rest, gateway, places)
         self._few_at_once = asyncio.Semaphore(_MOST_LOOK_UPS)
@@ -92,13 +92,13 @@ class Intake:
     async def prepare(self) -> None:
         """Have a cursor wherever we are expected to listen, before anything can happen there: even
         of the first message that is ever written something is left if we die over it."""
-        await self._patiently(self._cursors.load)
+        await lasting(self._cursors.load)
         access = self._settings.access
         for channel_id in access.groups:
-            if await self._patiently(partial(self._cursors.of, channel_id)) is not None:
+            if await lasting(partial(self._cursors.of, channel_id)) is not None:
                 self._familiar.add(channel_id)
             else:
-                await self._patiently(partial(self._cursors.begin, channel_id, self._since))
+                await lasting(partial(self._cursors.begin, channel_id, self._since))
         for user_id in [*access.owners, *access.allowed_senders][:_MOST_EXPECTED]:
             if user_id not in self._cursors.direct.values():
                 await self._expect(user_id)
@@ -106,7 +106,7 @@ class Intake:
     async def run(self) -> None:
         """Work until cancelled. Raises what ends the channel, in a group."""
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._lanes.run())
+            tasks.create_task(self._queues.run())
             tasks.create_task(self._cursors.run())
 
     def happened(self, name: str, raw: msgspec.Raw) -> None:
@@ -118,13 +118,13 @@ class Intake:
             self._guild_shown(content)
         elif name == "MESSAGE_CREATE":
             channel_id, message_id = _ids_in(content)
-            if not self._lanes.put(channel_id, lambda: self._said(content)):
+            if not self._queues.put(channel_id, lambda: self._said(content)):
                 self._look_up_later(channel_id, message_id)
         elif handler := self._handlers.get(name):
             channel_id, own_id = _ids_in(content)
             # Nobody waits behind a button.
-            lane = channel_id if name.startswith("MESSAGE") else f"{name} {own_id}"
-            if not self._lanes.put(lane, lambda: handler(content)):
+            queue = channel_id if name.startswith("MESSAGE") else f"{name} {own_id}"
+            if not self._queues.put(queue, lambda: handler(content)):
                 log.warning("discord: too much happens at once, %s was let go", name)
 
     # Messages.
@@ -159,7 +159,7 @@ class Intake:
         place = message and await self._place(message.channel_id)
         envelope = message and place and envelope_of(message, place, self._me_now())
         if envelope:
-            await self._patiently(lambda: self._gateway.amend(envelope))
+            await lasting(lambda: self._gateway.amend(envelope))
 
     async def _deleted(self, raw: bytes) -> None:
         deleted = await self._read(raw, lambda: msgspec.json.decode(raw, type=wire.Deleted))
@@ -168,14 +168,14 @@ class Intake:
             return
         address = address_of(place, self._me)
         for message_id in (*deleted.ids, *([deleted.id] if deleted.id else [])):
-            await self._patiently(partial(self._gateway.retract, address, message_id))
+            await lasting(partial(self._gateway.retract, address, message_id))
 
     async def _reacted(self, raw: bytes, *, added: bool) -> None:
         reacted = await self._read(raw, lambda: msgspec.json.decode(raw, type=wire.Reacted))
         place = reacted and await self._place(reacted.channel_id)
         reaction = reacted and place and reaction_of(reacted, place, self._me, added=added)
         if reaction:
-            await self._patiently(lambda: self._gateway.react(reaction))
+            await lasting(lambda: self._gateway.react(reaction))
 
     async def _interacted(self, raw: bytes) -> None:
         interaction = await self._read(raw, lambda: msgspec.json.decode(raw, type=wire.Interaction))
@@ -189,7 +189,7 @@ class Intake:
         try:
             guild = msgspec.json.decode(raw, type=wire.Guild)
         except msgspec.MsgspecError:
-            self._lanes.put("servers", lambda: self._not_understood(raw))
+            self._queues.put("servers", lambda: self._not_understood(raw))
             return
         for role in guild.roles:
             if role.tags.bot_id == self._me.bot_id:
@@ -215,7 +215,7 @@ class Intake:
             person = Place(f"@{direct.author.id}", chat_type=ChatType.DIRECT)
             self._places.put(channel_id, person)
         try:
-            return await self._patiently(lambda: self._places.find(channel_id))
+            return await lasting(lambda: self._places.find(channel_id))
         except (Refused, ValueError) as error:
             log.warning("discord: channel %s is passed over: %s", channel_id, error)
             return None
@@ -234,12 +234,12 @@ class Intake:
         except (Refused, ValueError) as error:
             log.warning("discord: %s cannot be written to directly: %s", user_id, error)
             return
-        cursor = await self._patiently(partial(self._cursors.of, channel.id))
+        cursor = await lasting(partial(self._cursors.of, channel.id))
         start = self._since if cursor is None else cursor
-        await self._patiently(partial(self._cursors.begin, channel.id, start, person=user_id))
+        await lasting(partial(self._cursors.begin, channel.id, start, person=user_id))
 
     def _look_up(self, channel_id: str, newest: str | None) -> None:
-        self._lanes.put(channel_id, lambda: self._catch_up(channel_id, newest), however_full=True)
+        self._queues.put(channel_id, lambda: self._catch_up(channel_id, newest), however_full=True)
 
     def _look_up_later(self, channel_id: str, message_id: str) -> None:
         if channel_id not in self._missed and message_id:
@@ -249,13 +249,13 @@ class Intake:
     async def _catch_up(self, channel_id: str, newest: str | None) -> None:
         """Take what stands behind the cursor of a channel, in order. `newest` is the newest message
         of it that Discord told of; if it told of none, somebody has to look."""
-        cursor = await self._patiently(partial(self._cursors.of, channel_id))
+        cursor = await lasting(partial(self._cursors.of, channel_id))
         if cursor is None:
             # A thread of a channel in which we listen may have begun while nobody did.
             place = self._places.of(channel_id)
             known = place is not None and place.thread and place.chat in self._familiar
             cursor = int(channel_id) if known else self._since
-            await self._patiently(partial(self._cursors.begin, channel_id, cursor))
+            await lasting(partial(self._cursors.begin, channel_id, cursor))
         after = min(cursor, self._missed.pop(channel_id, cursor + 1) - 1)
         if newest is not None and int(newest) <= after:
             return
@@ -295,14 +295,7 @@ class Intake:
             except failures.TROUBLE as error:
                 raise failures.of_call(error) from error
 
-        return await self._patiently(translated)
-
-    async def _patiently(self, call: Callable[[], Awaitable[T]]) -> T:
-        while True:
-            try:
-                return await call()
-            except Unavailable as away:
-                await asyncio.sleep(away.retry_after)
+        return await lasting(translated)
 
 
 class _Ids(msgspec.Struct):

@@ -137,7 +137,7 @@ def buttons(choice: Choice) -> Sequence[Mapping[str, Any]]:
             "custom_id": custom_id,
         }
         for option in choice.options[:_MOST_BUTTONS]
-        if len(custom_id := f"{BUTTON}{choice.id}:{option.name}") <= _LONGEST_ID
+        if len(custom_id := f"{BUTTON}{option.name}:{choice.id}") <= _LONGEST_ID
     ]
     rows = (each[start : start + _IN_A_ROW] for start in range(0, len(each), _IN_A_ROW))
     return [{"type": _ROW, "components": row} for row in rows]

@@ -17,6 +17,7 @@ import msgspec
 import yarl
 from discord.gateway import DiscordWebSocket
 
+from channels.bounded import bounding
 from channels.discord import failures, wire
 from channels.discord.rest import Rest
 from channels.discord.settings import DiscordSettings
@@ -118,7 +119,11 @@ class _Client(discord.Client):
         # Nobody asked for voice.
         discord.VoiceClient.warn_nacl = discord.VoiceClient.warn_dave = False
         super().__init__(
-            intents=intents, max_messages=None, enable_debug_events=True, heartbeat_timeout=60.0
+            intents=intents,
+            max_messages=None,
+            enable_debug_events=True,
+            heartbeat_timeout=60.0,
+            http_trace=bounding(),
         )
         self._heard = heard
         # It would keep all servers, channels and people in memory, and end at what it cannot read.

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -17,17 +17,16 @@ import discord
 import msgspec
 
 from channels.discord import failures, wire
+from channels.discord.dialect import discord_parts
 from channels.discord.interactions import buttons
 from channels.discord.places import Places
 from channels.discord.rest import Rest, bot_id
-from channels.markdown import discord_parts
 from opencraw.contract import Address, Delivery, PartSent
 
 #: For how long a key is safe to rely on. Discord says "a few minutes".
 _KEY_SECONDS = 120.0
 #: Our clock and Discord's may differ by so much.
 _SKEW = timedelta(seconds=60)
-_LONGEST_DRAFT = 2000
 NOBODY = {"parse": list[str]()}
 
 
@@ -40,9 +39,9 @@ class Outbound:
         #: Drafts with an edit whose fate is unknown: it may yet come.
         self._doubtful: set[str] = set()
 
-    def drawing(self, address: Address) -> Drawing:
+    def surface(self, address: Address) -> ChannelSurface:
         """Where drafts are shown at an address."""
-        return Drawing(self._rest, self._places, address, self._doubtful)
+        return ChannelSurface(self._rest, self._places, address, self._doubtful)
 
     async def send(self, delivery: Delivery, draft: str, sent: PartSent) -> None:
         """Bring the parts that are not there yet; the draft becomes the first of all."""
@@ -62,8 +61,7 @@ class Outbound:
 
     async def edit(self, address: Address, platform_id: str, text: str) -> None:
         """Have a message say something else, without buttons."""
-        parts = discord_parts(text)
-        body = _body(parts[0] if parts else "…") | {"components": []}
+        body = _body(_beginning(text)) | {"components": []}
         channel_id = await self._places.channel_of(address)
         await change(self._rest, channel_id, platform_id, body)
 
@@ -116,7 +114,7 @@ class Outbound:
         return ""
 
 
-class Drawing:
+class ChannelSurface:
     """One address, on which drafts are shown. Raises a `DeliveryFailure`."""
 
     def __init__(self, rest: Rest, places: Places, address: Address, doubtful: set[str]) -> None:
@@ -128,7 +126,7 @@ class Drawing:
     async def put(self, text: str, reply_context: str) -> str:
         with _translated():
             channel_id = await self._places.channel_of(self._address)
-            body = _body(_draft(text)) | _reply(reply_context)
+            body = _body(_beginning(text)) | _reply(reply_context)
             # The library's own repetitions need a key, too.
             return await post(self._rest, channel_id, body, uuid.uuid4().hex[:24])
 
@@ -136,7 +134,7 @@ class Drawing:
         with _translated():
             channel_id = await self._places.channel_of(self._address)
             self._doubtful.add(platform_id)
-            await change(self._rest, channel_id, platform_id, _body(_draft(text)))
+            await change(self._rest, channel_id, platform_id, _body(_beginning(text)))
             self._doubtful.discard(platform_id)
 
     async def type(self) -> None:
@@ -188,10 +186,9 @@ def _reply(message_id: str) -> dict[str, Any]:
     return {"message_reference": answered}
 
 
-def _draft(text: str) -> str:
-    """As much of a draft as fits: its beginning, because there the final text will begin."""
-    parts: Sequence[str] = discord_parts(text, _LONGEST_DRAFT)
-    return parts[0] if parts else "…"
+def _beginning(text: str) -> str:
+    """As much of a text as is the first of its messages."""
+    return next(iter(discord_parts(text)), "…")
 
 
 def _key(delivery: Delivery, number: int) -> str:

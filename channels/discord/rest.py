@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 from discord.http import HTTPClient, Route
 
+from channels.bounded import bounding
 from channels.discord import wire
 from channels.discord.settings import DiscordSettings
 from opencraw.errors import AccountRefused
@@ -21,9 +22,9 @@ LONGEST_WAIT_SECONDS = 30.0
 #: So many messages Discord hands out at once.
 PAGE = 100
 
-_NOTHING_THERE = (
-    "There is no bot token for Discord. Open discord.com/developers/applications, choose your "
-    "application, Bot, Reset Token, and put it into DISCORD_BOT_TOKEN."
+_NEXT = (
+    "Open discord.com/developers/applications, choose your application, Bot, Reset Token, put the "
+    "new one into DISCORD_BOT_TOKEN, and start the daemon again."
 )
 
 
@@ -35,7 +36,7 @@ def bot_id(token: str) -> str:
     except (binascii.Error, ValueError):
         found = ""
     if not found.isdecimal():
-        raise AccountRefused(f"This is no bot token of Discord's. {_NOTHING_THERE}")
+        raise AccountRefused(f"This is no bot token of Discord's. {_NEXT}")
     return found
 
 
@@ -55,7 +56,7 @@ class Rest:
     @property
     def token(self) -> str:
         if not self._token:
-            raise AccountRefused(_NOTHING_THERE)
+            raise AccountRefused(f"There is no bot token for Discord. {_NEXT}")
         return self._token
 
     @property
@@ -120,7 +121,9 @@ class Rest:
         async with self._login:
             if self._open is None:
                 http = HTTPClient(
-                    asyncio.get_running_loop(), max_ratelimit_timeout=LONGEST_WAIT_SECONDS
+                    asyncio.get_running_loop(),
+                    max_ratelimit_timeout=LONGEST_WAIT_SECONDS,
+                    http_trace=bounding(),
                 )
                 try:
                     await http.static_login(self.token)

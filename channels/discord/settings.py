@@ -17,10 +17,10 @@ class DiscordSettings(PlatformSettings):
     )
     """The token of your application's bot."""
 
-    preview: bool = True
+    drafts: bool = True
     """Whether an answer is shown while it is written, by a message that is edited."""
 
-    preview_interval_ms: int = Field(default=1200, ge=100, le=60_000)
+    draft_interval_ms: int = Field(default=1200, ge=100, le=60_000)
     """How far apart those edits are; Discord holds back faster ones than one in 1,200."""
 
     intent_guild_messages: bool = True
@@ -35,9 +35,6 @@ class DiscordSettings(PlatformSettings):
 
     slash_commands: bool = True
     """Whether our commands are registered, so that Discord lists them when somebody types `/`."""
-
-    silence_seconds: int = Field(default=45, ge=3, le=45)
-    """After so long without a sign of life from Discord the connection is made anew."""
 
     api_url: str = Field(default="https://discord.com/api/v10", pattern=r"^https?://\S+[^/\s]$")
     """Where Discord's API is: for a proxy of your own."""

@@ -8,9 +8,8 @@ from opencraw.settings import Section
 
 
 def register() -> ChannelKind:
-    """Return how the daemon opens this channel. Every node receives: a bridge may call any of
-    them, and polls share one cursor."""
-    return ChannelKind(settings=HttpSettings, open=_open, reactions=True)
+    """Return how the daemon opens this channel. One node polls; a bridge may call any."""
+    return ChannelKind(settings=HttpSettings, open=_open, one_receiver=True)
 
 
 def _open(settings: Section) -> Channel:

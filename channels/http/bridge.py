@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from email.utils import parsedate_to_datetime
-from urllib.parse import urlsplit
 
 import aiohttp
 import msgspec
 from yarl import URL
 
+from channels import bounded
 from channels.http.events import UNREADABLE, Polled
 from channels.http.settings import HttpSettings
 from channels.http.signing import signed
+from channels.pacing import wish
 from opencraw.errors import (
     AccountRefused,
     DeliveryFailure,
     MaybeSent,
     NeverSendable,
-    NotFound,
     NotSent,
     Refused,
     Unavailable,
@@ -29,13 +27,8 @@ from opencraw.errors import (
 
 #: An answer to a poll that was held for as long as it may be takes a little longer.
 POLL_GRACE = 1.5
-_FETCH_SECONDS = 60.0
 _CONNECT_SECONDS = 10.0
 _LARGEST_ANSWER = 64 * 1024
-_LARGEST_POLL = 8 * 1024 * 1024
-_LONGEST_PAUSE = 3600.0
-_CHUNK = 64 * 1024
-_NUMBER = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +70,7 @@ class Bridge:
             url = str(_address(url).update_query(cursor=cursor))
         try:
             seconds = self._settings.long_poll_timeout_seconds * POLL_GRACE
-            answer = await self._call("GET", url, None, {}, seconds, most=_LARGEST_POLL)
+            answer = await self._call("GET", url, None, {}, seconds, most=bounded.LARGEST_ANSWER)
         except (NotSent, MaybeSent, Refused) as error:
             raise Unavailable(f"polling {self._settings.poll_url}: {error}") from error
         if answer.status in {401, 403}:
@@ -96,19 +89,9 @@ class Bridge:
 
     async def fetch(self, url: str, limit: int) -> bytes:
         """A file of the bridge. Raises `Refused`, `NotFound` and `Unavailable`."""
-        if not self._is_its_own(url):
-            raise Refused("The file is not at the address of the bridge.")
-        try:
-            answer = await self._call("GET", url, None, {}, _FETCH_SECONDS, most=limit)
-        except (NotSent, MaybeSent) as error:
-            raise Unavailable(f"the bridge does not hand out the file: {error}") from error
-        if answer.status in {403, 404, 410}:
-            raise NotFound("The file is gone.")
-        if 300 <= answer.status < 400:
-            raise Refused("The file is somewhere else: the bridge has to hand it out itself.")
-        if answer.status != 200:
-            raise Unavailable(f"the bridge answers {answer.status}")
-        return answer.body
+        address = self._own(url)
+        headers = signed(self._secret, address.raw_path_qs.encode(), time.time())
+        return await bounded.download(address, limit, platform="The bridge", headers=headers)
 
     async def greet(self) -> Mapping[str, str]:
         """Facts about the bridge. Raises `AccountRefused` and `Unavailable`."""
@@ -146,22 +129,22 @@ class Bridge:
         *,
         most: int = _LARGEST_ANSWER,
     ) -> _Answer:
-        """One request. Raises `NotSent`, `MaybeSent`, and `Refused` for an answer that is too
-        large."""
+        """One request. Raises `NotSent`, `MaybeSent`, and `Refused` for an answer that nobody may
+        read."""
         address = _address(url)
         signs = body if body is not None else address.raw_path_qs.encode()
-        sent = {**headers, **signed(self._secret, signs, time.time())}
+        sent = {**headers, **bounded.PLAIN, **signed(self._secret, signs, time.time())}
         if body is not None:
             sent["Content-Type"] = "application/json"
         patience = aiohttp.ClientTimeout(total=seconds, sock_connect=_CONNECT_SECONDS)
         try:
             async with (
-                aiohttp.ClientSession(timeout=patience) as http,
+                aiohttp.ClientSession(timeout=patience, auto_decompress=False) as http,
                 http.request(
                     method, address, data=body, headers=sent, allow_redirects=False
                 ) as response,
             ):
-                read = await _bounded(response, most)
+                read = await bounded.read(response, most)
                 return _Answer(response.status, dict(response.headers), read)
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
             raise NotSent(f"cannot be reached: {error}") from error
@@ -170,13 +153,16 @@ class Bridge:
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             raise MaybeSent(str(error) or type(error).__name__) from error
 
-    def _is_its_own(self, url: str) -> bool:
-        """Whether the operator named the host that would be asked: nobody who writes a message
-        chooses whom we call."""
+    def _own(self, url: str) -> URL:
+        """The address of a file. The operator named the host that is asked: nobody who writes a
+        message chooses whom we call."""
         try:
-            return _origin(url) == _origin(self._settings.send_url)
+            address = URL(url)
+            if _origin(address) == _origin(URL(self._settings.send_url)):
+                return address
         except ValueError:
-            return False
+            pass
+        raise Refused("The file is not at the address of the bridge.")
 
 
 def verdict(status: int, headers: Mapping[str, str], now: float) -> DeliveryFailure | None:
@@ -196,28 +182,9 @@ def verdict(status: int, headers: Mapping[str, str], now: float) -> DeliveryFail
 
 
 def retry_after(headers: Mapping[str, str], now: float) -> float | None:
-    """For how many seconds a server asks us to stay away, as a number or a date."""
-    wish = next((value for name, value in headers.items() if name.lower() == "retry-after"), "")
-    if _NUMBER.fullmatch(wish.strip()):
-        seconds = float(wish)
-    else:
-        try:
-            seconds = parsedate_to_datetime(wish).timestamp() - now
-        except (TypeError, ValueError, OverflowError):
-            return None
-    return min(max(seconds, 0.0), _LONGEST_PAUSE)
-
-
-async def _bounded(response: aiohttp.ClientResponse, most: int) -> bytes:
-    announced = response.content_length
-    if announced is not None and announced > most:
-        raise Refused(f"The answer has {announced:,} bytes; at most {most:,} are read.")
-    read = bytearray()
-    async for chunk in response.content.iter_chunked(_CHUNK):
-        read += chunk
-        if len(read) > most:
-            raise Refused(f"The answer has more than {most:,} bytes.")
-    return bytes(read)
+    """For how many seconds a server asks us to stay away."""
+    said = next((value for name, value in headers.items() if name.lower() == "retry-after"), None)
+    return wish(said, now=now)
 
 
 def _address(url: str) -> URL:
@@ -227,10 +194,8 @@ def _address(url: str) -> URL:
         raise NeverSendable(f"{url} is no address") from error
 
 
-def _origin(url: str) -> tuple[str, str | None, int | None]:
-    parts = urlsplit(url)
-    port = parts.port or {"http": 80, "https": 443}.get(parts.scheme)
-    return parts.scheme, parts.hostname, port
+def _origin(address: URL) -> tuple[str, str | None, int | None]:
+    return address.scheme, address.host, address.port
 
 
 def _not_ours(setting: str, status: int) -> str:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
+import operator
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -22,7 +24,7 @@ from channels.http.settings import HttpSettings
 from channels.http.signing import check, fresh
 from channels.live import Live
 from channels.markdown import markdown_parts
-from channels.marks import marked_recovered
+from channels.marks import Part, markable
 from channels.pacing import Pace, Paces
 from opencraw.contract import (
     CALLED_AT,
@@ -31,6 +33,7 @@ from opencraw.contract import (
     Delivery,
     Gateway,
     PartSent,
+    Power,
     Pulse,
     Route,
 )
@@ -62,24 +65,33 @@ class Http:
         """As the operator says: each part has an Idempotency-Key."""
         return self._settings.idempotent
 
-    async def run(self, gateway: Gateway) -> None:
+    @property
+    def powers(self) -> frozenset[Power]:
+        """What a bridge may tell of, or be told."""
+        return frozenset({Power.REACTIONS})
+
+    async def attend(self, gateway: Gateway) -> None:
         """Answer the bridge until cancelled."""
         self._gateway = gateway
         try:
-            await self._work(gateway)
+            await self._show(gateway)
         finally:
             self._gateway = None
 
-    async def _work(self, _gateway: Gateway) -> None:
+    async def _show(self, _gateway: Gateway) -> None:
+        await asyncio.Event().wait()
+
+    async def run(self, _gateway: Gateway) -> None:
+        """Wait until cancelled: whatever comes, the bridge calls with it."""
         await asyncio.Event().wait()
 
     async def send(self, delivery: Delivery, sent: PartSent) -> None:
         """Hand over the parts that are not there yet."""
         drawn = await self._finished(delivery)
         draft = delivery.draft or drawn
-        parts = markdown_parts(delivery.line.text, self._settings.max_message_chars)
+        parts = _parts(delivery.line.text, self._settings.max_message_chars)
         done = len(delivery.parts)
-        for number, text in enumerate(parts[done:], start=done + 1):
+        for number, part in enumerate(parts[done:], start=done + 1):
             becomes = draft if number == 1 else ""
             again = delivery.recovered and not self.idempotent and number == done + 1
             body = {
@@ -90,7 +102,7 @@ class Http:
                 **_place(delivery.address),
                 "reply_to": delivery.reply_context,
                 # A draft that becomes the same text once more shows nothing twice.
-                "text": marked_recovered(text) if again and not becomes else text,
+                "text": part.copy if again and not becomes else part.text,
                 "recovered": again,
                 "draft": becomes,
                 "choice": delivery.choice if number == len(parts) else None,
@@ -172,8 +184,8 @@ class Polls(Http):
         """Beats when a poll comes back."""
         return self._pulse
 
-    async def _work(self, gateway: Gateway) -> None:
-        # Several nodes poll side by side and share the cursor: what two bring is taken once.
+    async def run(self, gateway: Gateway) -> None:
+        """Poll until cancelled."""
         pause, self._pulse = 0.0, Pulse(self._pulse.patience)
         while True:
             try:
@@ -213,26 +225,29 @@ class Shows(Http):
         super().__init__(settings)
         self._live: Live | None = None
 
-    def preview(self, address: Address, event: Event) -> None:
+    @property
+    def powers(self) -> frozenset[Power]:
+        """Reactions, drafts, and typing if it is wanted."""
+        typing = {Power.TYPING} if self._settings.typing else set()
+        return super().powers | {Power.DRAFTS, *typing}
+
+    def draft(self, address: Address, event: Event) -> None:
         """Draw it when its time comes."""
         if self._live is not None:
             self._live.show(address, event)
 
-    async def _work(self, gateway: Gateway) -> None:
+    async def _show(self, gateway: Gateway) -> None:
         self._live = live = Live(
             lambda address: _Drafts(self._bridge, self._settings, address),
-            interval=lambda _: self._settings.preview_interval_ms / 1000,
-            typing_seconds=_TYPING_SECONDS,
+            interval=lambda _: self._settings.draft_interval_ms / 1000,
+            typing_seconds=_TYPING_SECONDS if self._settings.typing else math.inf,
             shown=gateway.draft_shown,
             known=gateway.draft_of,
         )
-        drawing = asyncio.create_task(live.run(), name="drafts of http")
         try:
-            await super()._work(gateway)
+            await live.run()
         finally:
             self._live = None
-            drawing.cancel()
-            await asyncio.wait([drawing])
 
     async def _finished(self, delivery: Delivery) -> str:
         live = self._live
@@ -262,9 +277,13 @@ class _Drafts:
 
     async def _draw(self, text: str, draft: str) -> str:
         # The beginning is what the first part of the answer will be.
-        shown = markdown_parts(text, self._limit)[:1]
+        shown = [part.text for part in _parts(text, self._limit)[:1]]
         body: dict[str, Any] = {"kind": "draft", **_place(self._address), "draft": draft}
         return await self._bridge.stream({**body, "text": "".join(shown)})
+
+
+def _parts(text: str, limit: int) -> Sequence[Part[str]]:
+    return markable(text, limit, markdown_parts, operator.add)
 
 
 def _place(address: Address) -> dict[str, str]:

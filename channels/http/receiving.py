@@ -19,7 +19,7 @@ from channels.http.events import (
     React,
     read,
 )
-from channels.receiving import understood
+from channels.receiving import side_by_side, understood
 from opencraw.contract import Attachment, Envelope, Gateway
 from opencraw.errors import NotAdmitted, QueueFull, Refused, SlowDown, Unavailable
 
@@ -38,13 +38,28 @@ class Outcome(msgspec.Struct, frozen=True, omit_defaults=True):
     text: str = ""
 
 
-async def take_all(gateway: Gateway, events: Iterable[bytes], most_files: int) -> list[Outcome]:
-    """Return when all are durable or will never be taken. Raises `Unavailable` when somewhere on
-    the way nothing could be stored: offer all of them again, those that were taken do no harm."""
-    return [await _take(gateway, raw, most_files) for raw in events]
+async def take_all(gateway: Gateway, bodies: Iterable[bytes], most_files: int) -> list[Outcome]:
+    """Return when all are durable or will never be taken, with an outcome for each: in order within
+    a chat, chats side by side. Raises `Unavailable` when somewhere on the way nothing could be
+    stored: offer all of them again, those that were taken do no harm."""
+    events: dict[int, Event] = {}
+    outcomes: dict[int, Outcome] = {}
+    for number, raw in enumerate(bodies):
+        event = await _understood(gateway, raw)
+        if isinstance(event, Outcome):
+            outcomes[number] = event
+        else:
+            events[number] = event
+
+    async def take(each: tuple[int, Event]) -> None:
+        number, event = each
+        outcomes[number] = await _take(gateway, event, most_files)
+
+    await side_by_side(events.items(), lambda each: each[1].address, take)
+    return [outcomes[number] for number in sorted(outcomes)]
 
 
-async def _take(gateway: Gateway, raw: bytes, most_files: int) -> Outcome:
+async def _understood(gateway: Gateway, raw: bytes) -> Event | Outcome:
     problem = "it cannot be understood"
 
     def translate() -> Event:
@@ -56,8 +71,10 @@ async def _take(gateway: Gateway, raw: bytes, most_files: int) -> Outcome:
             raise
 
     event = await understood(gateway, CHANNEL, "", raw, translate)
-    if event is None:
-        return Outcome("", "invalid", problem)
+    return Outcome("", "invalid", problem) if event is None else event
+
+
+async def _take(gateway: Gateway, event: Event, most_files: int) -> Outcome:
     try:
         return await _meant(gateway, event, most_files)
     except NotAdmitted as stranger:

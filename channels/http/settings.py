@@ -33,7 +33,7 @@ class HttpSettings(PlatformSettings):
     long_poll_timeout_seconds: float = Field(default=30.0, ge=1, le=30)
     """For how long the bridge may hold a poll open; after half as long again it counts as dead."""
 
-    preview_interval_ms: int = Field(default=500, ge=100, le=60_000)
+    draft_interval_ms: int = Field(default=500, ge=100, le=60_000)
     """How often the bridge is told what an answer says so far."""
 
     request_seconds: float = Field(default=60.0, gt=0, le=100)

@@ -29,11 +29,11 @@ def fresh(headers: Mapping[str, str], now: float) -> str:
     body could change that, so that it need not be read."""
     timestamp = headers.get(TIMESTAMP, "")
     if not headers.get(SIGNATURE):
-        raise Unauthorised(f"Sign the request: {TIMESTAMP} and {SIGNATURE} are missing.")
+        raise _unsigned(f"Sign the request: {TIMESTAMP} and {SIGNATURE} are missing.")
     if len(timestamp) > _LONGEST_TIMESTAMP or not (timestamp.isascii() and timestamp.isdigit()):
-        raise Unauthorised(f"{TIMESTAMP} must be the time in whole seconds since 1970.")
+        raise _unsigned(f"{TIMESTAMP} must be the time in whole seconds since 1970.")
     if abs(now - int(timestamp)) > WINDOW_SECONDS:
-        raise Unauthorised(
+        raise _unsigned(
             f"{TIMESTAMP} is more than {WINDOW_SECONDS} s away from our clock; sign anew."
         )
     return timestamp
@@ -43,7 +43,11 @@ def check(secret: str, headers: Mapping[str, str], body: bytes, now: float) -> N
     """Raise `Unauthorised` for what nobody with the secret has signed just now."""
     expected = _signature(secret, fresh(headers, now), body).encode()
     if not hmac.compare_digest(expected, headers[SIGNATURE].encode("utf-8", "replace")):
-        raise Unauthorised("The signature is wrong: is it the same secret on both sides?")
+        raise _unsigned("The signature is wrong: is it the same secret on both sides?")
+
+
+def _unsigned(problem: str) -> Unauthorised:
+    return Unauthorised(problem, code="invalid_signature")
 
 
 def _signature(secret: str, timestamp: str, body: bytes) -> str:

@@ -8,9 +8,9 @@ from opencraw.settings import Section
 
 
 def register() -> ChannelKind:
-    """Return how the daemon opens this channel. Every node receives: Linear may call any of them,
-    and polls share one cursor."""
-    return ChannelKind(settings=LinearSettings, open=_open, reactions=True)
+    """Return how the daemon opens this channel. One node polls, for all of them share what Linear
+    allows an account; Linear may call any."""
+    return ChannelKind(settings=LinearSettings, open=_open, one_receiver=True)
 
 
 def _open(settings: Section) -> Channel:

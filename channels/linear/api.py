@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from functools import cache
 from typing import Any
 
 import aiohttp
@@ -18,24 +19,22 @@ from gql.transport.exceptions import (
     TransportQueryError,
     TransportServerError,
 )
+from yarl import URL
 
-from channels.bounded import PLAIN, BoundedResponse
+from channels.bounded import PLAIN, BoundedResponse, download
 from channels.linear.settings import LinearSettings
+from channels.pacing import wish, wish_until
 from opencraw.errors import (
     AccountRefused,
     DeliveryFailure,
     MaybeSent,
     NeverSendable,
-    NotFound,
     NotSent,
     Refused,
-    Unavailable,
 )
 
-_LONGEST_PAUSE = 3600.0
 #: Linear said that it is too much, and not for how long.
 _USUAL_PAUSE = 30.0
-_CHUNK = 64 * 1024
 _RESETS = (
     ("X-RateLimit-Requests-Remaining", "X-RateLimit-Requests-Reset"),
     ("X-RateLimit-Complexity-Remaining", "X-RateLimit-Complexity-Reset"),
@@ -59,7 +58,9 @@ class Api:
         self._url = settings.graphql_url
         self._uploads = settings.uploads_url
         self._seconds = settings.request_seconds
-        self._key = settings.api_key.get_secret_value().strip()
+        key = settings.api_key.get_secret_value().strip()
+        # Keys are sent as they are; what an application was granted is a bearer's token.
+        self._authorization = key if key.startswith("lin_api_") else f"Bearer {key}"
         self._idle: list[_Connection] = []
         self._keeping = False
 
@@ -77,7 +78,7 @@ class Api:
 
     async def ask(self, question: str, **variables: object) -> dict[str, Any]:
         """The answer. Raises `AccountRefused` and `DeliveryFailure`s, `Rejected` among them."""
-        connection = self._idle.pop() if self._idle else _Connection(self._url, self._key)
+        connection = self._idle.pop() if self._idle else _Connection(self._url, self._authorization)
         sound = False
         try:
             answer = await connection.ask(question, variables, self._seconds)
@@ -102,30 +103,14 @@ class Api:
         """A file from a comment. Raises `Refused`, `NotFound` and `Unavailable`."""
         if not url.startswith(f"{self._uploads.rstrip('/')}/"):
             raise Refused("The file is not in Linear's own store.")
-        patience = aiohttp.ClientTimeout(total=60.0)
-        headers = {"Authorization": self._key}
-        try:
-            async with (
-                aiohttp.ClientSession(timeout=patience) as http,
-                http.get(url, headers=headers, allow_redirects=False) as response,
-            ):
-                if response.status in {403, 404, 410}:
-                    raise NotFound("The file is gone.")
-                if 300 <= response.status < 400:
-                    raise Refused("The file is not in Linear's own store.")
-                if response.status != 200:
-                    raise Unavailable(f"Linear answers {response.status}")
-                return await _bounded(response, limit)
-        except (aiohttp.ClientError, OSError, TimeoutError) as error:
-            raise Unavailable(f"Linear does not hand out the file: {error}") from error
+        headers = {"Authorization": self._authorization}
+        return await download(URL(url), limit, platform="Linear", headers=headers)
 
 
 class _Connection:
     """One connection of the library, opened by its first question."""
 
-    def __init__(self, url: str, key: str) -> None:
-        # Keys are sent as they are; what an application was granted is a bearer's token.
-        authorization = key if key.startswith("lin_api_") else f"Bearer {key}"
+    def __init__(self, url: str, authorization: str) -> None:
         self._transport = AIOHTTPTransport(
             url=url,
             headers={"Authorization": authorization, **PLAIN},
@@ -144,13 +129,19 @@ class _Connection:
         async with asyncio.timeout(seconds):
             if self._session is None:
                 self._session = await self._client.connect_async()  # type: ignore[no-untyped-call]
-            request = GraphQLRequest(question, variable_values=dict(variables))
+            request = GraphQLRequest(_parsed(question), variable_values=dict(variables))
             return await self._session.execute(request)
 
     async def close(self) -> None:
         if self._session is not None:
             self._session = None
             await self._client.close_async()  # type: ignore[no-untyped-call]
+
+
+@cache
+def _parsed(question: str) -> GraphQLRequest:
+    """One of our few questions, which the library would take apart each time it is asked."""
+    return GraphQLRequest(question)
 
 
 def failure(
@@ -185,12 +176,11 @@ def refused(said: str) -> AccountRefused:
 def pause(headers: Mapping[str, str], now: float) -> float:
     """For how many seconds Linear wants no more questions: until the used-up allowance is new."""
     found = {name.lower(): value for name, value in headers.items()}
-    waits: list[float] = []
+    wishes = [wish(found.get("retry-after"), now=now)]
     for remaining, reset in _RESETS:
-        left, at = found.get(remaining.lower(), "1"), found.get(reset.lower(), "")
-        if left.isdigit() and at.isdigit() and len(at) <= 15 and int(left) == 0:
-            waits.append(int(at) / 1000 - now)
-    return min(max([*waits, 0.0]) if waits else _USUAL_PAUSE, _LONGEST_PAUSE)
+        if found.get(remaining.lower()) == "0":
+            wishes.append(wish_until(found.get(reset.lower()), now=now))
+    return max((each for each in wishes if each is not None), default=_USUAL_PAUSE)
 
 
 def _of_status(status: int, headers: Mapping[str, str]) -> AccountRefused | DeliveryFailure:
@@ -212,14 +202,3 @@ def _broken(error: BaseException) -> DeliveryFailure:
     if isinstance(cause, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError):
         return NotSent(f"Linear cannot be reached: {said}")
     return MaybeSent(f"Linear: {said}")
-
-
-async def _bounded(response: aiohttp.ClientResponse, limit: int) -> bytes:
-    if (response.content_length or 0) > limit:
-        raise Refused(f"The file has more than {limit:,} bytes.")
-    read = bytearray()
-    async for chunk in response.content.iter_chunked(_CHUNK):
-        read += chunk
-        if len(read) > limit:
-            raise Refused(f"The file has more than {limit:,} bytes.")
-    return bytes(read)

@@ -1,4 +1,5 @@
-"""Linear, as the daemon sees it: comments are asked for again and again, and told of in between."""
+"""Linear, as the daemon sees it: one node asks for comments again and again, and any node is told
+of new ones in between."""
 
 from __future__ import annotations
 
@@ -14,7 +15,7 @@ from aiohttp import web
 
 from channels.linear import queries, webhook
 from channels.linear.api import Api
-from channels.linear.comments import CHANNEL
+from channels.linear.comments import CHANNEL, context_of
 from channels.linear.outgoing import Pen
 from channels.linear.reading import Reader
 from channels.linear.settings import LinearSettings
@@ -26,6 +27,7 @@ from opencraw.contract import (
     Delivery,
     Gateway,
     PartSent,
+    Power,
     Pulse,
     Route,
 )
@@ -54,7 +56,8 @@ class Linear:
         self._api = Api(settings)
         self._pen = Pen(self._api, settings.max_message_chars)
         self._reader = Reader(self._api, self._pen, settings)
-        self._pulse = Pulse(settings.request_seconds * _PATIENCE)
+        #: Beats when Linear has answered a poll.
+        self.pulse = Pulse(settings.request_seconds * _PATIENCE)
         self._gateway: Gateway | None = None
         self._live: Live | None = None
 
@@ -64,32 +67,30 @@ class Linear:
         return True
 
     @property
-    def pulse(self) -> Pulse:
-        """Beats when Linear has answered a poll."""
-        return self._pulse
+    def powers(self) -> frozenset[Power]:
+        """Reactions, and drafts if they are wanted. Linear shows nobody typing."""
+        drafts = {Power.DRAFTS} if self._settings.drafts else set()
+        return frozenset({Power.REACTIONS, *drafts})
 
-    async def run(self, gateway: Gateway) -> None:
-        """Poll until cancelled, or until Linear wants no questions for some time."""
-        interval = self._settings.preview_interval_ms / 1000 if self._settings.preview else math.inf
-        self._live = live = Live(
+    async def attend(self, gateway: Gateway) -> None:
+        """Show the turns that run here, and take Linear's calls, until cancelled."""
+        interval = self._settings.draft_interval_ms / 1000 if self._settings.drafts else math.inf
+        live = Live(
             lambda address: _Thread(self._pen, address),
             interval=lambda _: interval,
             typing_seconds=math.inf,
             shown=gateway.draft_shown,
             known=gateway.draft_of,
         )
-        self._pulse = Pulse(self._pulse.patience)
-        self._gateway = gateway
-        drawing = asyncio.create_task(live.run(), name="drafts of linear")
-        try:
-            async with self._api.open():
-                await self._follow(gateway)
-        finally:
-            self._gateway = self._live = None
-            drawing.cancel()
-            await asyncio.wait([drawing])
+        async with self._api.open():
+            self._gateway, self._live = gateway, live
+            try:
+                await live.run()
+            finally:
+                self._gateway = self._live = None
 
-    async def _follow(self, gateway: Gateway) -> None:
+    async def run(self, gateway: Gateway) -> None:
+        """Poll until cancelled, or until Linear wants no questions for some time."""
         pause = _FIRST_PAUSE
         while True:
             try:
@@ -103,7 +104,7 @@ class Linear:
                 pause = min(pause * 2, _LONGEST_PAUSE)
                 continue
             pause = _FIRST_PAUSE
-            self._pulse.beat()
+            self.pulse.beat()
             await asyncio.sleep(self._settings.poll_interval_ms / 1000)
 
     async def send(self, delivery: Delivery, sent: PartSent) -> None:
@@ -111,7 +112,7 @@ class Linear:
         drawn = await self._live.finish(delivery.ends) if self._live is not None else ""
         await self._pen.deliver(delivery, delivery.draft or drawn, sent)
 
-    def preview(self, address: Address, event: Event) -> None:
+    def draft(self, address: Address, event: Event) -> None:
         """Draw it when its time comes."""
         if isinstance(event, TurnStarted):
             self._pen.turn_begins(address, event.turn_id)
@@ -171,10 +172,12 @@ class Linear:
 
     async def _take(self, gateway: Gateway, body: bytes) -> None:
         match webhook.read(body, await self._reader.me(), time.time()):
-            case webhook.Look(comment):
-                await self._reader.look_at(gateway, comment)
+            case webhook.Look(comment, updated):
+                await self._reader.look_at(gateway, comment, updated)
             case webhook.Gone(address, comment):
                 await gateway.retract(address, comment)
+            case webhook.Liked(reaction):
+                await gateway.react(reaction)
             case webhook.Prompted(envelope, issue):
                 await self._reader.prompted(gateway, envelope, issue)
 
@@ -187,10 +190,10 @@ class _Thread:
         self._address = address
 
     async def put(self, text: str, reply_context: str) -> str:
-        return await self._pen.draft(self._address, text, "")
+        return await self._pen.draft(self._address, text, context_of(reply_context).session)
 
     async def change(self, platform_id: str, text: str) -> None:
-        await self._pen.draft(self._address, text, platform_id)
+        await self._pen.draw(platform_id, text)
 
     async def type(self) -> None:
         """Linear shows nobody typing."""

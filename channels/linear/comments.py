@@ -32,6 +32,7 @@ CHANNEL = "linear"
 _MENTION = "suggestion_userMentions"
 _MOST_FILES = 20
 _DEEPEST = 100
+_LONGEST_DESCRIPTION = 4_000
 #: Linear writes emojis by their names; these are the ones that say what somebody thinks.
 _EMOJIS = {
     "+1": "👍",
@@ -78,6 +79,7 @@ class Issue(msgspec.Struct, frozen=True):
     identifier: str
     title: str
     team: _Ref
+    description: str | None = None
     assignee: _Ref | None = None
     delegate: _Ref | None = None
 
@@ -91,6 +93,8 @@ class Comment(msgspec.Struct, frozen=True):
     updatedAt: datetime  # noqa: N815
     bodyData: str = ""  # noqa: N815
     editedAt: datetime | None = None  # noqa: N815
+    #: Somebody deleted it.
+    archivedAt: datetime | None = None  # noqa: N815
     user: Person | None = None
     externalUser: Person | None = None  # noqa: N815
     botActor: Bot | None = None  # noqa: N815
@@ -99,6 +103,11 @@ class Comment(msgspec.Struct, frozen=True):
     reactions: tuple[_Liked, ...] = ()
     #: What is not below an issue is nothing of ours.
     issue: Issue | None = None
+
+    @property
+    def root(self) -> str:
+        """The comment that began its thread."""
+        return self.parent.id if self.parent is not None else self.id
 
 
 class Context(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -124,7 +133,7 @@ def envelope(comment: Comment, issue: Issue, me: str, uploads: str) -> Envelope:
     """What somebody else wrote, as everybody else understands it."""
     context = Context(comment.agentSession.id if comment.agentSession is not None else "")
     return Envelope(
-        address=thread(issue, comment.parent.id if comment.parent is not None else comment.id),
+        address=thread(comment, issue),
         sender=_sender(comment),
         text=_without_mention(comment, me),
         dedupe_key=comment.id,
@@ -137,9 +146,9 @@ def envelope(comment: Comment, issue: Issue, me: str, uploads: str) -> Envelope:
     )
 
 
-def thread(issue: Issue, root: str) -> Address:
-    """Where the comments below `root` are."""
-    return Address(CHANNEL, "", issue.team.id, f"{issue.id}/{root}")
+def thread(comment: Comment, issue: Issue) -> Address:
+    """Where a comment is, and all that are below the same one."""
+    return Address(CHANNEL, "", issue.team.id, f"{issue.id}/{comment.root}")
 
 
 def place(address: Address) -> tuple[str, str | None]:
@@ -151,7 +160,7 @@ def place(address: Address) -> tuple[str, str | None]:
 
 def reactions(comment: Comment, issue: Issue, me: str) -> Iterator[Reaction]:
     """What people think of a comment of ours."""
-    where = thread(issue, comment.parent.id if comment.parent is not None else comment.id)
+    where = thread(comment, issue)
     for liked in comment.reactions:
         if liked.user is not None and liked.user.id != me:
             yield Reaction(where, person(liked.user), comment.id, emoji(liked.emoji))
@@ -167,10 +176,11 @@ def person(user: Person) -> Sender:
     return Sender(user.id, user.displayName or user.name, Rights.GUEST, machine=user.app)
 
 
-def quoted(identifier: str, title: str, description: str, longest: int) -> str:
+def quoted(issue: Issue) -> str:
     """What an issue is about, marked off line by line as somebody else's words."""
-    about = f"{identifier}: {title}\n\n{description[:longest]}".strip()
-    if len(description) > longest:
+    description = issue.description or ""
+    about = f"{issue.identifier}: {issue.title}\n\n{description[:_LONGEST_DESCRIPTION]}".strip()
+    if len(description) > _LONGEST_DESCRIPTION:
         about += " …"
     return "\n".join(f"> {line}".rstrip() for line in about.splitlines())
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections import OrderedDict
-from typing import Generic, TypeVar
 from uuid import UUID
 
 from channels.linear import queries
@@ -24,25 +23,6 @@ _DRAFTS_AT_ONCE = 60
 _REFUSED_SECONDS = 60.0
 
 
-V = TypeVar("V")
-
-
-class _Latest(Generic[V]):
-    """Something about each address that was in use lately."""
-
-    def __init__(self) -> None:
-        self._known: OrderedDict[Address, V] = OrderedDict()
-
-    def note(self, address: Address, value: V) -> None:
-        self._known[address] = value
-        self._known.move_to_end(address)
-        if len(self._known) > _MOST_ADDRESSES:
-            self._known.popitem(last=False)
-
-    def get(self, address: Address) -> V | None:
-        return self._known.get(address)
-
-
 class Pen:
     """Writes for one account."""
 
@@ -50,17 +30,15 @@ class Pen:
         self._api = api
         self._longest = longest
         self._pace = Pace(_DRAFTS_PER_SECOND, _DRAFTS_AT_ONCE)
-        #: The turn that is shown at an address, and the session that it answers.
-        self._turns: _Latest[UUID] = _Latest()
-        self._sessions: _Latest[str] = _Latest()
+        #: The turn that is shown at an address, of those that were in use lately.
+        self._turns: OrderedDict[Address, UUID] = OrderedDict()
 
     def turn_begins(self, address: Address, turn: UUID) -> None:
         """What is drawn at this address from now on is the draft of `turn`."""
-        self._turns.note(address, turn)
-
-    def answers(self, address: Address, session: str) -> None:
-        """What is drawn at this address is for a session of Linear's; empty is for none."""
-        self._sessions.note(address, session)
+        self._turns[address] = turn
+        self._turns.move_to_end(address)
+        if len(self._turns) > _MOST_ADDRESSES:
+            self._turns.popitem(last=False)
 
     async def think(self, session: str, message: UUID) -> None:
         """Show in a session that somebody was heard: Linear gives up on agents that say nothing for
@@ -100,23 +78,32 @@ class Pen:
         """Have a comment say something else. Raises a `DeliveryFailure` and `AccountRefused`."""
         await self._api.ask(queries.CHANGE_COMMENT, id=comment, input={"body": text})
 
-    async def draft(self, address: Address, text: str, comment: str) -> str:
-        """Draw the beginning of an answer; returns the comment that shows it, empty where none
-        remains. Raises a `DeliveryFailure` when there is no time for drafts."""
+    async def draft(self, address: Address, text: str, session: str) -> str:
+        """Draw the beginning of an answer, in a session of Linear's if there is one; returns the
+        comment that shows it, empty where none remains. Raises like `draw`."""
         turn = self._turns.get(address)
-        if turn is None or not self._pace.ready():
-            raise NotSent("there is no time for drafts")
-        body = "".join(markdown_parts(text, self._longest)[:1])
-        if session := self._sessions.get(address):
+        if turn is None:
+            raise NotSent("nobody knows whose draft it is")
+        body = self._drawn(text)
+        if session:
             await self._activity(session, "thought", body, "", ephemeral=True)
             return ""
-        if not comment:
-            # Known before it is there: a draft is found again by whoever takes up its turn.
-            comment = derived(turn, "draft")
-            if await self._comment(comment, *place(address), body):
-                return comment
-        await self.change(comment, body)
+        # Known before it is there: a draft is found again by whoever takes up its turn.
+        comment = derived(turn, "draft")
+        if not await self._comment(comment, *place(address), body):
+            await self.change(comment, body)
         return comment
+
+    async def draw(self, comment: str, text: str) -> None:
+        """Have a draft show more. Raises a `DeliveryFailure`, where there is no time for drafts,
+        too, and `AccountRefused`."""
+        await self.change(comment, self._drawn(text))
+
+    def _drawn(self, text: str) -> str:
+        if not self._pace.ready():
+            raise NotSent("there is no time for drafts")
+        # The beginning is what the first part of the answer will be.
+        return "".join(markdown_parts(text, self._longest)[:1])
 
     async def _becomes(self, draft: str, text: str) -> bool:
         try:

@@ -17,20 +17,31 @@ fragment Said on Comment {
   createdAt
   updatedAt
   editedAt
+  archivedAt
   user { id name displayName app }
   externalUser { id name }
   botActor { id name type }
   parent { id user { id } }
   agentSession { id }
   reactions { emoji user { id name } }
-  issue { id identifier title team { id } assignee { id } delegate { id } }
+  issue {
+    id
+    identifier
+    title
+    description
+    team { id }
+    assignee { id }
+    delegate { id }
+  }
 }
 """
 
 COMMENTS = (
     """
 query Comments($filter: CommentFilter!, $first: Int!, $after: String) {
-  comments(filter: $filter, first: $first, after: $after, orderBy: updatedAt) {
+  comments(
+    filter: $filter, first: $first, after: $after, orderBy: updatedAt, includeArchived: true
+  ) {
     nodes { ...Said }
     pageInfo { hasNextPage endCursor }
   }
@@ -42,12 +53,6 @@ query Comments($filter: CommentFilter!, $first: Int!, $after: String) {
 COMMENT = """
 query Comment($id: String!) {
   comment(id: $id) { id user { id } }
-}
-"""
-
-ISSUE = """
-query Issue($id: String!) {
-  issue(id: $id) { identifier title description }
 }
 """
 

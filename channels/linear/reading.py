@@ -10,10 +10,12 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from functools import partial
+from typing import Any, NamedTuple
+from weakref import WeakValueDictionary
 
 import msgspec
 
@@ -22,27 +24,28 @@ from channels.linear.api import Api
 from channels.linear.comments import (
     CHANNEL,
     Comment,
+    Issue,
     context_of,
     envelope,
     is_ours,
     quoted,
     reactions,
     read,
+    thread,
 )
 from channels.linear.outgoing import Pen
 from channels.linear.settings import LinearSettings
-from channels.receiving import offer, understood
+from channels.receiving import offer, side_by_side, understood
 from opencraw.contract import Envelope, Gateway
-from opencraw.errors import AccountRefused, DeliveryFailure
 
 log = logging.getLogger(__name__)
 
 #: What was written on several of Linear's machines at once may appear in another order.
 OVERLAP = timedelta(seconds=30)
-_A_PAGE = 50
-_MOST_PAGES = 100
+#: Each comment comes with the whole description of its issue.
+_A_PAGE = 20
+_MOST_PAGES = 250
 _MOST_SEEN = 10_000
-_LONGEST_DESCRIPTION = 4_000
 
 
 class _Cursor(msgspec.Struct, frozen=True):
@@ -52,11 +55,18 @@ class _Cursor(msgspec.Struct, frozen=True):
     at: datetime
 
 
+class _State(NamedTuple):
+    """What changes of a comment when somebody does something to it."""
+
+    updated: str
+    archived: str
+    reactions: str
+
+
 @dataclass(frozen=True, slots=True)
 class _Found:
     comment: Comment
-    #: What it is now, apart from what it was before somebody changed it.
-    mark: str
+    state: _State
 
 
 class Reader:
@@ -68,8 +78,10 @@ class Reader:
         self._teams = settings.team_ids
         self._uploads = settings.uploads_url
         self._opened_at = datetime.now(UTC)
-        #: Comments as they were when they were dealt with.
-        self._seen: OrderedDict[str, None] = OrderedDict()
+        #: Comments by their ids, as they were when they were dealt with.
+        self._seen: OrderedDict[str, _State] = OrderedDict()
+        #: Held while somebody looks at a comment.
+        self._looking: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._me = ""
 
     async def me(self) -> str:
@@ -83,20 +95,22 @@ class Reader:
         await self.me()
         cursor = await self._cursor(gateway)
         since = (cursor.at - OVERLAP).isoformat()
-        found = await self._look(gateway, {"updatedAt": {"gte": since}, **self._ours()})
-        await self._take_all(gateway, found, cursor.began)
-        newest = max([cursor.at, *(each.comment.updatedAt for each in found)])
+        newest = await self._look(gateway, {"updatedAt": {"gte": since}, **self._ours()}, cursor)
         if newest > cursor.at:
             await self._move(gateway, _Cursor(cursor.began, newest))
 
-    async def look_at(self, gateway: Gateway, comment: str) -> None:
-        """Take in one comment, of which something is new. Raises like `poll`."""
+    async def look_at(self, gateway: Gateway, comment: str, updated: str = "") -> None:
+        """Take in one comment, of which something is new since it was `updated`. However often we
+        are told, Linear is asked once. Raises like `poll`."""
         await self.me()
-        cursor = await self._cursor(gateway)
-        found = await self._look(gateway, {"id": {"eq": comment}, **self._ours()})
-        await self._take_all(gateway, found, cursor.began)
+        async with self._looking.setdefault(comment, asyncio.Lock()):
+            known = self._seen.get(comment)
+            if known is not None and known.updated == updated:
+                return
+            cursor = await self._cursor(gateway)
+            await self._look(gateway, {"id": {"eq": comment}, **self._ours()}, cursor)
 
-    async def prompted(self, gateway: Gateway, said: Envelope, issue: str) -> None:
+    async def prompted(self, gateway: Gateway, said: Envelope, issue: Issue) -> None:
         """Take in what somebody said in a session of Linear's. Returns when it is durable."""
         if not self._teams or said.address.chat in self._teams:
             await self._take(gateway, said, issue, edited=False)
@@ -118,94 +132,91 @@ class Reader:
     async def _move(self, gateway: Gateway, cursor: _Cursor) -> None:
         await gateway.move_cursor(CHANNEL, "", msgspec.json.encode(cursor).decode())
 
-    async def _look(self, gateway: Gateway, wanted: Mapping[str, object]) -> list[_Found]:
-        """Comments that this process has not dealt with as they are now, in the order of their
-        last change."""
+    async def _look(
+        self, gateway: Gateway, wanted: Mapping[str, object], cursor: _Cursor
+    ) -> datetime:
+        """Take in the comments that this process has not dealt with as they are now, in the order
+        of their last change; returns when the newest of them changed."""
+        deal = partial(self._deal, gateway, cursor.began)
         found: list[_Found] = []
+        newest = cursor.at
         after: str | None = None
-        for _ in range(_MOST_PAGES):
+        for pages_left in reversed(range(_MOST_PAGES)):
             answer = await self._api.ask(
                 queries.COMMENTS, filter=wanted, first=_A_PAGE, after=after
             )
             page = answer["comments"]
-            for node in page["nodes"]:
-                found += await self._understood(gateway, node)
-            after = page["pageInfo"]["endCursor"]
-            if not page["pageInfo"]["hasNextPage"]:
+            new = [
+                node
+                for node in page["nodes"]
+                if self._seen.get(str(node.get("id"))) != _state(node)
+            ]
+            found += [each for node in new for each in await self._understood(gateway, node)]
+            more, after = page["pageInfo"]["hasNextPage"], page["pageInfo"]["endCursor"]
+            if more and not pages_left:
+                log.error(
+                    "more than %d comments changed at once; the oldest of them are not answered. "
+                    "Set channels.linear.team_ids to the teams that matter.",
+                    _A_PAGE * _MOST_PAGES,
+                )
+                more = False
+            # The newest come first. Behind one that we know there are stragglers at most, for which
+            # nobody is to wait.
+            if not more or len(new) < len(page["nodes"]):
+                found.sort(key=lambda each: each.comment.updatedAt)
+                await side_by_side(found, lambda each: each.comment.root, deal)
+                newest = max([newest, *(each.comment.updatedAt for each in found)])
+                found = []
+            if not more:
                 break
-        else:
-            log.error(
-                "more than %d comments changed at once; the oldest of them are not answered. "
-                "Set channels.linear.team_ids to the teams that matter.",
-                _A_PAGE * _MOST_PAGES,
-            )
-        return sorted(found, key=lambda each: each.comment.updatedAt)
+        return newest
 
     async def _understood(self, gateway: Gateway, node: dict[str, Any]) -> list[_Found]:
-        mark = f"{node.get('id')} {node.get('updatedAt')} {node.get('reactions')}"
-        if mark in self._seen:
-            return []
         comment = await understood(gateway, CHANNEL, "", node, lambda: read(node))
         if comment is None:
-            self._deal_with(mark)
+            self._deal_with(str(node.get("id")), _state(node))
             return []
-        return [_Found(comment, mark)]
+        return [_Found(comment, _state(node))]
 
-    async def _take_all(self, gateway: Gateway, found: Iterable[_Found], began: datetime) -> None:
-        """Return when all are durable: in order within a thread, threads side by side."""
-        threads: dict[str, list[_Found]] = {}
-        for each in found:
-            parent = each.comment.parent
-            threads.setdefault(parent.id if parent else each.comment.id, []).append(each)
-
-        async def in_order(thread: list[_Found]) -> None:
-            for each in thread:
-                await self._deal(gateway, each.comment, began)
-                self._deal_with(each.mark)
-
-        await asyncio.gather(*map(in_order, threads.values()))
-
-    async def _deal(self, gateway: Gateway, comment: Comment, began: datetime) -> None:
-        issue = comment.issue
+    async def _deal(self, gateway: Gateway, began: datetime, found: _Found) -> None:
+        """Return when it is durable."""
+        comment, issue = found.comment, found.comment.issue
         if issue is None:
-            return
-        if is_ours(comment, self._me):
+            pass
+        elif is_ours(comment, self._me):
             for reaction in reactions(comment, issue, self._me):
                 await gateway.react(reaction)
+        elif comment.archivedAt is not None:
+            await gateway.retract(thread(comment, issue), comment.id)
         elif comment.createdAt >= began:
             said = envelope(comment, issue, self._me, self._uploads)
-            await self._take(gateway, said, issue.id, edited=comment.editedAt is not None)
+            await self._take(gateway, said, issue, edited=comment.editedAt is not None)
+        self._deal_with(comment.id, found.state)
 
-    def _deal_with(self, mark: str) -> None:
-        self._seen[mark] = None
+    def _deal_with(self, comment: str, state: _State) -> None:
+        self._seen[comment] = state
+        self._seen.move_to_end(comment)
         if len(self._seen) > _MOST_SEEN:
             self._seen.popitem(last=False)
 
-    async def _take(self, gateway: Gateway, said: Envelope, issue: str, *, edited: bool) -> None:
-        session = context_of(said.reply_context).session
-        self._pen.answers(said.address, session)
-        said = await self._with_issue(gateway, said, issue)
+    async def _take(self, gateway: Gateway, said: Envelope, issue: Issue, *, edited: bool) -> None:
+        said = await _with_issue(gateway, said, issue)
         receipt = await offer(gateway, said)
         if receipt is None or receipt.muted:
             return
         if receipt.duplicate and edited:
             await gateway.amend(said)
+        session = context_of(said.reply_context).session
         if session and not receipt.duplicate:
             await self._pen.think(session, receipt.message_id)
 
-    async def _with_issue(self, gateway: Gateway, said: Envelope, issue: str) -> Envelope:
-        """What somebody says first in a thread comes with what its issue is about. For strangers
-        Linear is asked nothing."""
-        if said.text.startswith("/") or not await gateway.admits(said):
-            return said
-        if await gateway.history(said.address, limit=1):
-            return said
-        try:
-            about = (await self._api.ask(queries.ISSUE, id=issue))["issue"]
-        except (DeliveryFailure, AccountRefused) as failure:
-            log.warning("a message comes without its issue: %s", failure)
-            return said
-        quote = quoted(
-            about["identifier"], about["title"], about["description"] or "", _LONGEST_DESCRIPTION
-        )
-        return msgspec.structs.replace(said, text=f"{quote}\n\n{said.text}".strip())
+
+async def _with_issue(gateway: Gateway, said: Envelope, issue: Issue) -> Envelope:
+    """What somebody says first in a thread comes with what its issue is about."""
+    if said.text.startswith("/") or await gateway.reader.history(said.address, limit=1):
+        return said
+    return msgspec.structs.replace(said, text=f"{quoted(issue)}\n\n{said.text}".strip())
+
+
+def _state(node: Mapping[str, object]) -> _State:
+    return _State(*(str(node.get(name)) for name in ("updatedAt", "archivedAt", "reactions")))

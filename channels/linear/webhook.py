@@ -11,8 +11,8 @@ from uuid import uuid4
 
 import msgspec
 
-from channels.linear.comments import CHANNEL, Context, Person, person, written
-from opencraw.contract import Address, ChatType, Envelope
+from channels.linear.comments import CHANNEL, Context, Issue, Person, emoji, person, written
+from opencraw.contract import Address, ChatType, Envelope, Reaction
 from opencraw.errors import Unauthorised
 
 SIGNATURE = "Linear-Signature"
@@ -24,6 +24,7 @@ class Look:
     """Something is new about a comment."""
 
     comment: str
+    updated: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,16 +40,14 @@ class Prompted:
     """Somebody speaks to us in a session that Linear opened, on this issue."""
 
     envelope: Envelope
-    issue: str
+    issue: Issue
 
 
-class _Team(msgspec.Struct, frozen=True):
-    id: str
+@dataclass(frozen=True, slots=True)
+class Liked:
+    """Somebody put an emoji to a comment, or took it away."""
 
-
-class _Issue(msgspec.Struct, frozen=True):
-    id: str
-    team: _Team
+    reaction: Reaction
 
 
 class _Said(msgspec.Struct, frozen=True):
@@ -59,7 +58,7 @@ class _Said(msgspec.Struct, frozen=True):
 class _Session(msgspec.Struct, frozen=True, rename="camel"):
     id: str
     app_user_id: str
-    issue: _Issue | None = None
+    issue: Issue | None = None
     comment: _Said | None = None
     source_comment_id: str | None = None
     creator: Person | None = None
@@ -79,12 +78,16 @@ class _Activity(msgspec.Struct, frozen=True, rename="camel"):
 
 class _Comment(msgspec.Struct, frozen=True, rename="camel"):
     id: str
-    issue: _Issue | None = None
+    issue: Issue | None = None
     parent_id: str | None = None
+    updated_at: str = ""
 
 
 class _Reaction(msgspec.Struct, frozen=True, rename="camel"):
+    emoji: str
     comment_id: str | None = None
+    issue: Issue | None = None
+    user: Person | None = None
 
 
 class _Event(msgspec.Struct, frozen=True, rename="camel"):
@@ -96,14 +99,16 @@ class _Event(msgspec.Struct, frozen=True, rename="camel"):
     agent_activity: _Activity | None = None
 
 
-Told = Look | Gone | Prompted
+Told = Look | Gone | Liked | Prompted
 
 
 def check(secret: str, headers: Mapping[str, str], body: bytes) -> None:
     """Raise `Unauthorised` for what Linear has not signed."""
     expected = hmac.new(secret.encode(), body, "sha256").hexdigest().encode()
     if not hmac.compare_digest(expected, headers.get(SIGNATURE, "").encode("utf-8", "replace")):
-        raise Unauthorised("This is not signed with the secret of our webhook.")
+        raise Unauthorised(
+            "This is not signed with the secret of our webhook.", code="invalid_signature"
+        )
 
 
 def read(body: bytes, me: str, now: float) -> Told | None:
@@ -111,13 +116,12 @@ def read(body: bytes, me: str, now: float) -> Told | None:
     was signed long ago, and `msgspec.MsgspecError`."""
     event = msgspec.json.decode(body, type=_Event)
     if abs(now - event.webhook_timestamp / 1000) > FRESH_SECONDS:
-        raise Unauthorised("This was signed long ago.")
+        raise Unauthorised("This was signed long ago.", code="invalid_signature")
     match event.type:
         case "Comment":
             return _comment(msgspec.convert(event.data, _Comment), event.action)
         case "Reaction":
-            comment = msgspec.convert(event.data, _Reaction).comment_id
-            return Look(comment) if comment else None
+            return _liked(msgspec.convert(event.data, _Reaction), event.action, me)
         case "AgentSessionEvent" if event.agent_session is not None:
             return _prompted(event, event.agent_session, me)
         case _:
@@ -128,9 +132,27 @@ def _comment(comment: _Comment, action: str) -> Told | None:
     if comment.issue is None:
         return None
     if action != "remove":
-        return Look(comment.id)
+        return Look(comment.id, comment.updated_at)
     thread = f"{comment.issue.id}/{comment.parent_id or comment.id}"
     return Gone(Address(CHANNEL, "", comment.issue.team.id, thread), comment.id)
+
+
+def _liked(given: _Reaction, action: str, me: str) -> Told | None:
+    if given.comment_id is None:
+        return None
+    if given.issue is None or given.user is None:
+        return Look(given.comment_id)
+    if given.user.id == me:
+        return None
+    return Liked(
+        Reaction(
+            Address(CHANNEL, "", given.issue.team.id),
+            person(given.user),
+            given.comment_id,
+            emoji(given.emoji),
+            added=action != "remove",
+        )
+    )
 
 
 def _prompted(event: _Event, session: _Session, me: str) -> Prompted | None:
@@ -159,4 +181,4 @@ def _prompted(event: _Event, session: _Session, me: str) -> Prompted | None:
         platform_id=key,
         reply_context=written(Context(session.id)),
     )
-    return Prompted(envelope, session.issue.id)
+    return Prompted(envelope, session.issue)

@@ -11,9 +11,7 @@ from opencraw.settings import Section
 def register() -> ChannelKind:
     """Return how the daemon opens this channel."""
     # Telegram's own clients cut a long paste into messages of 4,096 characters.
-    return ChannelKind(
-        settings=TelegramSettings, open=_open, one_receiver=True, splits_at=4096, reactions=True
-    )
+    return ChannelKind(settings=TelegramSettings, open=_open, one_receiver=True, splits_at=4096)
 
 
 def _open(settings: Section) -> Channel:

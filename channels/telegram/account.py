@@ -8,12 +8,12 @@ from contextlib import asynccontextmanager
 from typing import Any
 from urllib.parse import quote, urlencode
 
-import httpx
 from telegram import Bot
 from telegram.error import BadRequest, TelegramError
 from telegram.request import HTTPXRequest
+from yarl import URL
 
-from channels.bounded import PLAIN
+from channels.bounded import PLAIN, download
 from channels.pacing import Pace, Paces
 from channels.telegram import failures
 from channels.telegram.answers import bound
@@ -158,28 +158,13 @@ class Account:
         path = (file.file_path or "").removeprefix(files)
         if not path or path.startswith("/"):
             raise Refused(f"{attachment.name} lies where only the Bot API server can read it")
-        return await self._download(files + quote(path), attachment, limit)
-
-    async def _download(self, url: str, attachment: Attachment, limit: int) -> bytes:
-        data = bytearray()
-        try:
-            async with (
-                httpx.AsyncClient(timeout=ANSWER_SECONDS) as http,
-                http.stream("GET", url) as response,
-            ):
-                if response.status_code == 404:
-                    raise NotFound(f"Telegram does not have {attachment.name} any more")
-                response.raise_for_status()
-                async for chunk in response.aiter_bytes(65_536):
-                    data += chunk
-                    if len(data) > limit:
-                        raise Refused(f"{attachment.name} is larger than {limit:,} bytes")
-        except httpx.HTTPError as error:
-            # Its text may hold the address, and so the token.
-            raise Unavailable(
-                f"{attachment.name} cannot be fetched: {type(error).__name__}"
-            ) from None
-        return bytes(data)
+        return await download(
+            URL(files + quote(path), encoded=True),
+            limit,
+            platform="Telegram",
+            # As the library's calls do.
+            trust_env=True,
+        )
 
 
 def is_group(address: Address) -> bool:

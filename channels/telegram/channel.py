@@ -12,11 +12,11 @@ from telegram.error import TelegramError
 from channels.live import Live
 from channels.telegram import failures
 from channels.telegram.account import Account, is_group
-from channels.telegram.drawing import FADING_SECONDS, TYPING_SECONDS, Drawing
 from channels.telegram.hearing import Hearing
 from channels.telegram.polling import Polling
 from channels.telegram.settings import TelegramSettings
 from channels.telegram.speaking import Speaking
+from channels.telegram.surfaces import FADING_SECONDS, TYPING_SECONDS, Surfaces
 from channels.telegram.translation import CHANNEL
 from channels.telegram.webhook import Calls
 from opencraw.contract import (
@@ -28,6 +28,7 @@ from opencraw.contract import (
     Gateway,
     Listener,
     PartSent,
+    Power,
     Pulse,
     Route,
 )
@@ -61,6 +62,12 @@ class Telegram:
     def idempotent(self) -> bool:
         """Telegram knows no keys: what is sent twice is there twice."""
         return False
+
+    @property
+    def powers(self) -> frozenset[Power]:
+        """Reactions always; drafts and typing if they are wanted."""
+        wanted = {Power.DRAFTS: self._settings.drafts, Power.TYPING: self._settings.typing}
+        return frozenset({Power.REACTIONS, *(each for each, on in wanted.items() if on)})
 
     async def run(self, gateway: Gateway) -> None:
         """Receive until cancelled. Raises `AccountRefused` and `Unavailable`."""
@@ -115,7 +122,7 @@ class Telegram:
         """Who we are, as Telegram says."""
         return await self._account.introduce()
 
-    def preview(self, address: Address, event: Event) -> None:
+    def draft(self, address: Address, event: Event) -> None:
         """Take note of what a turn shows."""
         if self._live is not None:
             self._live.show(address, event)
@@ -138,16 +145,15 @@ class Telegram:
 
     def _showing(self, gateway: Gateway) -> Live:
         settings = self._settings
-        drawing = Drawing(
+        surfaces = Surfaces(
             self._account,
             self._speaking,
-            settings.preview_interval_ms / 1000 if settings.preview else math.inf,
-            settings.max_message_chars,
+            settings.draft_interval_ms / 1000 if settings.drafts else math.inf,
         )
         return Live(
-            drawing.surface,
-            interval=drawing.interval,
-            typing_seconds=TYPING_SECONDS,
+            surfaces.surface,
+            interval=surfaces.interval,
+            typing_seconds=TYPING_SECONDS if settings.typing else math.inf,
             shown=gateway.draft_shown,
             known=gateway.draft_of,
             fading_seconds=FADING_SECONDS,

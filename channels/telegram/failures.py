@@ -63,8 +63,8 @@ def of_account(error: TelegramError) -> OpenCrawError:
         case InvalidToken() if error.__cause__ is None:
             return AccountRefused(
                 f"Telegram refuses the bot's token ({error}), so nobody can be reached there. "
-                "Next: have @BotFather show the token (/mybots, API Token) and put it into "
-                "TELEGRAM_BOT_TOKEN"
+                "Next: have @BotFather show the token (/mybots, API Token), put it into "
+                "TELEGRAM_BOT_TOKEN, and start the daemon again"
             )
         case Conflict():
             return Unavailable(

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
-from typing import TypeVar
 
 from telegram.error import TelegramError
 
-from channels.receiving import offer, understood
+from channels.receiving import lasting, offer, side_by_side, understood
 from channels.telegram import albums, translation
 from channels.telegram.account import Account
 from channels.telegram.translation import (
@@ -27,11 +25,9 @@ from channels.telegram.translation import (
 )
 from channels.telegram.updates import Update, read
 from opencraw.contract import Gateway, Pick
-from opencraw.errors import Refused, Unavailable
+from opencraw.errors import Refused
 
 log = logging.getLogger(__name__)
-
-T = TypeVar("T")
 
 GREETING = "Hello! Write to me whenever you like. /help lists what I understand besides."
 #: What a button answers is shown in a line of its own.
@@ -58,19 +54,13 @@ class Hearing:
     async def take(self, updates: Sequence[Update]) -> None:
         """Return when all that matters of them is durable: in order within a chat, chats side by
         side."""
-        chats: dict[int, list[list[Update]]] = {}
-        for group in albums.together(updates):
-            chats.setdefault(group[0].chat, []).append(group)
-        async with asyncio.TaskGroup() as at_once:
-            for groups in chats.values():
-                at_once.create_task(self._take_chat(groups))
+        await side_by_side(albums.together(updates), lambda group: group[0].chat, self._take)
 
-    async def _take_chat(self, groups: Sequence[Sequence[Update]]) -> None:
-        for group in groups:
-            meaning = partial(translation.translate, group, self._us, self._most_bytes)
-            happening = await understood(self._gateway, CHANNEL, self._us.account, group, meaning)
-            if happening is not None:
-                await self._carry_out(happening)
+    async def _take(self, group: Sequence[Update]) -> None:
+        meaning = partial(translation.translate, group, self._us, self._most_bytes)
+        happening = await understood(self._gateway, CHANNEL, self._us.account, group, meaning)
+        if happening is not None:
+            await self._carry_out(happening)
 
     async def _carry_out(self, happening: Happening) -> None:
         match happening:
@@ -108,12 +98,3 @@ class Hearing:
         except TelegramError as error:
             # After some seconds Telegram takes no answer; what was chosen holds all the same.
             log.info("a pressed button could not be answered: %s", error)
-
-
-async def lasting(call: Callable[[], Awaitable[T]]) -> T:
-    """The answer, asked for until there is one."""
-    while True:
-        try:
-            return await call()
-        except Unavailable as away:
-            await asyncio.sleep(away.retry_after)

@@ -17,9 +17,10 @@ from typing import Any
 
 from telegram.error import Conflict, RetryAfter, TelegramError
 
+from channels.receiving import lasting
 from channels.telegram import albums, failures
 from channels.telegram.account import Account
-from channels.telegram.hearing import Hearing, lasting
+from channels.telegram.hearing import Hearing
 from channels.telegram.translation import CHANNEL
 from channels.telegram.updates import WANTED
 from opencraw.contract import Gateway, Pulse

@@ -36,10 +36,10 @@ class TelegramSettings(PlatformSettings):
     webhook_secret: Annotated[SecretStr | None, FromEnvironment("TELEGRAM_WEBHOOK_SECRET")] = None
     """What Telegram has to say when it calls: 16 to 256 of A-Z, a-z, 0-9, _ and -."""
 
-    preview: bool = True
+    drafts: bool = True
     """Whether an answer is shown while it is being written."""
 
-    preview_interval_ms: int = Field(default=800, ge=250, le=5000)
+    draft_interval_ms: int = Field(default=800, ge=250, le=5000)
     """How long a draft stands in a direct chat before it grows; in groups it is 3.5 s at least."""
 
     disable_link_previews: bool = True

@@ -7,10 +7,9 @@ can break it. Should Telegram object to an entity all the same, the words go out
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
-import msgspec
 from telegram import (
     Bot,
     InlineKeyboardButton,
@@ -21,15 +20,14 @@ from telegram import (
 )
 from telegram.error import BadRequest, ChatMigrated, RetryAfter, TelegramError
 
-from channels.markdown import Formatted, telegram_parts
-from channels.marks import marked_recovered
+from channels.marks import Part, markable
 from channels.telegram import failures
 from channels.telegram.account import Account
+from channels.telegram.dialect import Formatted, telegram_parts
 from channels.telegram.settings import TelegramSettings
 from channels.telegram.translation import button
 from opencraw.contract import Address, Choice, Delivery, PartSent
 from opencraw.errors import DeliveryFailure, NotSent
-from opencraw.events import utf16_length
 
 log = logging.getLogger(__name__)
 
@@ -49,7 +47,7 @@ class Speaking:
 
     async def send(self, delivery: Delivery, draft: str, sent: PartSent) -> None:
         """Send what is not there yet of a delivery; `draft` becomes its first part."""
-        parts = telegram_parts(delivery.line.text, self._limit)
+        parts = self.parts(delivery.line.text)
         begin = len(delivery.parts)
         for index, part in enumerate(parts[begin:], begin):
             last = index == len(parts) - 1
@@ -57,15 +55,25 @@ class Speaking:
             if (
                 index == 0
                 and draft
-                and await self._rewrite(delivery.address, draft, part, keyboard)
+                and await self._rewrite(delivery.address, draft, part.text, keyboard)
             ):
                 await sent(draft)
                 continue
             copy = delivery.recovered and index == begin
             reply = delivery.reply_context if index == 0 else ""
-            text = _marked(part) if copy else part
+            text = part.copy if copy else part.text
             await self._account.room(delivery.address)
             await sent(await self.put(delivery.address, text, reply=reply, keyboard=keyboard))
+
+    def parts(self, markdown: str) -> Sequence[Part[Formatted]]:
+        """The messages of a text."""
+        return markable(
+            markdown, self._limit, telegram_parts, lambda words, part: part.behind(words)
+        )
+
+    def beginning(self, markdown: str) -> Formatted:
+        """As much of a text as is the first of its messages."""
+        return next((part.text for part in self.parts(markdown)), Formatted("…"))
 
     async def put(
         self,
@@ -93,7 +101,7 @@ class Speaking:
 
     async def edit(self, address: Address, platform_id: str, text: str) -> None:
         """Have a message say something else, without buttons. Raises a `DeliveryFailure`."""
-        part = telegram_parts(text, self._limit)[0]
+        part = self.beginning(text)
         if not await self._rewrite(address, platform_id, part, None):
             log.info("message %s of chat %s is gone", platform_id, address.chat)
 
@@ -207,11 +215,3 @@ def _keyboard(choice: Choice) -> InlineKeyboardMarkup:
     ]
     rows = [buttons] if len(buttons) <= _IN_A_ROW else [[each] for each in buttons]
     return InlineKeyboardMarkup(rows)
-
-
-def _marked(part: Formatted) -> Formatted:
-    """The part, marked as a possible second copy. The limit leaves room for this."""
-    text = marked_recovered(part.text)
-    shift = utf16_length(text) - utf16_length(part.text)
-    moved = [msgspec.structs.replace(each, offset=each.offset + shift) for each in part.entities]
-    return Formatted(text, tuple(moved))

@@ -123,7 +123,7 @@ def translate(updates: Sequence[Update], us: Us, most_bytes: int) -> Happening |
 def button(choice: Choice, option: Option) -> str:
     """What a button says of itself when it is pressed. Raises `ValueError` for an option with a
     name that is too long for that."""
-    said = f"oc:{choice.id.hex}:{option.name}"
+    said = f"oc:{option.name}:{choice.id.hex}"
     if len(said.encode()) > _BUTTON_BYTES:
         raise ValueError(f"the option {option.name!r} is too long for a button")
     return said
@@ -154,7 +154,7 @@ def _envelope(message: Message, rest: list[Message], us: Us, most_bytes: int) ->
         return None
     album = [message, *rest]
     files = [file for each in album for file in attachments(each, most_bytes)]
-    text = "\n".join(said for each in album if (said := _text(each, us)))
+    text = "\n".join(said for each in album if (said := _text(each)))
     if not text and not files:
         return None
     if not command:
@@ -178,7 +178,7 @@ def _sender(user: User) -> Sender:
     return Sender(str(user.id), user.name, Rights.GUEST, machine=user.is_bot)
 
 
-def _text(message: Message, us: Us) -> str:
+def _text(message: Message) -> str:
     """What a message says, as text; a command without the name that it is addressed to."""
     if message.text:
         entity = _leading_command(message)
@@ -269,15 +269,16 @@ def _marked_by(entity: MessageEntity, text: str) -> str:
 
 def _pressed(query: CallbackQuery, us: Us) -> Pressed:
     shown = query.message
-    parts = query.data.split(":", 2)
-    if shown is None or len(parts) != 3 or parts[0] != "oc":
+    mark, _, said = query.data.partition(":")
+    option, _, asked = said.rpartition(":")
+    if shown is None or mark != "oc":
         return Pressed(query.id, None)
     try:
-        choice = UUID(hex=parts[1])
+        choice = UUID(hex=asked)
     except ValueError:
         return Pressed(query.id, None)
     address = Address(CHANNEL, us.account, str(shown.chat.id), shown.thread)
-    pick = Pick(choice, parts[2], address, _sender(query.sender), _chat_type(shown.chat))
+    pick = Pick(choice, option, address, _sender(query.sender), _chat_type(shown.chat))
     return Pressed(query.id, pick)
 
 

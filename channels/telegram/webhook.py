@@ -20,9 +20,10 @@ from telegram import WebhookInfo
 from telegram.error import TelegramError
 
 from channels.pacing import Pace
+from channels.receiving import lasting
 from channels.telegram import albums, failures
 from channels.telegram.account import Account
-from channels.telegram.hearing import Hearing, lasting
+from channels.telegram.hearing import Hearing
 from channels.telegram.translation import CHANNEL
 from channels.telegram.updates import WANTED, Update
 from opencraw.contract import CALLED_AT, Gateway, Pulse, Route

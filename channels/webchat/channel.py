@@ -16,7 +16,16 @@ from channels.webchat.connection import OWNER, Connection
 from channels.webchat.conversation import Conversation
 from channels.webchat.files import Files
 from channels.webchat.rendering import Renderer
-from opencraw.contract import Address, ChatType, Delivery, Gateway, Listener, PartSent, Route
+from opencraw.contract import (
+    Address,
+    ChatType,
+    Delivery,
+    Gateway,
+    Listener,
+    PartSent,
+    Power,
+    Route,
+)
 from opencraw.errors import NotFound, NotSent, Refused, Unavailable
 from opencraw.events import Event
 from opencraw.settings import AttachmentSettings
@@ -62,7 +71,7 @@ class _Open:
         if conversation is None:
             address = Address(channel="webchat", account="local", chat=chat)
             conversation = Conversation(
-                address, self.gateway, self.renderer.html, files=self.files.limits
+                address, self.gateway.reader, self.renderer.html, files=self.files.limits
             )
             self.conversations[chat] = conversation
             conversation.following = self.tasks.create_task(conversation.follow())
@@ -88,6 +97,11 @@ class WebChat:
     def idempotent(self) -> bool:
         """A line goes to each socket once, by its `seq`."""
         return True
+
+    @property
+    def powers(self) -> frozenset[Power]:
+        """Pages show answers while they grow, and that one is on its way."""
+        return frozenset({Power.DRAFTS, Power.TYPING})
 
     async def run(self, gateway: Gateway) -> None:
         """Serve sockets until cancelled, then close them all with 1012."""

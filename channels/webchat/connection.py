@@ -116,7 +116,7 @@ class Connection:
 
     async def _withdraw(self, message_id: UUID) -> None:
         async with in_time():
-            ok = await self._gateway.withdraw(self._conversation.address, message_id)
+            ok = await self._gateway.reader.withdraw(self._conversation.address, message_id)
         self._outgoing.put(frames.encode(frames.Withdrawn(message_id, ok)))
 
     async def _choose(self, frame: frames.Choose) -> None:

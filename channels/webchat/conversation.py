@@ -19,7 +19,7 @@ import msgspec
 from channels.webchat import frames
 from channels.webchat.outgoing import Outgoing
 from channels.webchat.patience import HTML_SECONDS, in_time
-from opencraw.contract import Address, Draft, Gateway, Line, Waiting
+from opencraw.contract import Address, Draft, Line, Reader, Waiting
 from opencraw.errors import Unavailable
 from opencraw.events import (
     DraftGrew,
@@ -68,18 +68,18 @@ class Conversation:
     def __init__(
         self,
         address: Address,
-        gateway: Gateway,
+        reader: Reader,
         html: Html,
         *,
         files: frames.FileLimits | msgspec.UnsetType = msgspec.UNSET,
     ) -> None:
         self.address = address
         self._files = files
-        self.resume_token = resume_token(address.chat, gateway.conversation(address))
+        self.resume_token = resume_token(address.chat, reader.conversation(address))
         #: Sockets that are open or opening; the last one to leave turns off the light.
         self.users = 0
         self.following: asyncio.Task[None]
-        self._gateway = gateway
+        self._reader = reader
         self._html = html
         self._listeners: set[Listener] = set()
         self._order = asyncio.Lock()
@@ -107,7 +107,7 @@ class Conversation:
         """Greet a socket and announce to it whatever comes after the greeting."""
         # Whoever is in the way may itself be waiting for a silent database.
         async with in_time(), self._order:
-            newest = await self._gateway.history(self.address, limit=1)
+            newest = await self._reader.history(self.address, limit=1)
             await self._tell_queue()
             seq = newest[-1].seq if newest else 0
             if self._announced is None:
@@ -147,7 +147,7 @@ class Conversation:
         async with listener.one_replay:
             if last_seq < listener.oldest:
                 await self._replay(listener, last_seq)
-            draft = self._gateway.draft(self.address)
+            draft = self._reader.draft(self.address)
             if draft is not None:
                 typing = frames.Typing(active=True, run_id=draft.turn_id)
                 listener.outgoing.put(frames.encode(typing))
@@ -159,7 +159,7 @@ class Conversation:
         # What this socket has not been given yet will come to it live.
         bound = listener.newest + 1 if before is None else min(before, listener.newest + 1)
         async with in_time():
-            lines = await self._gateway.history(self.address, before=bound, limit=limit + 1)
+            lines = await self._reader.history(self.address, before=bound, limit=limit + 1)
         by = _html_time()
         chosen: list[bytes] = []
         size = 0
@@ -176,7 +176,7 @@ class Conversation:
 
     def snapshot(self) -> bytes | None:
         """The draft of the running turn as one delta, if a turn runs."""
-        draft = self._gateway.draft(self.address)
+        draft = self._reader.draft(self.address)
         return None if draft is None else frames.encode(_whole(draft))
 
     def show(self, event: Event) -> None:
@@ -233,7 +233,7 @@ class Conversation:
 
     async def _queue(self) -> Sequence[Waiting]:
         async with in_time():
-            return await self._gateway.waiting(self.address)
+            return await self._reader.waiting(self.address)
 
     def _tell_waiting(self, waiting: tuple[frames.Waits, ...]) -> None:
         if waiting != self._waiting:
@@ -278,7 +278,7 @@ class Conversation:
     async def _lines(self, after: int, before: int | None = None) -> AsyncIterator[Line]:
         """All lines in between, oldest first, no more than a page in memory.
 
-        The gateway gives the newest page first, so we walk back to note where pages begin and
+        The reader gives the newest page first, so we walk back to note where pages begin and
         read them again on the way forward. Nearly always there is one.
         """
         page = await self._history(after, before)
@@ -297,7 +297,7 @@ class Conversation:
 
     async def _history(self, after: int, before: int | None) -> Sequence[Line]:
         async with in_time():
-            return await self._gateway.history(self.address, after=after, before=before, limit=PAGE)
+            return await self._reader.history(self.address, after=after, before=before, limit=PAGE)
 
     async def _frame(self, line: Line, by: float) -> bytes:
         if line.kind == "said":
@@ -306,7 +306,7 @@ class Conversation:
         return frames.encode(frames.spoken(line, html))
 
     def _hello(self, seq: int) -> frames.Hello:
-        model = self._gateway.model
+        model = self._reader.model
         return frames.Hello(
             sender_id="owner",
             chat=self.address.chat,

@@ -7,7 +7,8 @@ An adapter's tests inherit `Conformance` and the parts that its platform has the
 
 One of `WithKeys` and `WithoutKeys` is needed; the others are `InGroups`, `InParts` (a long answer
 takes several messages), `WithStrangers` (who may write to us directly), `WithFiles`, `WithDrafts`,
-`WithTyping`, `WithChanges` (people edit and delete what they said) and `WithReactions`.
+`WithTyping`, `WithChanges` (people edit and delete what they said) and `WithReactions`. Where
+people are heard in two ways, `Hearing` and `keyed` are enough for the second.
 
 What a platform cannot do is left out by its base class, so nothing is ever skipped. Every test runs
 a whole daemon on a real database, and speaks to the adapter by nothing but the platform's sockets.
@@ -15,7 +16,7 @@ a whole daemon on a real database, and speaks to the adapter by nothing but the 
 
 from __future__ import annotations
 
-from tests.channels.cases.base import Conformance
+from tests.channels.cases.base import Conformance, Hearing
 from tests.channels.cases.drafts import (
     InParts,
     WithChanges,
@@ -43,6 +44,7 @@ __all__ = [
     "Edit",
     "Fault",
     "File",
+    "Hearing",
     "InGroups",
     "InParts",
     "Platform",

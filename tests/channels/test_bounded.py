@@ -8,17 +8,23 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
 import pytest
-from aiohttp import web
+from aiohttp import ClientPayloadError, web
 from aiohttp.test_utils import TestServer
+from discord import Intents
+from discord.http import Route
 from telegram.error import NetworkError
+from yarl import URL
 
-from channels.bounded import LARGEST_ANSWER
+from channels.bounded import LARGEST_ANSWER, download
+from channels.discord.line import _Client
+from channels.discord.rest import Rest
+from channels.discord.settings import DiscordSettings
 from channels.linear import queries
 from channels.linear.api import Api
 from channels.linear.settings import LinearSettings
 from channels.telegram.account import Account
 from channels.telegram.settings import TelegramSettings
-from opencraw.errors import MaybeSent
+from opencraw.errors import MaybeSent, Refused
 
 GOOD = json.dumps({"ok": True, "result": [], "data": {"viewer": {"id": "me"}}}).encode()
 PACKED = {"Content-Encoding": "gzip", "Content-Type": "application/json"}
@@ -68,6 +74,56 @@ async def test_telegrams_answers_are_bounded(
     async with answering(body, headers) as (url, _):
         with pytest.raises(NetworkError, match=said):
             await telegram(url).poll(0, 1, ("message",))
+
+
+def discord(url: str) -> Rest:
+    return Rest(DiscordSettings(enabled=True, bot_token="MTIz.a.b", api_url=url))  # type: ignore[arg-type]
+
+
+async def test_discord_is_asked_for_answers_that_are_what_they_seem() -> None:
+    async with answering(GOOD, PLAIN) as (url, asked):
+        rest = discord(url)
+        assert (await rest.call("GET", "/gateway/bot"))["ok"] is True
+        await rest.close()
+        assert set(asked) == {"identity"}
+
+
+@pytest.mark.parametrize(("body", "headers", "said"), HOSTILE)
+async def test_discords_answers_are_bounded(
+    body: bytes, headers: Mapping[str, str], said: str
+) -> None:
+    async with answering(body, headers) as (url, _):
+        with pytest.raises(ClientPayloadError, match=said):
+            await discord(url).call("GET", "/gateway/bot")
+
+
+async def test_what_discords_line_asks_for_is_bounded_too() -> None:
+    async with answering(gzip.compress(GOOD), PACKED) as (url, asked):
+        Route.BASE = url
+        client = _Client(Intents.none(), lambda _: None)
+        with pytest.raises(ClientPayloadError, match="compressed"):
+            await client.login("MTIz.a.b")
+        await client.http.close()
+        assert asked == ["identity"]
+
+
+@pytest.mark.parametrize(("body", "headers", "said"), HOSTILE)
+async def test_files_are_bounded(body: bytes, headers: Mapping[str, str], said: str) -> None:
+    async with answering(body, headers) as (url, asked):
+        with pytest.raises(Refused, match=said):
+            await download(URL(url), LARGEST_ANSWER, platform="It")
+        assert asked == ["identity"]
+
+
+async def test_a_file_that_is_somewhere_else_is_left_there() -> None:
+    async def away(_: web.Request) -> web.Response:
+        raise web.HTTPFound("http://127.0.0.1:1/secrets")
+
+    application = web.Application()
+    application.router.add_get("/", away)
+    async with TestServer(application) as server:
+        with pytest.raises(Refused, match="somewhere else"):
+            await download(server.make_url("/"), 1_000, platform="It")
 
 
 async def test_linear_is_asked_for_answers_that_are_what_they_seem() -> None:

@@ -7,7 +7,7 @@ from uuid import uuid4
 
 from channels.drafts import Drawing, Put, Type, Wait, next_step
 from opencraw.events import DraftGrew
-from tests.channels.test_live import Turn
+from tests.channels.drawn import Turn
 
 
 def test_a_draft_is_cut_at_the_place_where_new_text_begins() -> None:

@@ -1,163 +1,28 @@
-"""Drafts against a scripted clock: the loop's time jumps to whatever is waited for."""
+"""Drafts against a scripted clock."""
 
 from __future__ import annotations
 
 import asyncio
 import math
 import random
-import selectors
-from collections.abc import Callable, Coroutine
 from itertools import pairwise
-from typing import Any, Self
-from uuid import UUID, uuid4
+from typing import Any
+from uuid import uuid4
 
 import pytest
 
 from channels import live as module
 from channels.live import Live
-from opencraw.contract import Address, TurnShown
-from opencraw.errors import NotSent
-from opencraw.events import DraftGrew, Event, ToolShown, TurnEnded, TurnStarted
-
-CHAT = Address("test", "", "a")
-INTERVAL = 1.0
-
-
-class _Jumping(selectors.DefaultSelector):
-    """Never sleeps: the clock is put forward instead."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.now = 1000.0
-
-    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
-        ready = super().select(0)
-        if not ready and timeout:
-            self.now += timeout
-        return ready
-
-
-def in_scripted_time(story: Callable[[], Coroutine[Any, Any, None]]) -> None:
-    """Run a story whose waits take no time."""
-    selector = _Jumping()
-    loop = asyncio.SelectorEventLoop(selector)
-    loop.time = lambda: selector.now  # type: ignore[method-assign]
-    clock = pytest.MonkeyPatch()
-    clock.setattr("channels.live.time.monotonic", lambda: selector.now)
-    try:
-        loop.run_until_complete(story())
-        assert not asyncio.all_tasks(loop)
-    finally:
-        clock.undo()
-        loop.close()
-
-
-class Page:
-    """One address of a platform that takes its time and has bad moments."""
-
-    def __init__(self, slow: float = 0.0, trouble: Callable[[], bool] = lambda: False) -> None:
-        self.drawn: list[tuple[float, str, str]] = []
-        self.typed: list[float] = []
-        self.notes: dict[UUID, str] = {}
-        self.replies: list[str] = []
-        self.at_once = self.most_at_once = 0
-        self._slow = slow
-        self._trouble = trouble
-
-    async def put(self, text: str, reply_context: str) -> str:
-        self.replies.append(reply_context)
-        await self._draw("put", text)
-        return f"m{len(self.drawn)}"
-
-    async def change(self, platform_id: str, text: str) -> None:
-        await self._draw(platform_id, text)
-
-    async def type(self) -> None:
-        self.typed.append(asyncio.get_running_loop().time())
-
-    async def _draw(self, what: str, text: str) -> None:
-        self.at_once += 1
-        self.most_at_once = max(self.most_at_once, self.at_once)
-        began = asyncio.get_running_loop().time()
-        try:
-            await asyncio.sleep(self._slow)
-            if self._trouble():
-                raise NotSent("not now")
-            self.drawn.append((began, what, text))
-        finally:
-            self.at_once -= 1
-
-    async def shown(self, turn_id: UUID, platform_id: str) -> None:
-        self.notes[turn_id] = platform_id
-
-    async def known(self, turn_id: UUID) -> TurnShown:
-        return TurnShown(self.notes.get(turn_id, ""), "the question")
-
-    @property
-    def texts(self) -> list[str]:
-        return [text for _, _, text in self.drawn]
-
-
-class Ghostly(Page):
-    """What is put here has no id."""
-
-    async def put(self, text: str, reply_context: str) -> str:
-        await super().put(text, reply_context)
-        return ""
-
-
-class Drawn:
-    """A `Live` at work on one page, where drafts without an id vanish after a while."""
-
-    def __init__(self, page: Page, *, typing: float = math.inf, interval: float = INTERVAL) -> None:
-        self.page = page
-        self.live = Live(
-            lambda _: page,
-            interval=lambda _: interval,
-            typing_seconds=typing,
-            shown=page.shown,
-            known=page.known,
-            fading_seconds=20.0,
-        )
-
-    async def __aenter__(self) -> Self:
-        self._running = asyncio.create_task(self.live.run())
-        await asyncio.sleep(0)
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        self._running.cancel()
-        await asyncio.wait([self._running])
-
-    def hear(self, *events: Event) -> None:
-        for event in events:
-            self.live.show(CHAT, event)
-
-
-class Turn:
-    """The events of one turn."""
-
-    def __init__(self, attempt: int = 1, turn_id: UUID | None = None) -> None:
-        self.id = turn_id or uuid4()
-        self.attempt = attempt
-        self._length = 0
-
-    def starts(self) -> TurnStarted:
-        return TurnStarted(self.id, self.attempt)
-
-    def says(self, text: str) -> DraftGrew:
-        offset, self._length = self._length, self._length + len(text)
-        return DraftGrew(self.id, self.attempt, offset, text)
-
-    def tool(self, state: Any, name: str = "web_search") -> Event:
-        return ToolShown(self.id, self.attempt, name, name, state, "")
-
-    def ends(self) -> TurnEnded:
-        return TurnEnded(self.id, self.attempt, "done")
-
-
-def words(count: int = 10) -> str:
-    return "word " * count
+from tests.channels.drawn import (
+    CHAT,
+    INTERVAL,
+    Drawn,
+    Ghostly,
+    Page,
+    Turn,
+    in_scripted_time,
+    words,
+)
 
 
 def test_a_draft_is_put_once_and_then_changed_at_its_pace() -> None:
@@ -377,7 +242,39 @@ def test_whatever_happens_the_newest_text_is_drawn_at_the_platforms_pace(seed: i
             assert page.most_at_once <= 1
             times = [at for at, what, _ in page.drawn if what != "put"]
             assert all(after - before >= INTERVAL for before, after in pairwise(times))
-        assert not drawn.live._scenes
+        assert not drawn.live._current
+
+    in_scripted_time(story)
+
+
+def test_of_a_finished_turn_nothing_is_kept_but_that_it_is() -> None:
+    async def story() -> None:
+        async with Drawn(Page()) as drawn:
+            turn = Turn()
+            drawn.hear(turn.starts(), turn.says("x" * 1000))
+            await asyncio.sleep(5)
+            await drawn.live.finish(turn.id)
+            drawing = drawn.live._drawings[turn.id]
+            assert not drawing.text
+            assert not drawing.shown
+
+    in_scripted_time(story)
+
+
+def test_of_too_many_turns_those_that_are_over_are_forgotten_first(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "MOST_TURNS", 3)
+
+    async def story() -> None:
+        async with Drawn(Page()) as drawn:
+            turn = Turn()
+            drawn.hear(turn.starts(), turn.says("This is being written."))
+            await asyncio.sleep(5)
+            for _ in range(20):
+                await drawn.live.finish(uuid4())
+            assert len(drawn.live._drawings) == 6
+            assert await drawn.live.finish(turn.id)
 
     in_scripted_time(story)
 

@@ -7,16 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from channels.discord.dialect import discord_parts
 from channels.drafts import tidy
-from channels.markdown import (
-    Formatted,
-    discord_parts,
-    html,
-    markdown_parts,
-    plain,
-    telegram_parts,
-)
+from channels.markdown import html, markdown_parts, plain
 from channels.markdown.cutting import is_boundary, visible
+from channels.telegram.dialect import Formatted, telegram_parts
 from opencraw.events import utf16_length
 
 CLUSTERS = [

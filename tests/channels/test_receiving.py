@@ -2,19 +2,23 @@ from __future__ import annotations
 
 import asyncio
 import math
+import operator
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any, cast
 from uuid import uuid4
 
 import msgspec
 import pytest
 
-from channels.marks import MARK_LENGTH, RECOVERED, marked_recovered
-from channels.pacing import LONGEST_WISH, Pace, Paces
-from channels.receiving import KEPT_BYTES, offer, offer_all, understood
+from channels.markdown import markdown_parts
+from channels.marks import RECOVERED, markable, marked
+from channels.pacing import LONGEST_WISH, Pace, Paces, wish, wish_until
+from channels.receiving import KEPT_BYTES, lasting, offer, side_by_side, understood
+from channels.telegram.dialect import telegram_parts
 from opencraw.contract import Address, Envelope, Gateway, Receipt, Rights, Sender
-from opencraw.errors import NotAdmitted, QueueFull, Refused, Unavailable
+from opencraw.errors import MaybeSent, NotAdmitted, QueueFull, Refused, Unavailable
 
 
 class Doors:
@@ -78,8 +82,8 @@ async def test_a_message_that_is_refused_is_told_where_it_was_written() -> None:
 async def test_a_message_for_a_full_lane_is_told_so_and_holds_up_nobody() -> None:
     doors = Doors(QueueFull("20 messages of this conversation wait already"))
     async with asyncio.timeout(5):
-        receipts = await offer_all(gateway(doors), [said("one too many"), said("/stop")])
-    assert receipts[0] is None
+        assert await offer(gateway(doors), said("one too many")) is None
+        assert await offer(gateway(doors), said("/stop")) is not None
     assert doors.taken == ["/stop"]
     [(told, _)] = doors.told
     assert "20 messages of this conversation wait already" in told
@@ -91,14 +95,42 @@ async def test_who_is_not_let_in_is_told_nothing() -> None:
     assert not doors.told
 
 
-async def test_messages_of_a_chat_are_offered_in_order_and_chats_side_by_side() -> None:
+async def test_messages_of_a_chat_are_taken_in_order_and_chats_side_by_side() -> None:
     doors = Doors()
     envelopes = [said(f"{chat}{n}", chat) for n in range(5) for chat in "abc"]
-    receipts = await offer_all(gateway(doors), envelopes)
-    assert all(receipts)
+    await side_by_side(envelopes, lambda each: each.address, partial(offer, gateway(doors)))
     assert doors.most_waiting == 3
     for chat in "abc":
         assert [text for text in doors.taken if text[0] == chat] == [f"{chat}{n}" for n in range(5)]
+
+
+async def test_the_first_chat_that_fails_ends_the_others_and_is_raised_by_itself() -> None:
+    ended: list[int] = []
+
+    async def take(number: int) -> None:
+        if number == 3:
+            raise MaybeSent("the platform broke")
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            ended.append(number)
+            raise
+
+    with pytest.raises(MaybeSent):
+        await side_by_side([1, 2, 3], lambda number: number, take)
+    assert sorted(ended) == [1, 2]
+
+
+async def test_an_answer_is_asked_for_until_there_is_one() -> None:
+    answers: list[Exception | str] = [Unavailable("away", retry_after=0.001), "here"]
+
+    async def call() -> str:
+        answer = answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    assert await lasting(call) == "here"
 
 
 @pytest.mark.parametrize(
@@ -190,6 +222,55 @@ def test_a_pause_has_an_end_whatever_a_platform_wishes(seconds: float) -> None:
     assert pace._short_of() <= LONGEST_WISH
 
 
+NOW = 1_700_000_000.0
+
+
+@pytest.mark.parametrize(
+    ("said", "seconds"),
+    [
+        (3, 3.0),
+        ("3", 3.0),
+        (" 1.5 ", 1.5),
+        ("-7", 0.0),
+        ("1e9", LONGEST_WISH),
+        ("inf", LONGEST_WISH),
+        (10**400, None),
+        ("nan", None),
+        (math.nan, None),
+        ("Tue, 14 Nov 2023 22:13:50 GMT", 30.0),
+        ("Tue, 14 Nov 2023 22:13:10 GMT", 0.0),
+        ("Tue, 14 Nov 2124 22:13:10 GMT", LONGEST_WISH),
+        ("Tue, 99 Nov 9999 99:99:99 GMT", None),
+        ("soon", None),
+        ("", None),
+        (None, None),
+        ([3], None),
+    ],
+)
+def test_a_platform_says_in_many_ways_for_how_long_it_wants_peace(
+    said: object, seconds: float | None
+) -> None:
+    assert wish(said, now=NOW) == seconds
+
+
+@pytest.mark.parametrize(
+    ("said", "seconds"),
+    [
+        ("1700000030500", 30.5),
+        (1_700_000_030_500, 30.5),
+        ("1600000000000", 0.0),
+        ("9" * 400, LONGEST_WISH),
+        ("nan", None),
+        ("soon", None),
+        (None, None),
+    ],
+)
+def test_or_the_time_at_which_it_will_have_had_enough_of_it(
+    said: object, seconds: float | None
+) -> None:
+    assert wish_until(said, now=NOW) == seconds
+
+
 def test_the_pace_of_the_chat_that_was_quiet_for_longest_is_forgotten() -> None:
     paces = Paces(lambda: Pace(1.0, 1), most=2)
     a, b = paces.of("a"), paces.of("b")
@@ -202,8 +283,20 @@ def test_the_pace_of_the_chat_that_was_quiet_for_longest_is_forgotten() -> None:
 # Marks.
 
 
-def test_a_second_copy_says_so_once() -> None:
-    marked = marked_recovered("Hello")
-    assert marked == f"{RECOVERED}\n\nHello"
-    assert marked_recovered(marked) == marked
-    assert len(marked) == len("Hello") + MARK_LENGTH
+@pytest.mark.parametrize("limit", [100, 4000])
+def test_a_part_is_within_the_limit_also_when_it_is_marked_as_a_second_copy(limit: int) -> None:
+    text = "The same words again and again. " * 400
+    parts = markable(text, limit, markdown_parts, operator.add)
+    assert max(len(part.copy) for part in parts) <= limit
+    assert all(part.copy == f"{RECOVERED}\n\n{part.text}" for part in parts)
+    assert " ".join(part.text for part in parts) == text.strip()
+
+
+def test_the_mark_moves_the_formatting_of_what_it_stands_before() -> None:
+    [part] = markable("**bold** 👍", 4000, telegram_parts, lambda words, it: it.behind(words))
+    [bold] = part.copy.entities
+    assert part.copy.text[bold.offset : bold.offset + bold.length] == "bold"
+
+
+def test_a_text_that_is_never_cut_is_marked_as_a_whole() -> None:
+    assert marked("Hello") == f"{RECOVERED}\n\nHello"

@@ -3,6 +3,15 @@
 import { button, make } from "./make.js";
 import { currentToken } from "./place.js";
 
+/** What people call the types that are taken; others are shown by their own names. */
+const KINDS = {
+  "image/*": "pictures",
+  "text/*": "texts",
+  "audio/*": "recordings",
+  "application/pdf": "PDF",
+  "application/json": "JSON",
+  "application/vnd.openxmlformats-officedocument.wordprocessingml.document": "Word",
+};
 const SHOWN = /^image\/(?:png|jpeg|gif|webp)$/;
 
 export function inWords(size) {
@@ -74,7 +83,8 @@ export class Files {
   }
 
   #refuse({ name }, reason) {
-    this.#refusals.push(this.refused(`${plain(name) || "The file"} was not taken: ${reason}`));
+    const words = reason[0].toLowerCase() + reason.slice(1);
+    this.#refusals.push(this.refused(`${plain(name) || "The file"} was not taken: ${words}`));
   }
 
   #refusal(file) {
@@ -87,6 +97,10 @@ export class Files {
       return `it has ${inWords(file.size)}, and files may have ${inWords(limits.max_bytes)}.`;
     }
     return file.size ? "" : "it is empty.";
+  }
+
+  #taken() {
+    return `Taken are ${this.#limits.types.map((type) => KINDS[type] ?? type).join(", ")}.`;
   }
 
   #handIn(file) {
@@ -119,7 +133,8 @@ export class Files {
     request.upload.onprogress = ({ loaded, total }) => (bar.value = loaded / total);
     request.onload = () => {
       if (request.status !== 201) {
-        this.#failed(entry, request.response?.error?.message ?? "it could not be sent.");
+        const why = request.response?.error?.message;
+        this.#failed(entry, why ? `${why} ${this.#taken()}` : "it could not be sent.");
         return;
       }
       Object.assign(entry, request.response);

@@ -28,8 +28,8 @@ def lines_in(texts: Sequence[str]) -> list[str]:
     return re.findall(r"line_(\d+)", "\n".join(texts))
 
 
-class Conformance(Killed):
-    """The part of the suite that is for all. `house` is not open yet when a test begins."""
+class Hearing(Killed):
+    """How people are heard. `house` is not open yet when a test begins."""
 
     platform_type: ClassVar[type[Platform]]
 
@@ -137,6 +137,42 @@ class Conformance(Killed):
         await house.at_rest()
         assert await house.count("turn") == 1
 
+    async def test_a_dead_line_is_noticed_and_opened_again(
+        self, platform: Platform, house: House
+    ) -> None:
+        await house.open()
+        await platform.silent()
+        await platform.says("[[say At last.]]")
+        await house.becomes("silent", "failed")
+        await platform.reconnect()
+        await house.sees("At last.")
+        await house.becomes("running")
+
+    async def test_a_revoked_credential_is_told_with_the_next_step(
+        self, platform: Platform, house: House
+    ) -> None:
+        await house.open()
+        await platform.revoke()
+        await house.becomes("refused")
+        assert len(str((await house.channel())["detail"])) > 20
+
+    async def test_closing_leaves_no_task_behind(self, platform: Platform, house: House) -> None:
+        await house.open()
+        await platform.says("[[say Hello.]]")
+        await house.sees("Hello.")
+        await house.close()
+        before = _our_tasks()
+        await house.open()
+        await platform.says("[[say Hello again.]]")
+        await house.sees("Hello again.")
+        await house.close()
+        await until(lambda: _our_tasks() <= before, f"{_our_tasks() - before}")
+
+
+class Conformance(Hearing):
+    """The part of the suite that is for all. An adapter that hears in two ways, and speaks in one,
+    takes `Hearing` alone for the second."""
+
     async def test_a_platform_that_asks_for_patience_delays_one_chat_and_keeps_its_order(
         self, platform: Platform, house: House
     ) -> None:
@@ -183,37 +219,6 @@ class Conformance(Killed):
         await platform.says("[[say Later.]]")
         await platform.says("[[say Next.]]")
         await house.sees("Later.", "Next.")
-
-    async def test_a_dead_line_is_noticed_and_opened_again(
-        self, platform: Platform, house: House
-    ) -> None:
-        await house.open()
-        await platform.silent()
-        await platform.says("[[say At last.]]")
-        await house.becomes("silent", "failed")
-        await platform.reconnect()
-        await house.sees("At last.")
-        await house.becomes("running")
-
-    async def test_a_revoked_credential_is_told_with_the_next_step(
-        self, platform: Platform, house: House
-    ) -> None:
-        await house.open()
-        await platform.revoke()
-        await house.becomes("refused")
-        assert len(str((await house.channel())["detail"])) > 20
-
-    async def test_closing_leaves_no_task_behind(self, platform: Platform, house: House) -> None:
-        await house.open()
-        await platform.says("[[say Hello.]]")
-        await house.sees("Hello.")
-        await house.close()
-        before = _our_tasks()
-        await house.open()
-        await platform.says("[[say Hello again.]]")
-        await house.sees("Hello again.")
-        await house.close()
-        await until(lambda: _our_tasks() <= before, f"{_our_tasks() - before}")
 
 
 async def is_one(count: Awaitable[int]) -> bool:

@@ -44,7 +44,7 @@ class WithDrafts:
         await house.at_rest()
         assert len(platform.shown()) == 2
 
-    async def test_what_is_told_when_a_turn_begins_ends_no_preview(
+    async def test_what_is_told_when_a_turn_begins_ends_no_draft(
         self, platform: Platform, house: House
     ) -> None:
         await house.open()

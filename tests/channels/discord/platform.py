@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from typing import Any, Self
 
+import pytest
+
 from tests.channels.platform import Edit, Fault, File, Platform
 from tests.fakes import discord as fake
 from tests.fakes import discord_objects as objects
@@ -31,6 +33,9 @@ class DiscordPlatform(Platform):
         self._opened = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
+        # A dead line is noticed while a test can wait for it.
+        patch = self._opened.enter_context(pytest.MonkeyPatch.context())
+        patch.setattr("channels.discord.channel.SILENCE_SECONDS", self.patience)
         await self._opened.enter_async_context(self.discord)
         return self
 
@@ -41,8 +46,7 @@ class DiscordPlatform(Platform):
         return {
             "bot_token": fake.TOKEN,
             "api_url": self.discord.api_url,
-            "preview_interval_ms": int(self.interval * 1000),
-            "silence_seconds": int(self.patience),
+            "draft_interval_ms": int(self.interval * 1000),
         }
 
     def person(self, name: str) -> str:

@@ -51,8 +51,8 @@ async def test_a_node_that_does_not_receive_shows_its_turns_and_leaves_nothing_o
     one = delivery("All of it.", chat=place.id)
     turn = uuid4()
     async with attending(channel, notes):
-        channel.preview(one.address, TurnStarted(turn, 1))
-        channel.preview(one.address, DraftGrew(turn, 1, 0, "Enough words to be worth a message."))
+        channel.draft(one.address, TurnStarted(turn, 1))
+        channel.draft(one.address, DraftGrew(turn, 1, 0, "Enough words to be worth a message."))
         await until(lambda: turn in notes.drafts, "a draft")
         await channel.send(msgspec.structs.replace(one, ends=turn), Told())
         [answer] = discord.shown(place)

@@ -208,12 +208,12 @@ def test_a_listed_command_is_read_as_if_it_had_been_typed() -> None:
 
 def test_a_button_of_ours_says_what_was_chosen() -> None:
     choice = UUID(int=7)
-    found = pick_of(interaction({"custom_id": f"oc:{choice}:let:in"}, 3), DEN, ME)
+    found = pick_of(interaction({"custom_id": f"oc:let:in:{choice}"}, 3), DEN, ME)
     assert found is not None
     assert (found.choice_id, found.option, found.sender.id) == (choice, "let:in", "42")
     assert pick_of(interaction({"custom_id": "another"}, 3), DEN, ME) is None
     with pytest.raises(ValueError, match="UUID"):
-        pick_of(interaction({"custom_id": "oc:no-id:yes"}, 3), DEN, ME)
+        pick_of(interaction({"custom_id": "oc:yes:no-id"}, 3), DEN, ME)
 
 
 @pytest.mark.parametrize(

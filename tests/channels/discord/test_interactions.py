@@ -70,7 +70,7 @@ async def test_a_button_for_something_that_is_over_says_so_to_who_pressed(
     platform: DiscordPlatform, house: House
 ) -> None:
     await opened(platform, house)
-    content = {"component_type": 2, "custom_id": f"oc:{uuid4()}:yes"}
+    content = {"component_type": 2, "custom_id": f"oc:yes:{uuid4()}"}
     told = await platform.discord.interact(platform.place("a"), platform.person("a"), 3, content)
     assert told
     assert platform.shown("a") == []
@@ -119,7 +119,7 @@ async def test_a_choice_that_takes_long_is_told_to_be_in_work_first(
     platform: DiscordPlatform, house: House, database_url: str
 ) -> None:
     await opened(platform, house)
-    content = {"component_type": 2, "custom_id": f"oc:{uuid4()}:yes"}
+    content = {"component_type": 2, "custom_id": f"oc:yes:{uuid4()}"}
     blocker = await asyncpg.connect(database_url)
     async with blocker.transaction():
         await blocker.execute("LOCK TABLE choice IN ACCESS EXCLUSIVE MODE")
@@ -152,7 +152,7 @@ async def test_what_was_chosen_counts_although_discord_waits_no_more_for_a_word_
     discord.forgets_interactions = True
     pressed = wire.Interaction(
         id="1", application_id=fake.APPLICATION_ID, type=wire.COMPONENT, token="token-1",
-        data=wire.InteractionData(custom_id=f"oc:{uuid4()}:yes"),
+        data=wire.InteractionData(custom_id=f"oc:yes:{uuid4()}"),
         channel=wire.Channel("2", wire.DIRECT), user=wire.User("3", "Ann"),
     )  # fmt: skip
     gateway = Deciding()
@@ -170,18 +170,20 @@ async def test_a_button_between_two_people_does_not_move_the_talk_with_one_of_th
     rest: tuple[fake.Discord, Rest],
 ) -> None:
     """Who installs an app for himself presses its buttons where its bot may not write."""
-    _, api = rest
+    discord, api = rest
+    told = discord.told["token-1"] = asyncio.get_running_loop().create_future()
     places = Places(api)
     places.put("9", Place("@3", chat_type=ChatType.DIRECT))
     pressed = wire.Interaction(
         id="1", application_id=fake.APPLICATION_ID, type=wire.COMPONENT, token="token-1",
-        data=wire.InteractionData(custom_id=f"oc:{uuid4()}:yes"),
+        data=wire.InteractionData(custom_id=f"oc:yes:{uuid4()}"),
         channel=wire.Channel("2", wire.DIRECT), user=wire.User("3", "Ann"),
     )  # fmt: skip
     gateway = Deciding()
     gateway.may.set()
     await Interactions(api, gateway, places).answer(pressed, Self(fake.BOT_ID))
     assert gateway.decided == ["yes"]
+    assert told.result() == "Noted."
     assert await places.channel_of(Address("discord", "", "@3")) == "9"
 
 

@@ -163,7 +163,7 @@ async def test_an_edit_of_a_draft_that_comes_late_changes_nothing_final(
 ) -> None:
     place = discord.channels[discord.group("#den")]
     one = delivery("Hello.", chat=place.id)
-    surface = channel._outbound.drawing(one.address)
+    surface = channel._outbound.surface(one.address)
     draft = await surface.put("Hel", "")
     discord.drafts_may_change.clear()
     with pytest.raises(TimeoutError):
@@ -194,7 +194,7 @@ async def test_in_a_server_a_draft_names_the_answered_message_before_it_is_the_a
     place = discord.channels[discord.group("#den")]
     question = await discord.say(place, discord.person("a"), "What?")
     one = delivery("This.", chat=place.id, reply_context=question)
-    draft = await channel._outbound.drawing(one.address).put("Thi", question)
+    draft = await channel._outbound.surface(one.address).put("Thi", question)
     await channel.send(msgspec.structs.replace(one, draft=draft), Told())
     [answer] = discord.shown(place)
     assert (answer["id"], answer["content"]) == (draft, "This.")
@@ -221,7 +221,7 @@ async def test_a_question_has_buttons_until_it_is_edited(
     [row] = shown["components"]
     assert [each["label"] for each in row["components"]] == ["Let in", "Refuse"]
     assert [each["custom_id"] for each in row["components"]] == [
-        f"oc:{choice.id}:yes", f"oc:{choice.id}:no"
+        f"oc:yes:{choice.id}", f"oc:no:{choice.id}"
     ]  # fmt: skip
     await channel.edit(one.address, shown["id"], "Let in.")
     assert (shown["content"], shown["components"]) == ("Let in.", [])

@@ -47,7 +47,7 @@ class PolledBridge(Platform):
             "poll_interval_ms": 20,
             "long_poll_timeout_seconds": 2.0,
             "request_seconds": 5.0,
-            "preview_interval_ms": int(self.interval * 1000),
+            "draft_interval_ms": int(self.interval * 1000),
             "max_message_chars": self.limit,
         }
 

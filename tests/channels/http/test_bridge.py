@@ -8,7 +8,8 @@ from pydantic import ValidationError
 from channels.http.bridge import retry_after, verdict
 from channels.http.settings import HttpSettings
 from opencraw.errors import MaybeSent, NeverSendable, NotSent
-from opencraw.outbox.attempts import MOST_ATTEMPTS, Again, after_failure
+from opencraw.outbox.attempts import Again, after_failure
+from opencraw.settings import USUAL_ATTEMPTS
 
 NOW = 1_800_000_000.0
 
@@ -32,10 +33,10 @@ def test_a_status_says_what_became_of_a_message(status: int, means: type | None)
 @pytest.mark.parametrize(
     ("written", "seconds"),
     [
-        ("3", 3.0), ("0.5", 0.5), (" 7 ", 7.0), ("0", 0.0),
+        ("3", 3.0), ("0.5", 0.5), (" 7 ", 7.0), ("0", 0.0), ("-5", 0.0),
         ("Fri, 15 Jan 2027 08:00:30 GMT", 30.0), ("Fri, 15 Jan 2027 07:00:00 GMT", 0.0),
-        ("99999999", 3600.0), ("Fri, 15 Jan 2100 08:00:00 GMT", 3600.0),
-        ("", None), ("soon", None), ("-5", None), ("1e99", None), ("nan", None), ("٣", None),
+        ("99999999", 3600.0), ("Fri, 15 Jan 2100 08:00:00 GMT", 3600.0), ("1e99", 3600.0),
+        ("", None), ("soon", None), ("nan", None),
     ],
 )  # fmt: skip
 def test_a_wish_to_wait_is_a_number_or_a_date(written: str, seconds: float | None) -> None:
@@ -52,7 +53,7 @@ def test_a_bridge_that_says_it_is_back_already_has_a_quarter_of_an_hour_all_the_
     failure = verdict(503, {"Retry-After": written}, NOW)
     assert failure is not None
     pauses = 0.0
-    for attempt in range(1, MOST_ATTEMPTS):
+    for attempt in range(1, USUAL_ATTEMPTS):
         again = after_failure(failure, attempt, 0, idempotent=False)
         assert isinstance(again, Again)
         pauses += again.pause

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tests.channels.conformance import (
     Conformance,
+    Hearing,
     InGroups,
     InParts,
     WithChanges,
@@ -36,7 +37,7 @@ class TestPolledBridge(
     keyed = True
 
 
-class TestCallingBridge(Conformance, WithKeys):
+class TestCallingBridge(Hearing):
     platform_type = CallingBridge
     keyed = True
 

@@ -18,7 +18,8 @@ from aiohttp import web
 from channels.http.channel import Http
 from channels.http.receiving import take_all
 from channels.http.settings import HttpSettings
-from opencraw.contract import Address, Delivery, Envelope, Gateway, Line
+from channels.marks import RECOVERED
+from opencraw.contract import Address, Delivery, Envelope, Gateway, Line, Receipt
 from opencraw.errors import QueueFull
 from tests.channels.house import House, housed
 from tests.channels.http.platform import CallingBridge, PolledBridge
@@ -26,6 +27,7 @@ from tests.channels.test_receiving import Doors
 from tests.fakes.bridge import Bridge, signature
 from tests.fakes.serving import Service
 from tests.fixtures.core import until
+from tests.fixtures.gateway import unheard
 
 HELLO = {
     "kind": "message",
@@ -66,7 +68,7 @@ async def test_what_nobody_signed_leaves_no_trace(house: House) -> None:
         signature(b"something else"),
     ):
         status, answer = await bridge.push(garbage, **headers)
-        assert (status, answer["error"]["category"]) == (401, "client_error")
+        assert (status, answer["error"]["code"]) == (401, "invalid_signature")
     for table in ("inbox", "session", "pairing", "quarantined"):
         assert await house.count(table) == 0
 
@@ -148,6 +150,26 @@ async def test_a_message_is_changed_and_taken_back_while_it_waits(
         delete = {"kind": "delete", "id": "4", **about}
         assert outcomes((await bridge.push(delete))[1]) == ["taken"]
         assert await house.count("inbox WHERE outcome = 'withdrawn'") == 1
+
+
+async def test_a_slow_chat_of_a_list_holds_up_no_other_and_each_keeps_its_order() -> None:
+    class Slow(Doors):
+        async def accept(self, envelope: Envelope) -> Receipt:
+            while envelope.text == "a1" and "b3" not in self.taken:
+                await asyncio.sleep(0)
+            return await super().accept(envelope)
+
+    doors = Slow()
+    events = [
+        {**HELLO, "id": f"{chat}{number}", "chat": chat, "text": f"{chat}{number}"}
+        for number in range(1, 4)
+        for chat in "ab"
+    ]
+    bodies = [json.dumps(each).encode() for each in (*events, {"kind": "dance"})]
+    async with asyncio.timeout(5):
+        found = await take_all(cast("Gateway", doors), bodies, 10)
+    assert [each.id for each in found] == [*(each["id"] for each in events), ""]
+    assert doors.taken == ["b1", "b2", "b3", "a1", "a2", "a3"]
 
 
 async def test_a_conversation_that_is_full_holds_up_no_other() -> None:
@@ -289,7 +311,7 @@ async def test_a_cursor_does_not_move_past_what_is_not_durable(
         await until(noted)
 
 
-async def test_of_several_nodes_that_poll_side_by_side_each_message_has_one_answer(
+async def test_of_several_nodes_one_polls_and_another_takes_over(
     tmp_path: Path, database_url: str
 ) -> None:
     folders = [tmp_path / "one", tmp_path / "other"]
@@ -301,13 +323,42 @@ async def test_of_several_nodes_that_poll_side_by_side_each_message_has_one_answ
         housed(platform, folders[1], database_url) as other,
     ):
         await one.open()
+        await one.becomes("running")
         await other.open()
+        await other.becomes("standby")
         for number in range(10):
             await platform.says(f"[[say Answer {number}.]]")
         await one.sees(*(f"Answer {number}." for number in range(10)))
         await one.at_rest()
-        assert len(platform.shown()) == 10
+        assert (await other.channel())["state"] == "standby"
         assert await one.count("turn") == 10
+        await one.close()
+        await platform.says("[[say From the other.]]")
+        await other.sees("From the other.")
+        await other.at_rest()
+        assert len(platform.shown()) == 11
+
+
+async def test_of_several_nodes_a_bridge_may_call_any(tmp_path: Path, database_url: str) -> None:
+    folders = [tmp_path / "one", tmp_path / "other"]
+    for folder in folders:
+        folder.mkdir()
+    async with (
+        CallingBridge() as platform,
+        housed(platform, folders[0], database_url) as one,
+        housed(platform, folders[1], database_url) as other,
+    ):
+        await one.open()
+        await other.open()
+        await other.becomes("standby")
+        said = []
+        for house in (one, other, one, other):
+            platform.bridge.push_to = house.url
+            said += outcomes((await platform.bridge.push(HELLO))[1])
+        assert said == ["taken", *["duplicate"] * 3]
+        await other.sees("Hello.")
+        await other.at_rest()
+        assert await one.count("turn") == 1
 
 
 @pytest.mark.parametrize("knows_keys", [True, False])
@@ -328,3 +379,15 @@ async def test_only_a_bridge_that_knows_no_keys_is_told_of_a_second_copy(knows_k
         assert shown.body is not None
         assert shown.body.recovered is not knows_keys
         assert (shown.text == "Hello.") is knows_keys
+
+
+async def test_a_second_copy_that_says_so_is_no_longer_than_the_bridge_takes() -> None:
+    async with PolledBridge() as platform:
+        given = {**platform.settings(), "enabled": True, "idempotent": False}
+        channel = Http(HttpSettings.model_validate(given))
+        line = Line(1, "reply", "word " * 1000, datetime.now(UTC), uuid4())
+        said = Delivery(uuid4(), Address("http", "", "c"), line, recovered=True)
+        await channel.send(said, unheard)
+        shown = [each.text for each in platform.bridge.shown("c")]
+        assert shown[0].startswith(RECOVERED)
+        assert max(map(len, shown)) <= platform.limit

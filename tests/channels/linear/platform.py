@@ -17,7 +17,7 @@ class LinearPlatform(Platform):
     channel = "linear"
     limit = 1000
     shapes = ("requests", "complexity")
-    preview = False
+    drawn = False
 
     def __init__(self) -> None:
         self.server = LinearServer()
@@ -37,8 +37,8 @@ class LinearPlatform(Platform):
             "uploads_url": f"{self.server.url}/uploads",
             "poll_interval_ms": 50,
             "request_seconds": 1.0,
-            "preview": self.preview,
-            "preview_interval_ms": int(self.interval * 1000),
+            "drafts": self.drawn,
+            "draft_interval_ms": int(self.interval * 1000),
             "max_message_chars": self.limit,
         }
 
@@ -82,9 +82,10 @@ class LinearPlatform(Platform):
         self._comment(chat, text, self.server.users[ME])
 
     def shown(self, chat: str = "a") -> list[str]:
-        return [plain(each["body"]).strip() for each in self._ours(chat)]
+        return [plain(each["body"]).strip() for each in self.own(chat)]
 
-    def _ours(self, chat: str) -> list[dict[str, Any]]:
+    def own(self, chat: str) -> list[dict[str, Any]]:
+        """Our comments on an issue."""
         issue = id_of(f"issue {chat}")
         written = {name for _, _, name, _ in self.server.history}
         return [
@@ -137,16 +138,19 @@ class LinearPlatform(Platform):
     async def changes(self, key: str, text: str) -> None:
         self.server.changes(key, text)
 
+    async def takes_back(self, key: str) -> None:
+        self.server.takes_back(key)
+
     async def reacts(self, emoji: str, *, chat: str = "a", nth: int = -1, sender: str = "") -> None:
         names = {"👍": "+1", "👎": "-1"}
         by = self.server.person(sender or ("a" if chat.startswith("#") else chat))
-        self.server.reacts(self._ours(chat)[nth]["id"], names.get(emoji, emoji), by)
+        self.server.reacts(self.own(chat)[nth]["id"], names.get(emoji, emoji), by)
 
 
 class LinearWithDrafts(LinearPlatform):
     """Answers grow."""
 
-    preview = True
+    drawn = True
 
 
 PLATFORM = LinearWithDrafts

@@ -15,13 +15,13 @@ from tests.channels.conformance import (
 from tests.channels.linear.platform import LinearPlatform, LinearWithDrafts
 
 
-class TestLinear(Conformance, WithKeys, InGroups, WithReactions, InParts):
-    """There is nobody to write to directly, so no stranger who could ask to be let in."""
+class TestLinear(Conformance, WithKeys, InGroups, WithChanges, WithReactions, InParts):
+    """There is nobody to write to directly, so no stranger who could ask to be let in; and nobody
+    is seen typing."""
 
     platform_type = LinearPlatform
     keyed = True
-    # Polls do not tell of deletions, nor how large a file is: see test_linear.py and test_api.py.
-    test_an_edit = WithChanges.test_a_message_that_waits_says_what_it_says_after_an_edit
+    # Linear does not tell how large a file is: see test_api.py.
     test_a_file = WithFiles.test_a_file_is_fetched_when_its_turn_begins_and_the_model_reads_it
 
 

@@ -154,20 +154,70 @@ async def test_an_answer_grows_and_becomes_itself(tmp_path: Path, database_url: 
         assert len(linear.shown("a")) == 1
 
 
-async def test_of_several_nodes_that_poll_side_by_side_each_comment_has_one_answer(
+async def test_who_is_not_listed_is_refused_by_a_code_that_names_no_approval(
+    linear: LinearPlatform, house: House
+) -> None:
+    await house.open()
+    await linear.says("[[say Never.]]", chat="#den", sender="stranger")
+    refused: dict[str, int] = {}
+
+    async def was_refused() -> bool:
+        refused.update((await house.channel())["counts"]["refused"])
+        return bool(refused)
+
+    await until(was_refused)
+    assert refused == {"sender_not_listed": 1}
+
+
+async def test_in_open_teams_everybody_who_speaks_to_us_is_a_guest(
+    linear: LinearPlatform, house: House
+) -> None:
+    await house.open(access={"mode": "open"})
+    await linear.says("[[say Elsewhere.]]", chat="#street", sender="stranger")
+    await linear.says("[[say Not asked.]]", chat="#den", sender="stranger", mention=False)
+    await linear.says("[[say Welcome.]]", chat="#den", sender="stranger")
+    await house.sees("Welcome.", chat="#den")
+    await house.at_rest()
+    assert await house.count("inbox") == 1
+
+
+async def test_what_is_new_does_not_wait_until_all_that_is_known_was_read_again(
+    linear: LinearPlatform, house: House
+) -> None:
+    for number in range(60):
+        linear.server.says(
+            linear.server.issue("a"), f"Old {number}", by=linear.server.person("a"), mention=False
+        )
+    await house.open()
+    await linear.says("[[say One.]]", chat="b")
+    await house.sees("One.", chat="b")
+    await house.at_rest()
+    linear.server.holds_pages_back = True
+    await linear.says("[[say Two.]]", chat="b")
+    await house.sees("One.", "Two.", chat="b")
+
+
+async def test_of_several_nodes_one_polls_and_another_takes_over(
     linear: LinearPlatform, house: House, tmp_path: Path, database_url: str
 ) -> None:
     folder = tmp_path / "other"
     folder.mkdir()
     async with housed(linear, folder, database_url) as other:
         await house.open()
+        await house.becomes("running")
         await other.open()
+        await other.becomes("standby")
         for number in range(10):
             await linear.says(f"[[say Answer {number}.]]")
         await house.sees(*(f"Answer {number}." for number in range(10)))
         await house.at_rest()
-    assert len(linear.shown("a")) == 10
-    assert await house.count("turn") == 10
+        assert (await other.channel())["state"] == "standby"
+        assert await house.count("turn") == 10
+        await house.close()
+        await linear.says("[[say From the other.]]")
+        await other.sees("From the other.")
+        await other.at_rest()
+        assert len(linear.shown("a")) == 11
 
 
 class TestWebhook:
@@ -184,8 +234,10 @@ class TestWebhook:
     ) -> None:
         key = await linear.says("[[say At once.]]")
         event = self.comment(linear, key)
+        asked = linear.server.questions.count("Comments")
         told = [linear.server.tell(called.url, event) for _ in range(100)]
         assert set(await asyncio.gather(*told)) == {200}
+        assert linear.server.questions.count("Comments") == asked + 1
         await called.sees("At once.")
         await called.at_rest()
         assert await called.count("turn") == 1
@@ -198,8 +250,49 @@ class TestWebhook:
             "body": comment["body"],
             "issue": comment["issue"],
             "parentId": parent["id"] if parent else None,
+            "updatedAt": comment["updatedAt"],
         }
         return {"type": "Comment", "action": action, "data": data}
+
+    async def test_the_node_that_stands_by_is_told_as_well(
+        self, linear: LinearPlatform, called: House, tmp_path: Path, database_url: str
+    ) -> None:
+        folder = tmp_path / "other"
+        folder.mkdir()
+        async with housed(linear, folder, database_url) as other:
+            await other.open(webhook_secret=SECRET, poll_interval_ms=20_000, request_seconds=10.0)
+            await other.becomes("standby")
+            key = await linear.says("[[say At once.]]")
+            told = [
+                linear.server.tell(house.url, self.comment(linear, key))
+                for house in (called, other) * 10
+            ]
+            assert set(await asyncio.gather(*told)) == {200}
+            await other.sees("At once.")
+            await other.at_rest()
+            assert await other.count("turn") == 1
+
+    async def test_an_emoji_is_noted_and_taken_away_again(
+        self, linear: LinearPlatform, called: House
+    ) -> None:
+        key = await linear.says("[[say One.]]")
+        await linear.server.tell(called.url, self.comment(linear, key))
+        await called.sees("One.")
+        await called.at_rest()
+        [answer] = linear.own("a")
+        liked = {
+            "id": id_of("reaction"),
+            "emoji": "+1",
+            "commentId": answer["id"],
+            "issue": answer["issue"],
+            "user": linear.server.person("a"),
+        }
+        asked = len(linear.server.questions)
+        for action, noted in (("create", 1), ("create", 1), ("remove", 0)):
+            event = {"type": "Reaction", "action": action, "data": liked}
+            assert await linear.server.tell(called.url, event) == 200
+            assert await called.count("reaction WHERE emoji = $1", "👍") == noted
+        assert len(linear.server.questions) == asked, "the call says it all"
 
     async def test_what_linear_did_not_sign_just_now_is_refused(
         self, linear: LinearPlatform, called: House

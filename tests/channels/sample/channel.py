@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import operator
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 from uuid import uuid4
 
@@ -12,9 +14,9 @@ import aiohttp
 
 from channels.live import Live, Surface
 from channels.markdown import markdown_parts
-from channels.marks import MARK_LENGTH, marked_recovered
+from channels.marks import markable
 from channels.pacing import Pace, Paces
-from channels.receiving import offer_all, understood
+from channels.receiving import offer, side_by_side, understood
 from opencraw.contract import (
     Address,
     Attachment,
@@ -25,6 +27,7 @@ from opencraw.contract import (
     Envelope,
     Gateway,
     PartSent,
+    Power,
     Pulse,
     Rights,
     Sender,
@@ -105,6 +108,11 @@ class Sample:
         """As the platform is."""
         return self.settings.keyed
 
+    @property
+    def powers(self) -> frozenset[Power]:
+        """It draws."""
+        return frozenset({Power.DRAFTS, Power.TYPING})
+
     async def run(self, gateway: Gateway) -> None:
         """Poll until cancelled."""
         self.pulse.beat()
@@ -125,7 +133,7 @@ class Sample:
             ]
             if self.settings.mutant == "acknowledges early":
                 await self.ask("GET", f"/updates?offset={answer['next']}&timeout=0")
-            await offer_all(gateway, envelopes)
+            await side_by_side(envelopes, lambda said: said.address, partial(offer, gateway))
             offset = answer["next"]
             await gateway.move_cursor("sample", "", str(offset))
 
@@ -160,7 +168,7 @@ class Sample:
             return None
         return envelope
 
-    def preview(self, address: Address, event: Event) -> None:
+    def draft(self, address: Address, event: Event) -> None:
         """Draw, if there is time."""
         if self._live is not None:
             self._live.show(address, event)
@@ -171,13 +179,13 @@ class Sample:
         draft = delivery.draft or drawn
         if self.settings.mutant == "forgets its draft":
             draft = ""
-        parts = markdown_parts(delivery.line.text, self.settings.limit - MARK_LENGTH)
+        parts = markable(delivery.line.text, self.settings.limit, markdown_parts, operator.add)
         for number, part in enumerate(parts):
             if number < len(delivery.parts):
                 continue
             first = number == len(delivery.parts)
             marked = delivery.recovered and first and not self.settings.keyed
-            text = marked_recovered(part) if marked and self._honest else part
+            text = part.copy if marked and self._honest else part.text
             await self._paces.of(delivery.address.chat).wait()
             await sent(await self._hand_over(delivery, number, text, draft))
 

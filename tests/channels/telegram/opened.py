@@ -113,7 +113,7 @@ def settings(server: TelegramServer, **more: Any) -> TelegramSettings:
             "bot_token": TOKEN,
             "api_url": server.url,
             "long_poll_timeout_seconds": 1,
-            "preview_interval_ms": 250,
+            "draft_interval_ms": 250,
             **more,
         }
     )

@@ -39,7 +39,7 @@ class TelegramPlatform(Platform):
             "bot_token": TOKEN,
             "api_url": self.server.url,
             "long_poll_timeout_seconds": 1,
-            "preview_interval_ms": int(self.interval * 1000),
+            "draft_interval_ms": int(self.interval * 1000),
         }
 
     def person(self, name: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tests.channels.conformance import (
     Conformance,
+    Hearing,
     InGroups,
     InParts,
     WithChanges,
@@ -35,5 +36,6 @@ class TestTelegram(
     )
 
 
-class TestTelegramThatCalls(Conformance, WithoutKeys):
+class TestTelegramThatCalls(Hearing):
     platform_type = CalledTelegramPlatform
+    keyed = False

@@ -141,7 +141,7 @@ async def test_a_pressed_button_is_acknowledged_with_what_came_of_it(
     server: TelegramServer,
 ) -> None:
     async with listening(server) as (_, notes):
-        update = people.pressed(OURS, f"oc:{'0' * 32}:yes")
+        update = people.pressed(OURS, f"oc:yes:{'0' * 32}")
         query = update["callback_query"]["id"]
         server.chats.pressed.add(query)
         server.hand_out(update)
@@ -155,7 +155,7 @@ async def test_a_pressed_button_is_acknowledged_even_if_it_is_refused(
 ) -> None:
     async with listening(server) as (_, notes):
         notes.refusals = [Refused("That is for the owner.")]
-        for data in (f"oc:{'0' * 32}:yes", "somebody else's"):
+        for data in (f"oc:yes:{'0' * 32}", "somebody else's"):
             update = people.pressed(OURS, data)
             server.chats.pressed.add(update["callback_query"]["id"])
             server.hand_out(update)
@@ -166,7 +166,7 @@ async def test_a_pressed_button_is_acknowledged_even_if_it_is_refused(
 
 async def test_an_acknowledgement_that_comes_too_late_harms_nothing(server: TelegramServer) -> None:
     async with listening(server) as (_, notes):
-        server.hand_out(people.pressed(OURS, f"oc:{'0' * 32}:yes"))
+        server.hand_out(people.pressed(OURS, f"oc:yes:{'0' * 32}"))
         number = server.hand_out(people.message("next"))
         await until(lambda: server.confirmed >= number)
         assert len(notes.picks) == 1

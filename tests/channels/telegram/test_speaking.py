@@ -274,8 +274,8 @@ async def test_buttons_stand_under_the_last_part(
     assert all(each.keyboard is None for each in shown[:-1])
     assert shown[-1].keyboard == {
         "inline_keyboard": [[
-            {"text": "Yes", "callback_data": f"oc:{choice.id.hex}:yes"},
-            {"text": "No", "callback_data": f"oc:{choice.id.hex}:no"},
+            {"text": "Yes", "callback_data": f"oc:yes:{choice.id.hex}"},
+            {"text": "No", "callback_data": f"oc:no:{choice.id.hex}"},
         ]]
     }  # fmt: skip
 

@@ -9,9 +9,9 @@ import logging
 from telegram.constants import ChatAction
 from telegram.error import BadRequest, InvalidToken, RetryAfter, TelegramError
 
-from channels.markdown import Formatted, telegram_parts
 from channels.telegram import failures
 from channels.telegram.account import Account, is_group
+from channels.telegram.dialect import Formatted
 from channels.telegram.speaking import Speaking, entities, thread
 from opencraw.contract import Address
 from opencraw.errors import NotSent
@@ -28,20 +28,19 @@ FADING_SECONDS = 20.0
 _numbers = itertools.count(1)
 
 
-class Drawing:
+class Surfaces:
     """How one account shows its drafts."""
 
-    def __init__(self, account: Account, speaking: Speaking, interval: float, limit: int) -> None:
+    def __init__(self, account: Account, speaking: Speaking, interval: float) -> None:
         self.account = account
         self.speaking = speaking
-        self.limit = limit
         self._interval = interval
         #: Telegram takes drafts from this account, as far as we know.
         self.native = True
 
-    def surface(self, address: Address) -> Canvas:
+    def surface(self, address: Address) -> ChatSurface:
         """One address, to draw on."""
-        return Canvas(self, address)
+        return ChatSurface(self, address)
 
     def interval(self, address: Address) -> float:
         """Seconds between two drafts."""
@@ -50,31 +49,32 @@ class Drawing:
         return self._interval if self.native else max(self._interval, EDIT_SECONDS)
 
 
-class Canvas:
+class ChatSurface:
     """One address."""
 
-    def __init__(self, drawing: Drawing, address: Address) -> None:
-        self._drawing = drawing
+    def __init__(self, surfaces: Surfaces, address: Address) -> None:
+        self._surfaces = surfaces
         self._address = address
         # Changes of a draft with the same number are animated.
         self._number = next(_numbers)
 
     async def put(self, text: str, reply_context: str) -> str:
         """Show a draft. Telegram's own drafts have no id, so all of a turn come through here."""
-        part = self._part(text)
+        part = self._surfaces.speaking.beginning(text)
         if await self._draw(part):
             return ""
         self._demand_room()
-        return await self._drawing.speaking.put(self._address, part, reply=reply_context)
+        return await self._surfaces.speaking.put(self._address, part, reply=reply_context)
 
     async def change(self, platform_id: str, text: str) -> None:
         """Have the message show this draft instead."""
         self._demand_room()
-        await self._drawing.speaking.change(self._address, platform_id, self._part(text))
+        speaking = self._surfaces.speaking
+        await speaking.change(self._address, platform_id, speaking.beginning(text))
 
     async def type(self) -> None:
         """Show that somebody is typing."""
-        account = self._drawing.account
+        account = self._surfaces.account
         if not account.everywhere.ready():
             return
         try:
@@ -89,34 +89,30 @@ class Canvas:
 
     async def _draw(self, part: Formatted) -> bool:
         """Show it as a draft of Telegram's own; False where there are none."""
-        drawing = self._drawing
-        if is_group(self._address) or not drawing.native:
+        surfaces = self._surfaces
+        if is_group(self._address) or not surfaces.native:
             return False
-        if not drawing.account.everywhere.ready():
+        if not surfaces.account.everywhere.ready():
             raise NotSent("as much is being said as Telegram takes")
         try:
-            async with drawing.account.bot() as bot:
+            async with surfaces.account.bot() as bot:
                 await bot.send_message_draft(
-                    drawing.account.chat(self._address),
+                    surfaces.account.chat(self._address),
                     self._number,
                     part.text,
                     message_thread_id=thread(self._address),
                     entities=entities(part),
                 )
         except (BadRequest, InvalidToken) as error:
-            drawing.native = False
+            surfaces.native = False
             log.info("Telegram takes no drafts from this bot (%s): messages are edited", error)
             return False
         except TelegramError as error:
             if isinstance(error, RetryAfter):
-                drawing.account.pace(self._address).hold(failures.seconds(error))
+                surfaces.account.pace(self._address).hold(failures.seconds(error))
             raise failures.of_delivery(error) from error
         return True
 
     def _demand_room(self) -> None:
-        if not self._drawing.account.has_room(self._address):
+        if not self._surfaces.account.has_room(self._address):
             raise NotSent("as much is being said here as Telegram takes")
-
-    def _part(self, text: str) -> Formatted:
-        # The beginning is what the first part of the answer will be.
-        return telegram_parts(text, self._drawing.limit)[0]

@@ -42,14 +42,14 @@ class Turn:
         self._telegram = telegram
         self._address = address
         self._length = 0
-        telegram.preview(address, TurnStarted(self.id, 1))
+        telegram.draft(address, TurnStarted(self.id, 1))
 
     def says(self, text: str) -> None:
-        self._telegram.preview(self._address, DraftGrew(self.id, 1, self._length, text))
+        self._telegram.draft(self._address, DraftGrew(self.id, 1, self._length, text))
         self._length += len(text)
 
     def ends(self) -> None:
-        self._telegram.preview(self._address, TurnEnded(self.id, 1, "done"))
+        self._telegram.draft(self._address, TurnEnded(self.id, 1, "done"))
 
 
 async def shown_in_the_den(server: TelegramServer) -> str:
@@ -120,17 +120,17 @@ async def test_a_second_attempt_takes_up_the_draft_of_the_first(server: Telegram
         await until(lambda: notes.drafts, "the draft is on record")
     async with listening(server) as (again, later):
         later.drafts = dict(notes.drafts)
-        again.preview(DEN, TurnStarted(first.id, 2))
-        again.preview(DEN, DraftGrew(first.id, 2, 0, "Once more, and with feeling. " * 3))
+        again.draft(DEN, TurnStarted(first.id, 2))
+        again.draft(DEN, DraftGrew(first.id, 2, 0, "Once more, and with feeling. " * 3))
         await until(lambda: "Once more" in server.chats.texts(GROUP)[0], "the draft is taken up")
         assert len(server.chats.shown[GROUP]) == 1
         assert str(server.chats.shown[GROUP][0].message_id) == number
 
 
-async def test_whoever_wants_no_previews_sees_typing_and_the_answer(
+async def test_whoever_wants_no_drafts_sees_typing_and_the_answer(
     server: TelegramServer,
 ) -> None:
-    async with listening(server, preview=False) as (telegram, _):
+    async with listening(server, drafts=False) as (telegram, _):
         turn = Turn(telegram, ANN)
         turn.says(WORDS)
         await until(lambda: server.chats.typed[7], "typing")
@@ -138,6 +138,13 @@ async def test_whoever_wants_no_previews_sees_typing_and_the_answer(
         await telegram.send(delivery("All of it.", turn=turn.id), Sent())
         assert not server.chats.drafts
         assert server.chats.texts(7) == ["All of it."]
+
+
+async def test_whoever_wants_no_typing_sees_drafts_alone(server: TelegramServer) -> None:
+    async with listening(server, typing=False) as (telegram, _):
+        Turn(telegram, ANN).says("So far")
+        await until(lambda: server.chats.drafts, "a draft of few words, after a while")
+        assert not server.chats.typed[7]
 
 
 async def test_a_channel_that_is_over_shows_nothing(server: TelegramServer) -> None:

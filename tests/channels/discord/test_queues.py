@@ -5,15 +5,15 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from channels.discord.lanes import Lanes
+from channels.discord.queues import Queues
 from tests.fixtures.core import until
 
 
 @pytest.fixture
-async def lanes() -> AsyncIterator[Lanes]:
-    lanes = Lanes(3)
-    running = asyncio.create_task(lanes.run())
-    yield lanes
+async def queues() -> AsyncIterator[Queues]:
+    queues = Queues(3)
+    running = asyncio.create_task(queues.run())
+    yield queues
     running.cancel()
     await asyncio.wait([running])
 
@@ -33,23 +33,23 @@ class Work:
         self.done.append(name)
 
 
-async def test_a_lane_keeps_its_order_and_stops_no_other(lanes: Lanes) -> None:
+async def test_a_queue_keeps_its_order_and_stops_no_other(queues: Queues) -> None:
     work = Work()
-    lanes.put("slow", lambda: work.at_last("first"))
-    lanes.put("slow", lambda: work.at_once("second"))
-    lanes.put("quick", lambda: work.at_once("third"))
-    await until(lambda: work.done == ["third"], "the quick lane")
+    queues.put("slow", lambda: work.at_last("first"))
+    queues.put("slow", lambda: work.at_once("second"))
+    queues.put("quick", lambda: work.at_once("third"))
+    await until(lambda: work.done == ["third"], "the quick queue")
     work.gate.set()
     await until(lambda: work.done == ["third", "first", "second"], "all")
 
 
-async def test_a_full_house_takes_only_what_must_not_be_forgotten(lanes: Lanes) -> None:
+async def test_a_full_house_takes_only_what_must_not_be_forgotten(queues: Queues) -> None:
     work = Work()
-    assert all(lanes.put("slow", lambda: work.at_last("one")) for _ in range(3))
-    assert not lanes.put("quick", lambda: work.at_once("two"))
-    assert lanes.put("quick", lambda: work.at_once("three"), however_full=True)
+    assert all(queues.put("slow", lambda: work.at_last("one")) for _ in range(3))
+    assert not queues.put("quick", lambda: work.at_once("two"))
+    assert queues.put("quick", lambda: work.at_once("three"), however_full=True)
     work.gate.set()
     await until(lambda: work.done.count("one") == 3, "room")
-    assert lanes.put("quick", lambda: work.at_once("four"))
+    assert queues.put("quick", lambda: work.at_once("four"))
     await until(lambda: "four" in work.done, "the next")
     assert "two" not in work.done

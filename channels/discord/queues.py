@@ -9,13 +9,13 @@ from collections.abc import Awaitable, Callable
 Work = Callable[[], Awaitable[None]]
 
 
-class Lanes:
+class Queues:
     """Bounded: what finds no room is for the caller to remember in fewer words."""
 
     def __init__(self, most: int) -> None:
         self._most = most
         self._waiting = 0
-        self._lanes: dict[str, deque[Work]] = {}
+        self._queues: dict[str, deque[Work]] = {}
         self._begun: asyncio.Queue[str] = asyncio.Queue()
 
     def put(self, name: str, work: Work, *, however_full: bool = False) -> bool:
@@ -23,11 +23,11 @@ class Lanes:
         if self._waiting >= self._most and not however_full:
             return False
         self._waiting += 1
-        lane = self._lanes.get(name)
-        if lane is not None:
-            lane.append(work)
+        queue = self._queues.get(name)
+        if queue is not None:
+            queue.append(work)
         else:
-            self._lanes[name] = deque([work])
+            self._queues[name] = deque([work])
             self._begun.put_nowait(name)
         return True
 
@@ -39,10 +39,10 @@ class Lanes:
                 tasks.create_task(self._drain(name), name=f"discord: {name}")
 
     async def _drain(self, name: str) -> None:
-        lane = self._lanes[name]
-        while lane:
+        queue = self._queues[name]
+        while queue:
             # It holds its place until it is done: whoever comes meanwhile waits behind it.
-            await lane[0]()
-            lane.popleft()
+            await queue[0]()
+            queue.popleft()
             self._waiting -= 1
-        del self._lanes[name]
+        del self._queues[name]
