@@ -11,4 +11,5 @@ pytest_plugins = [
     "tests.fixtures.daemon",
     "tests.fixtures.core",
     "tests.fixtures.redis",
+    "tests.fixtures.order",
 ]

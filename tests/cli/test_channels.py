@@ -12,22 +12,16 @@ from click.testing import CliRunner, Result
 
 from opencraw.cli import root
 from opencraw.errors import AccountRefused, NotSent
-from opencraw.outbox.letters import Letters
+from opencraw.outbox.deliveries import Deliveries
 from opencraw.store.database import Database
 from tests.cli.daemons import announce, holding
 from tests.control.serving import TOKEN, Radio, serving
 from tests.fixtures.core import until
-from tests.outbox.test_letters import dead, office, words
+from tests.outbox.test_deliveries import dead, office, words
 from tests.outbox.test_sender import Office, working
 
 Run = Callable[..., Awaitable[Result]]
 __all__ = ["office"]
-
-
-@pytest.fixture
-def database_url(swept_database_url: str) -> str:
-    """Nothing here changes the schema."""
-    return swept_database_url
 
 
 @pytest.fixture
@@ -38,7 +32,7 @@ def radio() -> Radio:
 @pytest.fixture
 async def run(radio: Radio, database: Database, tmp_path: Path) -> AsyncIterator[Run]:
     """Runs `opencraw …` as somebody beside the daemon; returns what it printed."""
-    async with serving(channels=radio, letters=Letters(database)) as served:
+    async with serving(channels=radio, deliveries=Deliveries(database)) as served:
         announce(tmp_path, served.url)
         (tmp_path / "data" / "access-token").write_text(TOKEN)
 

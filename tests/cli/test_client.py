@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +50,15 @@ def test_without_a_daemon_the_cause_and_the_next_step_are_told(
     assert result.stdout == ""
     assert "No daemon is running" in result.stderr
     assert "opencraw serve" in result.stderr
+
+
+def test_a_command_that_is_named_works_as_it_is_printed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", "/nowhere")  # as in a clone, where the program is on no PATH
+    found = re.search(r"`(\S+) serve`", opencraw(tmp_path, "status").stderr)
+    assert found is not None
+    assert subprocess.run([found[1], "--version"], check=False).returncode == 0
 
 
 @pytest.mark.parametrize("arguments", [["status"], ["sessions"], ["chat", "hello"]])

@@ -28,12 +28,6 @@ ITEM = "0b0c0d0e-0000-4000-8000-00000000000"
 
 
 @pytest.fixture
-def database_url(swept_database_url: str) -> str:
-    """Nothing here changes the schema."""
-    return swept_database_url
-
-
-@pytest.fixture
 def memory(database: Database) -> Memory:
     return Memory(database)
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-import pytest
 from click.testing import CliRunner, Result
 
 from opencraw.cli import root
@@ -22,16 +22,10 @@ Run = Callable[..., Awaitable[Result]]
 NO_OWNER = PAIRING.model_copy(update={"owners": []})
 
 
-@pytest.fixture
-def database_url(swept_database_url: str) -> str:
-    """Nothing here changes the schema."""
-    return swept_database_url
-
-
 @asynccontextmanager
 async def beside(core: Core, folder: Path) -> AsyncIterator[Run]:
     """Runs `opencraw pairing …` as somebody beside the daemon."""
-    async with serving(routes=PairingApi(core.entrance.strangers).routes()) as served:
+    async with serving(routes=PairingApi(core.opened.entrance.strangers).routes()) as served:
         announce(folder, served.url)
         (folder / "data" / "access-token").write_text(TOKEN)
 
@@ -55,7 +49,7 @@ async def test_people_are_listed_let_in_and_sent_away(database_url: str, tmp_pat
     ):
         assert (await run("list")).output.startswith("Nobody was let in")
         code = await knocks(core, "anna")
-        assert code in (await run("list")).output
+        assert re.search(rf"{code} .* \d\d:\d\d \S+\n", (await run("list")).output), "with the zone"
         approved = await run("approve", code.lower())
         assert approved.output == "Some Body, test id anna is let in as a guest.\n"
         assert await admitted(core, says("hello", "anna"))
@@ -65,6 +59,7 @@ async def test_people_are_listed_let_in_and_sent_away(database_url: str, tmp_pat
         assert (await run("revoke", "test", "anna")).output == "anna may talk on test no more.\n"
         assert not await admitted(core, says("hello", "anna"))
         assert "Nobody with the id anna" in (await run("revoke", "test", "anna", fails=True)).output
+        assert "no channel tset" in (await run("revoke", "tset", "anna", fails=True)).output
 
 
 async def test_somebody_is_rejected(database_url: str, tmp_path: Path) -> None:

@@ -34,12 +34,6 @@ def only(scope: str) -> Scopes:
 
 
 @pytest.fixture
-def database_url(swept_database_url: str) -> str:
-    """Nothing here changes the schema."""
-    return swept_database_url
-
-
-@pytest.fixture
 async def memory(database: Database) -> Memory:
     await database.fetch("DELETE FROM memory")
     return Memory(database)

@@ -170,7 +170,7 @@ async def test_taken_back_muted_and_commands(database_url: str) -> None:
         await core.say("one")
         await held.reached.wait()
         second = (await core.say("two")).message_id
-        assert await core.door.withdraw(address(), second)
+        assert await core.reader.withdraw(address(), second)
         assert (await told(core, second)).headline == "Not answered: taken back."
         muted = await accept(core.inbox, envelope("psst"), muted=True)
         assert (await told(core, muted.message_id)).brief == "muted"
@@ -201,7 +201,7 @@ async def test_an_answer_that_was_cut_short(database_url: str) -> None:
 @pytest.mark.parametrize(
     ("trouble", "brief", "words"),
     [
-        (NeverSendable("no such chat"), "not delivered", "no such chat"),
+        (NeverSendable("no such chat"), "answered, not delivered", "no such chat"),
         (NotSent("busy", retry_after=600), "answered, on its way", "the next attempt is in 1"),
     ],
 )
@@ -336,7 +336,7 @@ async def test_a_beginning_that_two_ids_have_is_refused(database_url: str) -> No
 
 async def test_a_word_of_the_operator_answers_nobody(database_url: str) -> None:
     async with running(database_url) as core:
-        delivery = await core.door.post(address(), "default", "the backup is done")
+        delivery = await core.opened.notices.post(address(), "default", "the backup is done")
         with pytest.raises(NotFound, match="answers no message"):
             await explainer(core).explain(str(delivery))
 

@@ -207,8 +207,8 @@ OUTCOMES = [
     (
         a_story(Outcome.COMMAND, deliveries=(a_delivery(DeliveryState.DEAD),)),
         (
-            "A command: it was answered at once, without a turn; the answer was written and could "
-            "not be delivered: the chat is gone."
+            "A command: it was answered at once, without a turn, but the answer could not be "
+            "delivered: the chat is gone."
         ),
     ),
     (
@@ -266,10 +266,7 @@ DELIVERIES = [
     ),
     (
         a_delivery(DeliveryState.DEAD),
-        (
-            "Not answered: turn cccccccc wrote the answer, which could not be delivered: the chat "
-            "is gone."
-        ),
+        f"{_ANSWERED}, but the answer could not be delivered: the chat is gone.",
     ),
 ]
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import time
 from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
@@ -213,6 +214,42 @@ def test_a_program_whose_time_is_over_leaves_nothing_behind(
         await until(lambda: open_files() <= files, "the pipes are closed")
 
     play(too_long())
+
+
+def wait_for(born: Path) -> list[int]:
+    """The processes that a program wrote down, once it has. Meanwhile the loop stands still."""
+    deadline = time.monotonic() + 15
+    while not born.exists() or born.read_text().count(" ") != 1:
+        assert time.monotonic() < deadline, "the program was not started"
+        time.sleep(0.005)
+    return [int(pid) for pid in born.read_text().split()]
+
+
+def test_a_program_whose_time_is_over_while_it_starts_leaves_nothing_behind(
+    play: Play[Any], tmp_path: Path
+) -> None:
+    born = tmp_path / "born"
+    check = program(
+        tmp_path,
+        "import os, sys, time\n"
+        "child = os.fork()\n"
+        "if child: open(sys.argv[1], 'w').write(f'{os.getpid()} {child}')\n"
+        "time.sleep(60)\n",
+    )
+
+    async def too_busy() -> None:
+        asking = asyncio.ensure_future(run([*check, str(born)], b"{}", {}))
+        # The program is started, and the loop is kept from hearing so.
+        for _ in range(2):
+            await asyncio.sleep(0)
+        both = wait_for(born)
+        asking.cancel()
+        async with asyncio.timeout(30):
+            await asyncio.wait([asking])
+        assert asking.cancelled()
+        await until(lambda: not any(map(is_alive, both)), "both are gone")
+
+    play(too_busy())
 
 
 def test_only_so_many_programs_run_at_once(play: Play[Any], tmp_path: Path) -> None:

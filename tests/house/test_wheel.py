@@ -22,7 +22,7 @@ import opencraw
 ROOT = Path(__file__).parents[2]
 
 # Making an environment is quick on a quiet machine only.
-pytestmark = [pytest.mark.xdist_group("wheel"), pytest.mark.timeout(300)]
+pytestmark = pytest.mark.timeout(300)
 
 
 @pytest.fixture(scope="module")

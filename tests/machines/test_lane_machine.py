@@ -280,7 +280,7 @@ class LaneMachine(RuleBasedStateMachine):
         core = self.cluster.some(place)
         if core is not None and said.id is not None:
             self.saw[said.chat].add("withdraw")
-            said.withdrawn |= await core.door.withdraw(address(said.chat), said.id)
+            said.withdrawn |= await core.reader.withdraw(address(said.chat), said.id)
 
     async def _command(self, chat: str, place: int, text: str) -> Core | None:
         core = self.cluster.some(place)
@@ -312,13 +312,13 @@ EXAMPLES = settings(
 
 
 @pytest.fixture
-def machine(swept_database_url: str, monkeypatch: pytest.MonkeyPatch) -> type[LaneMachine]:
+def machine(database_url: str, monkeypatch: pytest.MonkeyPatch) -> type[LaneMachine]:
     """Polls often, so that what only a poll finds is found soon."""
     monkeypatch.setattr(dispatcher, "POLL_SECONDS", 0.03)
     monkeypatch.setattr(beginnings, "_LOST_CLAIM", Wait(0.01))
     monkeypatch.setattr(full_lanes, "PAUSE_SECONDS", 0.0)
     monkeypatch.setattr(sender, "POLL_SECONDS", 0.03)
-    return type("OnThisDatabase", (LaneMachine,), {"url": swept_database_url})
+    return type("OnThisDatabase", (LaneMachine,), {"url": database_url})
 
 
 @pytest.mark.timeout(0 if IS_SOAK else 120)
@@ -344,11 +344,11 @@ def test_a_node_that_was_given_up_does_nothing_more_for_its_turn(
 
 
 async def test_a_lease_that_ends_while_a_lane_is_claimed_stops_that_too(
-    swept_database_url: str,
+    database_url: str,
 ) -> None:
     async with (
-        running(swept_database_url, debounce_ms=200) as core,
-        connected(swept_database_url) as blocker,
+        running(database_url, debounce_ms=200) as core,
+        connected(database_url) as blocker,
     ):
         renewing = core.running.pop(0)
         renewing.cancel()

@@ -122,12 +122,12 @@ class Busy(Script):
 )  # fmt: skip
 @given(scope=st.sampled_from(get_args(DmScope)), happenings=happenings)
 def test_nobody_hears_what_was_not_said_to_him(
-    swept_database_url: str,
+    database_url: str,
     scope: DmScope,
     happenings: list[Spot | tuple[Spot, str] | int],
 ) -> None:
     with asyncio.Runner(loop_factory=asyncio.new_event_loop) as runner:
-        runner.run(_played(swept_database_url, scope, happenings))
+        runner.run(_played(database_url, scope, happenings))
 
 
 async def _played(

@@ -10,12 +10,6 @@ from opencraw.store.migrations import migrate
 
 
 @pytest.fixture
-def database_url(swept_database_url: str) -> str:
-    """Nothing here changes the schema."""
-    return swept_database_url
-
-
-@pytest.fixture
 async def changed_database_url(empty_database_url: str) -> str:
     """A migrated database whose schema a test may change."""
     await migrate(empty_database_url)

@@ -317,7 +317,7 @@ async def test_an_endless_stream_meets_its_deadline(
     began = time.monotonic()
     raised = await failure(connect, name, f"[[{fault}]]", total_timeout_seconds=0.3)
     assert raised.kind == FailureKind.TIMEOUT
-    assert time.monotonic() - began < 1.5
+    assert time.monotonic() - began < 5
 
 
 @over_every_wire

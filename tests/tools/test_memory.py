@@ -22,12 +22,6 @@ ANNA_HERSELF = asker("anna")
 
 
 @pytest.fixture
-def database_url(swept_database_url: str) -> str:
-    """Nothing here changes the schema."""
-    return swept_database_url
-
-
-@pytest.fixture
 async def memory(database_url: str) -> AsyncIterator[Memory]:
     async with await Database.open(database_url) as database:
         yield Memory(database)

@@ -14,6 +14,7 @@ from opencraw.contract import (
     Draft,
     Envelope,
     Line,
+    Reader,
     Receipt,
     Waiting,
 )
@@ -55,6 +56,10 @@ class MemoryGateway(Unasked):
         known = [e.dedupe_key for e in self.accepted]
         duplicate = known.count(envelope.dedupe_key) > 1
         return Receipt(uuid4(), duplicate, muted=self.silent)
+
+    @property
+    def reader(self) -> Reader:
+        return self
 
     async def history(
         self, address: Address, *, before: int | None = None, after: int = 0, limit: int = 100

@@ -79,11 +79,11 @@ async def test_what_is_not_taken_is_said_at_once(daemon: Daemon, visit: NewVisit
     await choose(page, file("big.png", "image/png", b"\x89PNG" + bytes(10_000_000)))
     await expect(problem).to_contain_text("it has 10 MB, and files may have 10 MB")
     await choose(page, file("a.exe", "application/x-msdownload", b"MZ"))
-    await expect(problem).to_contain_text("Files of this type (application/x-msdownload)")
+    await expect(problem).to_contain_text("files of this type (application/x-msdownload)")
     await choose(page, file("fake.png", "image/png", b"<svg onload='alert(1)'/>"))
-    await expect(problem).to_contain_text("It is not what it is said to be")
+    await expect(problem).to_contain_text("it is not what it is said to be")
     await choose(page, file("locked.pdf", "application/pdf", samples.locked_pdf()))
-    await expect(problem).to_contain_text("It is encrypted")
+    await expect(problem).to_contain_text("it is encrypted")
     await expect(page.locator("#files")).to_be_hidden()
 
 
@@ -102,6 +102,7 @@ async def test_each_file_that_is_not_taken_is_named_until_the_message_is_sent(
     await expect(refusals).to_have_count(3)
     for name in ("tool.zip", "big.pdf", "empty.txt"):
         await expect(refusals.filter(has_text=f"{name} was not taken")).to_have_count(1)
+    await expect(refusals.filter(has_text="Taken are pictures, texts,")).to_have_count(1)
     await choose(page, file("b.exe", "application/x-msdownload", b"MZ"))
     await expect(refusals).to_have_count(4)
     await refusals.first.get_by_label("Dismiss").click()

@@ -20,7 +20,7 @@ secret = "{SECRET}"
 send_url = "{bridge.url}/send"
 poll_url = "{bridge.url}/poll"
 poll_interval_ms = 20
-poll_seconds = 2.0
+long_poll_timeout_seconds = 2.0
 """
 
 
@@ -78,5 +78,5 @@ async def test_whoever_is_too_late_hears_how_it_was_decided(
         await expect(question.get_by_role("button", name="Reject")).to_be_enabled()
         await say(page, f"/pair reject {code}")
         await expect(page.locator(".notice").last).to_contain_text("was rejected")
-        await expect(question).to_contain_text("Status: rejected")
+        await expect(question).to_contain_text("Status: denied")
         assert len(bridge.shown("chat-ben")) == 1, "nobody tells a stranger"
