@@ -60,6 +60,7 @@ class Part(msgspec.Struct, rename="camel"):
 
     part_id: str = ""
     mime_type: str = ""
+    filename: str = ""
     body: Body = msgspec.field(default_factory=Body)
     parts: tuple[Part, ...] = ()
 

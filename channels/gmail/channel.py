@@ -182,7 +182,7 @@ class Gmail:
         except msgspec.MsgspecError:
             raise NotFound("This file is nowhere that is known.") from None
         try:
-            data = await self._file(source, limit)
+            data = await self._file(source, attachment.name, limit)
         except SlowDown as slow:
             raise Unavailable(str(slow), retry_after=slow.retry_after) from slow
         except AccountRefused as refused:
@@ -193,10 +193,11 @@ class Gmail:
             raise _too_large(limit)
         return data
 
-    async def _file(self, source: _Source, limit: int) -> bytes | None:
+    async def _file(self, source: _Source, name: str, limit: int) -> bytes | None:
         """The file alone, where Google takes the mail apart as we do."""
         part = (await self._api.parts(source.id)).find(_google_name(source.part))
-        if part is None or part.mime_type.lower() != source.content_type:
+        same = (source.content_type, name)
+        if part is None or (part.mime_type.lower(), part.filename) != same:
             # A mail that is made oddly. It is large, so there is one of them at a time.
             async with self._whole:
                 data = await self._api.whole(source.id)

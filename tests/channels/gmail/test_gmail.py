@@ -286,6 +286,7 @@ async def test_a_file_that_google_counts_otherwise_is_found_in_the_whole_mail(
     await house.open()
     mail = platform.mail("[[say Thanks.]]", platform.person("a"), "<odd@example.org>")
     mail.add_attachment(b"a;b\r\n", maintype="text", subtype="csv", filename="a.csv")
+    mail.add_attachment(b"c;d\r\n", maintype="text", subtype="csv", filename="c.csv")
     mail.add_attachment(b"{}", maintype="application", subtype="json", filename="b.json")
     [stored] = await platform.arrives(mail.as_bytes())
     platform.server.twisted.add(stored.id)
@@ -294,7 +295,7 @@ async def test_a_file_that_google_counts_otherwise_is_found_in_the_whole_mail(
     claims = [Attachment(each[0], each[1], each[2], each[3]) for each in rows]
     channel = Gmail(settings(platform))
     fetched = {each.name: await channel.fetch(each, 1_000) for each in claims}
-    assert fetched == {"a.csv": b"a;b\r\n", "b.json": b"{}"}
+    assert fetched == {"a.csv": b"a;b\r\n", "b.json": b"{}", "c.csv": b"c;d\r\n"}
 
 
 async def test_access_to_another_mailbox_is_for_an_operator(
