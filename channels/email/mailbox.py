@@ -196,7 +196,8 @@ class Mailbox:
                 push.cancel()
             if self._lost.done() or (push.done() and _has_come(push.result())):
                 break
-        self._client.idle_done()
+        if not self._lost.done():
+            self._client.idle_done()
         # Its answer is what tells a quiet server from a dead line.
         await self._ask(_result_of(idle))
 
