@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -24,6 +25,8 @@ from opencraw.errors import (
     Refused,
     Unavailable,
 )
+
+log = logging.getLogger(__name__)
 
 #: An answer to a poll that was held for as long as it may be takes a little longer.
 POLL_GRACE = 1.5
@@ -71,7 +74,7 @@ class Bridge:
         try:
             seconds = self._settings.long_poll_timeout_seconds * POLL_GRACE
             answer = await self._call("GET", url, None, {}, seconds, most=bounded.LARGEST_ANSWER)
-        except (NotSent, MaybeSent, Refused) as error:
+        except (NotSent, MaybeSent) as error:
             raise Unavailable(f"polling {self._settings.poll_url}: {error}") from error
         if answer.status in {401, 403}:
             raise AccountRefused(_not_ours("poll_url", answer.status))
@@ -99,7 +102,7 @@ class Bridge:
         url, seconds = self._settings.send_url, self._settings.request_seconds
         try:
             answer = await self._call("POST", url, body, {}, seconds)
-        except (NotSent, MaybeSent, Refused) as error:
+        except (NotSent, MaybeSent) as error:
             raise Unavailable(f"{url}: {error}") from error
         if answer.status in {401, 403}:
             raise AccountRefused(_not_ours("send_url", answer.status))
@@ -107,10 +110,7 @@ class Bridge:
 
     async def _post(self, url: str, body: Mapping[str, object], headers: Mapping[str, str]) -> str:
         encoded, seconds = msgspec.json.encode(body), self._settings.request_seconds
-        try:
-            answer = await self._call("POST", url, encoded, headers, seconds)
-        except Refused as error:
-            raise MaybeSent(f"{url}: {error}") from error
+        answer = await self._call("POST", url, encoded, headers, seconds)
         failure = verdict(answer.status, answer.headers, time.time())
         if failure is not None:
             raise failure
@@ -129,8 +129,8 @@ class Bridge:
         *,
         most: int = _LARGEST_ANSWER,
     ) -> _Answer:
-        """One request. Raises `NotSent`, `MaybeSent`, and `Refused` for an answer that nobody may
-        read."""
+        """One request. Raises `NotSent` and `MaybeSent`. Of an answer that nobody may read there is
+        no body: its status says enough."""
         address = _address(url)
         signs = body if body is not None else address.raw_path_qs.encode()
         sent = {**headers, **bounded.PLAIN, **signed(self._secret, signs, time.time())}
@@ -144,7 +144,11 @@ class Bridge:
                     method, address, data=body, headers=sent, allow_redirects=False
                 ) as response,
             ):
-                read = await bounded.read(response, most)
+                try:
+                    read = await bounded.read(response, most)
+                except Refused as refused:
+                    log.warning("the answer of %s is not read: %s", url, refused)
+                    read = b""
                 return _Answer(response.status, dict(response.headers), read)
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
             raise NotSent(f"cannot be reached: {error}") from error

@@ -20,7 +20,7 @@ from channels.mail.addresses import Person, normalised_domain
 from channels.mail.headers import Headers
 
 _LONGEST = 8_000
-_NAME = re.compile(r'\s*"?([^\s;"()]+?)\.*"?(?=[\s;(]|$)')
+_NAME = re.compile(r'\s*"?([^\s;"()\\]+?)\.*"?(?=[\s;(]|$)')
 #: A string in quotes, a character that means something, or what stands between those.
 _PIECES = re.compile(r'"(?:[^"\\]|\\.)*"|[();"\\]|[^"\\();]+', re.S)
 _METHOD = re.compile(r"\s*([A-Za-z][\w-]*)\s*(?:/\s*\d+\s*)?=\s*([A-Za-z]+)(?=\s|$)")
@@ -125,7 +125,10 @@ def _results(headers: Headers, authserv_id: str) -> list[_Result] | None:
     what stands below such a header is never looked at in its place."""
     ours = _server(authserv_id)
     for value in headers.every("authentication-results"):
-        if ours is None or _server(value) != ours:
+        name = _server(value)
+        if name is None:
+            raise _Unclear("nobody can tell in whose name one of them is written")
+        if name != ours:
             continue
         if len(value) > _LONGEST:
             raise _Unclear("it is too long")
@@ -173,8 +176,7 @@ def _result(statement: str) -> _Result | None:
     """What a statement says, if it is about something that is asked for here."""
     found = _METHOD.match(statement)
     if found is None:
-        name, is_verdict, _ = statement.partition("=")
-        if name.strip().lower() in _USED or (not is_verdict and name.strip().lower() not in _EMPTY):
+        if statement.strip().lower() not in _EMPTY:
             raise _Unclear("it says something that is no verdict")
         return None
     method, verdict = found[1].lower(), found[2].lower()

@@ -19,6 +19,8 @@ from channels.bounded import LARGEST_ANSWER, download
 from channels.discord.line import _Client
 from channels.discord.rest import Rest
 from channels.discord.settings import DiscordSettings
+from channels.http.bridge import Bridge
+from channels.http.settings import HttpSettings
 from channels.linear import queries
 from channels.linear.api import Api
 from channels.linear.settings import LinearSettings
@@ -139,3 +141,15 @@ async def test_linears_answers_are_bounded(
     async with answering(body, headers) as (url, _):
         with pytest.raises(MaybeSent, match=said):
             await linear(f"{url}/graphql").ask(queries.VIEWER)
+
+
+@pytest.mark.parametrize(("body", "headers", "said"), HOSTILE)
+async def test_a_bridge_that_takes_a_message_with_too_many_words_has_taken_it(
+    body: bytes, headers: Mapping[str, str], said: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with answering(body, headers) as (url, asked):
+        bridge = Bridge(HttpSettings(enabled=True, secret="s" * 32, send_url=url))  # type: ignore[arg-type]
+        assert await bridge.send({"text": "Hello."}, key="one") == ""
+        assert asked == ["identity"]
+    assert "is not read" in caplog.text
+    assert said.replace("8,388,608", "65,536") in caplog.text

@@ -116,6 +116,7 @@ _EVIL = '"x@example.org"@evil.test'
         "spf=pass smtp.mailfrom=example.org; dkim=pass header.i=x@example.org",
         "spf=pass smtp.mailfrom=a;dmarc=pass header.from=example.org;@evil.test",
         "spf=pass smtp.mailfrom=a;dmarc=pass header.from=example.org;@evil.test; dmarc=fail",
+        "spf=fail smtp.mailfrom=a;dmarc=pass header.from=example.org;x=y@evil.test",
         # A comment with somebody's address in it, as it came.
         'spf=pass (of "a); dmarc=pass header.from=example.org; (b"@evil.test) smtp.helo=x',
         'spf=pass (of b"c@evil.test); dmarc=pass header.from=example.org; x=y (")',
@@ -140,6 +141,9 @@ def test_what_a_stranger_chose_is_never_taken_for_our_servers_word(said: str) ->
         "mx.lab.test. ; dmarc=fail header.from=example.org",
         '"MX.lab.test."; dmarc=fail header.from=example.org',
         "mx.lab.test(c); dmarc=fail",
+        # Names that nobody can read might be ours.
+        "(by us) mx.lab.test; dmarc=fail",
+        r'"mx.lab\.test"; dmarc=fail',
         "mx.lab.test; none",
         "mx.lab.test",
         'mx.lab.test; dmarc=fail "',
