@@ -186,7 +186,7 @@ async def the_log_does_not_grow_for_ever(folder: Path, settings: DatabaseSetting
 async def a_restart_takes_less_than_half_a_second(folder: Path, settings: DatabaseSettings) -> None:
     async with EmbeddedPostgres(folder, settings):
         pass
-    took = []
+    took: list[float] = []
     # A machine with much else to do need not keep to it every time.
     while min(took, default=1.0) >= 0.5 and len(took) < 10:
         began = time.monotonic()
