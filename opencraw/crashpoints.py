@@ -26,6 +26,7 @@ NAMES = frozenset(
         "compacted",
         "llm_done_before_commit",
         "commit_before_deliver",
+        "draft_before_record",
         "before_send",
         "deliver_between_parts",
         "deliver_before_ack",

@@ -23,8 +23,16 @@ OpenCrawError
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 from enum import StrEnum
+
+
+def is_word_to_end(error: BaseException) -> bool:
+    """Whether this is somebody's word to the task that runs. A `CancelledError` that it meets while
+    nobody cancelled it is none: what it called has lost a task of its own, and that is a defect."""
+    task = asyncio.current_task()
+    return isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling() > 0
 
 
 class OpenCrawError(Exception):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Protocol, runtime_checkable
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
@@ -125,5 +125,19 @@ class PlatformSettings(ChannelSettings):
     attachments: AttachmentSettings = AttachmentSettings()
     """Which files people may send here."""
 
+
+@runtime_checkable
+class KnowsItsName(Protocol):
+    """A channel whose platform is told by us where to call."""
+
+    @property
+    def public_name(self) -> str:
+        """The name, with its port if it has one, that the platform calls; empty is none."""
+        ...
+
+
+class TypingSettings(PlatformSettings):
+    """A channel on whose platform somebody can be seen typing."""
+
     typing: bool = True
-    """Whether people see that the assistant is at work, where a platform can show that."""
+    """Whether people see that the assistant is at work."""

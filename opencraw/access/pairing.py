@@ -15,7 +15,14 @@ from uuid import UUID, uuid4
 
 from opencraw.access.guesses import Guesses
 from opencraw.access.policy import has_unseen, is_identity
-from opencraw.contract import DEFAULT_TENANT, Address, Envelope, Rights
+from opencraw.contract import (
+    DEFAULT_TENANT,
+    LONGEST_REPLY_CONTEXT,
+    PATIENCE_SECONDS,
+    Address,
+    Envelope,
+    Rights,
+)
 from opencraw.errors import NotFound, Refused, Unavailable
 from opencraw.store.database import Database, Record
 from opencraw.store.queries import load
@@ -31,8 +38,6 @@ GOOD_FOR_SECONDS = 3600.0
 MOST_OPEN = 3
 LONGEST_NOTE = 512
 LONGEST_NAME = 60
-LONGEST_CONTEXT = 4_000
-_PATIENCE_SECONDS = 10.0
 #: Whoever is not first each time comes back later.
 _TRIES = 20
 
@@ -113,7 +118,7 @@ class Pairing:
     async def standing(self, tenant: str, address: Address, sender: str) -> Standing | None:
         """How a person stands with the account at this address, as it is now."""
         whose = (tenant, address.channel, address.account, sender)
-        records = await self._database.fetch(SQL.standing, *whose, patience=_PATIENCE_SECONDS)
+        records = await self._database.fetch(SQL.standing, *whose, patience=PATIENCE_SECONDS)
         if not records:
             return None
         return Standing(**{**records[0], "rights": Rights(records[0]["rights"])})
@@ -122,15 +127,18 @@ class Pairing:
         """Make a request of whoever wrote, who has none. None where no more may be open."""
         tenant, address, sender = envelope.tenant, envelope.address, envelope.sender
         account = (tenant, address.channel, address.account)
-        context = storable(envelope.reply_context[:LONGEST_CONTEXT])
+        context = storable(envelope.reply_context)
+        if len(context) > LONGEST_REPLY_CONTEXT:
+            # Nobody can say what half of it means.
+            context = ""
         for _ in range(_TRIES):
             if await self._is_full(account):
                 return None
-            await self._database.commit(SQL.expire, account, patience=_PATIENCE_SECONDS)
+            await self._database.commit(SQL.expire, account, patience=PATIENCE_SECONDS)
             request, code = uuid4(), new_code()
             row = (request, *account, sender.id, shown_name(sender.name), address.chat,
                    address.thread, context, code, GOOD_FOR_SECONDS)  # fmt: skip
-            if await self._database.commit(SQL.ask, row, patience=_PATIENCE_SECONDS) is not None:
+            if await self._database.commit(SQL.ask, row, patience=PATIENCE_SECONDS) is not None:
                 return Standing(request, code, "pending", Rights.GUEST, False, GOOD_FOR_SECONDS)
             # Somebody took the place, or this very person asked on another node.
             if standing := await self.standing(tenant, address, sender.id):
@@ -139,7 +147,7 @@ class Pairing:
 
     async def _is_full(self, account: tuple[str, str, str]) -> bool:
         [record] = await self._database.fetch(
-            SQL.open_requests, *account, patience=_PATIENCE_SECONDS
+            SQL.open_requests, *account, patience=PATIENCE_SECONDS
         )
         return bool(record["count"] >= MOST_OPEN)
 

@@ -9,14 +9,21 @@ import unicodedata
 from dataclasses import dataclass
 from enum import StrEnum
 
-from opencraw.contract import Address, ChatType, Envelope, Pick, Reaction, Rights, Sender
+from opencraw.contract import (
+    LONGEST_ADDRESS,
+    Address,
+    ChatType,
+    Envelope,
+    Pick,
+    Reaction,
+    Rights,
+    Sender,
+)
 from opencraw.settings import AccessSettings
 from opencraw.store.text import storable
 
 #: In characters. No platform has longer ids.
 LONGEST_ID = 256
-#: In bytes, of all parts of an address together: more than that no index can hold.
-_LONGEST_ADDRESS = 512
 
 
 class Code(StrEnum):
@@ -142,5 +149,5 @@ def _is_place(address: Address) -> bool:
     return (
         bool(address.channel and address.chat)
         and storable(joined) == joined
-        and len(joined.encode()) <= _LONGEST_ADDRESS
+        and len(joined.encode()) <= LONGEST_ADDRESS
     )

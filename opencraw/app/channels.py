@@ -142,12 +142,14 @@ class _WayOut:
 
     async def send(self, delivery: Delivery, sent: PartSent) -> None:
         _speaks_for.set(delivery.address.channel)
-        try:
-            await self._channel.send(delivery, sent)
-        except DeliveryFailure as failure:
-            self._traffic.failed(str(failure))
-            raise
+        await self._channel.send(delivery, sent)
         self._traffic.sent()
+
+    def failed(self, attempt: int, failure: DeliveryFailure) -> None:
+        self._traffic.failed(str(failure), first=attempt == 1)
+
+    def gave_up(self, reason: str) -> None:
+        self._traffic.dead(reason)
 
 
 class _Listener(logging.Handler):

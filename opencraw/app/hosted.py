@@ -20,6 +20,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
 from opencraw.contract import (
+    LONGEST_WISH,
     Attends,
     Channel,
     ChannelKind,
@@ -33,7 +34,7 @@ from opencraw.contract import (
     Reaches,
     Webhook,
 )
-from opencraw.errors import AccountRefused, OpenCrawError, Unavailable
+from opencraw.errors import AccountRefused, OpenCrawError, Unavailable, is_word_to_end
 from opencraw.platforms.traffic import Traffic
 from opencraw.queue.nodes import Node
 from opencraw.settings import ChannelSettings
@@ -50,8 +51,6 @@ RECOVERED_SECONDS = 60.0
 LASTING_SECONDS = 5.0
 #: An account that was refused needs its operator, who may have done something by now.
 REFUSED_PAUSE = 600.0
-#: Whatever a platform wishes, after so long it is asked again.
-LONGEST_WISH = 3600.0
 #: However patient a channel is: within a minute a dead line is known to be one.
 MOST_PATIENCE = 45.0
 #: With the lease of a node, a dead one's receivers move within five seconds.
@@ -162,7 +161,9 @@ class Hosted:
             ) from error
         except OpenCrawError:
             raise
-        except Exception as error:
+        except (Exception, asyncio.CancelledError) as error:
+            if is_word_to_end(error):
+                raise
             log.exception("probing channel %s", self.name)
             raise Unavailable(
                 f"Asking {self.name} failed: {type(error).__name__}: {error}. Nothing was changed. "
@@ -275,6 +276,11 @@ class Hosted:
             log.error("channel %s does not end, and is left behind", self.name)
 
     def _why(self, run: asyncio.Future[None]) -> _Ended:
+        if run.cancelled():
+            # Not by us: of what we end nobody asks why.
+            lost = "it lost a task of its own that was cancelled: a defect of the channel"
+            log.error("channel %s: %s", self.name, lost)
+            return _Ended("failed", lost)
         error = run.exception()
         if error is None:
             return _Ended("failed", "it ended by itself")
@@ -315,7 +321,7 @@ class Hosted:
 
     async def _until_ours(self, node: Node) -> None:
         """Stand by until this node is the one that receives for the channel."""
-        while not await _is_ours(self.name, node):
+        while not await _is_ours(self.name, node, so_far=False):
             self._trouble = ""
             self.became("standby", "another node receives" if node.in_touch else _NOBODY_KNOWS)
             await asyncio.sleep(CLAIM_SECONDS)
@@ -339,13 +345,15 @@ async def _while_ours(name: str, node: Node) -> None:
     """Keep our claim; return when another node has it."""
     while True:
         await asyncio.sleep(CLAIM_SECONDS)
-        if not await _is_ours(name, node):
+        if not await _is_ours(name, node, so_far=True):
             return
 
 
-async def _is_ours(name: str, node: Node) -> bool:
+async def _is_ours(name: str, node: Node, *, so_far: bool) -> bool:
+    """Whether this node receives. Where nobody can tell it is as it was `so_far`: no other takes
+    from a node what it receives, as long as it holds its lease."""
     try:
         return node.holds_lease and await node.receive_for(name, _ACCOUNT)
     except Unavailable as error:
         log.warning("channel %s: asking who receives: %s", name, error)
-        return False
+        return so_far

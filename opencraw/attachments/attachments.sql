@@ -53,11 +53,12 @@ SELECT array_agg(id) AS ids
   FROM (SELECT id FROM attachment WHERE message_id IS NULL AND created_at < $1 LIMIT $2) AS old;
 
 -- name: drop_files
--- Group commit. `ids` are separated by commas.
+-- Group commit. `ids` are separated by commas. What a message has claimed since is its own.
 WITH given AS (
     SELECT * FROM unnest($1::text[]) WITH ORDINALITY AS row(ids, ord)
 ), gone AS (
     DELETE FROM attachment USING given
      WHERE attachment.id = ANY(string_to_array(given.ids, ',')::uuid[])
+       AND attachment.message_id IS NULL
 )
 SELECT ord FROM given;

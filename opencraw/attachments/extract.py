@@ -18,6 +18,7 @@ from io import BytesIO
 
 from opencraw.attachments.texts import LONGEST_TEXT, decoded, printable
 
+# As in `opencraw.settings`, which takes longer to load than most documents take to be read.
 DOCX = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
 
 MOST_MEMORY = 1_000_000_000

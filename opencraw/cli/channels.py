@@ -32,7 +32,11 @@ def command() -> None:
 @_json
 @click.pass_obj
 def listed(options: Options, json_wanted: bool) -> None:
-    """List the open channels: the state of each, and what came and went."""
+    """List the open channels: the state of each, and what came and went.
+
+    Failed are attempts to send, and events that nobody understood. Refused are messages of people
+    who were turned away, or were too fast; `opencraw channels logs` says whose.
+    """
     answer = call(options.config, "GET", PATH)
     if json_wanted:
         as_json(answer)
@@ -49,9 +53,10 @@ def listed(options: Options, json_wanted: bool) -> None:
         "taken",
         "sent",
         "failed",
-        "detail",
+        "refused",
     ]
-    table(columns, [_row(each) for each in answer["channels"]])
+    details = {each["name"]: each["detail"] for each in answer["channels"]}
+    table(columns, [_row(each) for each in answer["channels"]], details)
 
 
 @command.command("probe", epilog="Example: opencraw channels probe telegram")
@@ -150,8 +155,8 @@ def _row(channel: Mapping[str, Any]) -> list[object]:
         _ago(channel["last_out"]),
         counts["accepted"],
         counts["sent"],
-        counts["failed"] + counts["quarantined"] + sum(counts["refused"].values()),
-        channel["detail"],
+        counts["failed"] + counts["quarantined"],
+        sum(counts["refused"].values()),
     ]
 
 

@@ -9,12 +9,14 @@ from urllib.parse import quote, urlencode
 
 import click
 
-from opencraw.cli import Options
+from opencraw.cli import Options, channels
 from opencraw.cli.client import call
 from opencraw.cli.output import as_json, confirm, table
 
 PATH = "/api/v1/os/deliveries"
 _LONGEST_CELL = 80
+#: As much of an id as the other commands need.
+_SHORT = 8
 _NOTHING = {
     "dead": "Everything was delivered, or is on its way.",
     "dropped": "Nothing was dropped.",
@@ -53,10 +55,13 @@ def listed(
         as_json(answer)
         return
     if not answer["deliveries"]:
+        if channel is not None:  # one that is not there is an error
+            call(options.config, "GET", f"{channels.PATH}/{quote(channel, safe='')}/logs?limit=1")
         click.echo(_NOTHING[state])
         return
-    columns = ["id", "when", "channel", "chat", "tried", "parts there", "why not", "text"]
-    table(columns, [_row(each) for each in answer["deliveries"]])
+    found = answer["deliveries"]
+    columns = ["id", "when", "channel", "chat", "tried", "parts there", "text"]
+    table(columns, [_row(each) for each in found], {_short(each): _why(each) for each in found})
 
 
 @command.command("retry", epilog="Example: opencraw deliveries retry 0b0c4a5e")
@@ -102,12 +107,21 @@ def _do(options: Options, what: str, names: tuple[str, ...], json_wanted: bool, 
 def _row(delivery: Mapping[str, Any]) -> list[object]:
     text = " ".join(delivery["text"].split())
     return [
-        delivery["delivery_id"],
+        _short(delivery),
         datetime.fromisoformat(delivery["created_at"]).astimezone().strftime("%Y-%m-%d %H:%M"),
         delivery["channel"],
         delivery["chat"],
         delivery["attempts"],
         delivery["parts"],
-        delivery["failure"] or ": ".join(filter(None, (delivery["state"], delivery["trouble"]))),
         text if len(text) <= _LONGEST_CELL else f"{text[:_LONGEST_CELL]}…",
     ]
+
+
+def _short(delivery: Mapping[str, Any]) -> str:
+    name: str = delivery["delivery_id"]
+    return name[:_SHORT]
+
+
+def _why(delivery: Mapping[str, Any]) -> str:
+    """Why it is not there, or how far it is."""
+    return delivery["failure"] or ": ".join(filter(None, (delivery["state"], delivery["trouble"])))

@@ -79,19 +79,33 @@ def pairs(rows: Mapping[str, Any]) -> None:
         click.echo(f"{name:<{width}}  {in_line(value)}")
 
 
-def table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    """Print a table that fits the terminal, if there is one."""
+def table(
+    columns: Sequence[str],
+    rows: Sequence[Sequence[object]],
+    remarks: Mapping[str, str] | None = None,
+) -> None:
+    """Print a table that fits the terminal, if there is one, and below it what is too long for a
+    cell: a line for each name, which only the terminal breaks, so that it can be copied."""
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
     drawn = Table(box=None, pad_edge=False, header_style="bold")
-    for column in columns:
-        drawn.add_column(column, overflow="fold")  # a path that is cut helps nobody
+    for place, column in enumerate(columns):
+        # A path that is cut helps nobody, and the first column is what other commands are given.
+        drawn.add_column(column, overflow="fold", no_wrap=place == 0)
     for row in rows:
         # Text, so that what a user wrote is never read as markup.
         drawn.add_row(*(cell if isinstance(cell, Text) else Text(in_line(cell)) for cell in row))
     console = Console()
     if not console.is_terminal:
         console.width = _NO_EDGE
-    console.print(drawn)
+    with console.capture() as printed:
+        console.print(drawn)
+    for line in printed.get().splitlines():
+        click.echo(line.rstrip())
+    told = {name: " ".join(text.split()) for name, text in (remarks or {}).items() if text}
+    if told:
+        click.echo()
+    for name, text in told.items():
+        click.echo(f"{name}: {text}")

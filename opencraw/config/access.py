@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import get_args
 
 from opencraw.access.policy import LONGEST_ID, is_identity
-from opencraw.settings import PlatformSettings
+from opencraw.settings import AccessSettings, PlatformSettings
 
 #: A key below `access`, what is wrong with it, and how to mend that.
 Found = tuple[str, str, str]
@@ -19,7 +20,13 @@ def problems_of(name: str, settings: PlatformSettings) -> Iterator[Found]:
     anybody = access.owners or access.allowed_senders
     if settings.enabled and access.mode == "allowlist" and not anybody:
         problem = f"nobody could talk on {name}: allowlist lets in who is listed, and nobody is"
-        yield "mode", problem, 'list your own id under owners, or set mode = "pairing"'
+        yield "mode", problem, f"list your own id under owners{_otherwise(access)}"
+
+
+def _otherwise(access: AccessSettings) -> str:
+    """Not everywhere could somebody ask for a code."""
+    modes = get_args(type(access).model_fields["mode"].annotation)
+    return ', or set mode = "pairing"' if "pairing" in modes else ""
 
 
 def _entries(key: str, entries: Sequence[str]) -> Iterator[Found]:

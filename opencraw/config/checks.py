@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator, Mapping
 from difflib import get_close_matches
 from typing import TypeVar
@@ -10,6 +11,7 @@ from opencraw.config.access import problems_of
 from opencraw.config.channels import installed
 from opencraw.config.source import Source
 from opencraw.context.settings import ContextSettings
+from opencraw.control.origins import is_own
 from opencraw.control.settings import RuntimeSettings, SecuritySettings
 from opencraw.errors import ConfigProblem
 from opencraw.limits.settings import LimitsSettings
@@ -18,7 +20,7 @@ from opencraw.providers import needs_key
 from opencraw.providers.settings import KeySettings, LlmSettings, Profile
 from opencraw.queue.settings import QueueSettings
 from opencraw.sessions.settings import SessionsSettings
-from opencraw.settings import PlatformSettings, Section
+from opencraw.settings import KnowsItsName, PlatformSettings, Section
 from opencraw.store.settings import DatabaseSettings
 
 S = TypeVar("S", bound=Section)
@@ -53,6 +55,7 @@ def check(valid: Valid) -> list[ConfigProblem]:
         _patience,
         _prices_under_a_cap,
         _public_bind,
+        _public_names,
         _pruning,
         _production,
     )
@@ -216,6 +219,23 @@ def _public_bind(valid: Valid) -> Problems:
         "other machines could reach the daemon and no control token keeps them out",
         'export OPENCRAW_CONTROL_API_KEY=…, or set bind_mode = "loopback"',
     )
+
+
+def _public_names(valid: Valid) -> Problems:
+    """What a platform calls by a name that is not listed is refused before any channel hears it."""
+    security = valid.get(SecuritySettings)
+    for key, section in valid.by_key.items():
+        if security is None or not isinstance(section, KnowsItsName):
+            continue
+        name = section.public_name
+        if not name or name in security.allowed_hosts or is_own(name):
+            continue
+        yield ConfigProblem(
+            valid.where(("security", "allowed_hosts")),
+            "security.allowed_hosts",
+            f"every call to {name} would be refused, which {'.'.join(key)} names as our address",
+            f"write allowed_hosts = {json.dumps([*security.allowed_hosts, name])}",
+        )
 
 
 def _production(valid: Valid) -> Problems:

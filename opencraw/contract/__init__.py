@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from opencraw.contract.channel import (
     CALLED_AT,
+    LONGEST_WISH,
     Attends,
     Channel,
     ChannelKind,
@@ -30,9 +31,11 @@ from opencraw.contract.channel import (
     Streams,
     Webhook,
 )
-from opencraw.contract.gateway import Gateway, Reader
+from opencraw.contract.gateway import PATIENCE_SECONDS, Gateway, Reader
 from opencraw.contract.messages import (
     DEFAULT_TENANT,
+    LONGEST_ADDRESS,
+    LONGEST_REPLY_CONTEXT,
     PEOPLE,
     Address,
     Attachment,
@@ -60,6 +63,10 @@ from opencraw.contract.messages import (
 __all__ = [
     "CALLED_AT",
     "DEFAULT_TENANT",
+    "LONGEST_ADDRESS",
+    "LONGEST_REPLY_CONTEXT",
+    "LONGEST_WISH",
+    "PATIENCE_SECONDS",
     "PEOPLE",
     "Address",
     "Attachment",

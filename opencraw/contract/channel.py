@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 #: durable. A part without an id there is told as an empty text.
 PartSent = Callable[[str], Awaitable[None]]
 
+#: Whatever a platform wishes, after so many seconds it is asked again.
+LONGEST_WISH = 3600.0
+
 #: Where platforms call: what lies below `/<channel>` there is that channel's.
 CALLED_AT = "/api/v1/os/channels"
 

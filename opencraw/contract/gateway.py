@@ -20,6 +20,9 @@ from opencraw.contract.messages import (
     Waiting,
 )
 
+#: A channel is told to come back rather than kept waiting for longer than this.
+PATIENCE_SECONDS = 10.0
+
 
 class Reader(Protocol):
     """Conversations as people see them, for a channel whose platform does not show them by
@@ -121,9 +124,10 @@ class Gateway(Protocol):
         """Note how far the channel has come: everything up to there has been accepted."""
         ...
 
-    async def draft_shown(self, turn_id: UUID, platform_id: str) -> None:
+    async def draft_shown(self, turn_id: UUID, platform_id: str | None) -> None:
         """Note the message that shows a running turn, so that its end becomes that message even if
-        this process does not live to see it."""
+        this process does not live to see it. Note None before the first draft is put: whoever finds
+        that knows that one may be there."""
         ...
 
     async def draft_of(self, turn_id: UUID) -> TurnShown:

@@ -11,13 +11,19 @@ import msgspec
 
 DEFAULT_TENANT = "default"
 
+#: In bytes, of all parts of an address together: more than that no index can hold.
+LONGEST_ADDRESS = 512
+#: In characters.
+LONGEST_REPLY_CONTEXT = 4_000
+
 
 class Address(msgspec.Struct, frozen=True):
     """Where a conversation happens. All parts are the platform's stable ids, never names."""
 
     channel: str
     #: Who we are on the platform, as it names us: what is kept for one account is nothing to
-    #: another. Empty where a channel can only ever have one.
+    #: another. Empty where a channel can only ever have one, or where no two accounts could have
+    #: a chat of the same id, as at Linear: its ids are random, whatever the workspace.
     account: str
     chat: str
     thread: str = ""
@@ -126,10 +132,13 @@ class Envelope(msgspec.Struct, frozen=True):
     attachments: tuple[Attachment, ...] = ()
     #: The assistant was spoken to. In a group that takes a mention, a reply to it, or a command.
     addressed: bool = True
+    #: When it was written, in seconds since 1970, by the platform's clock and never its sender's;
+    #: None is now. What we catch up on is not too fast because it comes at once.
+    written_at: float | None = None
     #: By what the platform calls this message when somebody edits it or takes it back.
     platform_id: str = ""
     #: What the channel needs to answer just this message; it comes back with the delivery. Opaque
-    #: to everybody else, at most 4,000 characters.
+    #: to everybody else, and no longer than `LONGEST_REPLY_CONTEXT`.
     reply_context: str = ""
 
 
@@ -232,8 +241,9 @@ class Draft(msgspec.Struct, frozen=True):
 class TurnShown(msgspec.Struct, frozen=True):
     """How a platform shows a turn."""
 
-    #: The message that shows it, noted by an earlier attempt; empty is none.
-    platform_id: str = ""
+    #: The message that shows it, noted by an earlier attempt; empty is none. None: a first draft
+    #: was on its way, and nobody knows whether it is there.
+    platform_id: str | None = ""
     #: What the answer will come with, as `Delivery.reply_context`.
     reply_context: str = ""
 
@@ -254,10 +264,13 @@ class Delivery(msgspec.Struct, frozen=True):
     #: begins behind them, and so does what `recovered` speaks of.
     parts: tuple[str, ...] = ()
     #: The platform's id of the message that showed the turn while it ran: becomes the first part.
-    draft: str = ""
+    #: Empty is none. None: it may be there, and nobody knows its id. Whoever put it by a key of the
+    #: turn (`ends`) has it again by the same; for all others this is `recovered`.
+    draft: str | None = ""
     choice: Choice | None = None
     #: The turn whose last word this is: nothing of that turn is shown from here on.
     ends: UUID | None = None
-    #: Whoever looks must not find one of these: our messages in this chat, since shortly before
-    #: this one was written, that are known to be something else. Only told of what is `recovered`.
+    #: Whoever looks must not find one of these: the first thousand of our messages in this chat,
+    #: since shortly before this one was written, that are known to be something else. Only told of
+    #: what is `recovered`, where a channel is `idempotent`.
     others: tuple[str, ...] = ()

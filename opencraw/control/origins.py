@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from ipaddress import ip_address
+from urllib.parse import urlsplit
 
 LOOPBACK_NAMES = ("127.0.0.1", "localhost", "[::1]")
 _USUAL_PORT = 80
@@ -43,6 +45,17 @@ class Origins:
         if len(origins) > 1:
             return False
         return origins[0] in self._origins or origins[0] == f"http://{host.lower()}"
+
+
+def is_own(host: str) -> bool:
+    """Whether a host, with its port or without, may be our own address, which nobody lists."""
+    name = urlsplit(f"//{host}").hostname or ""
+    if name == "localhost":
+        return True
+    try:
+        return bool(ip_address(name))
+    except ValueError:
+        return False
 
 
 def _bracketed(address: str) -> str:

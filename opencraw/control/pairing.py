@@ -74,7 +74,7 @@ class PairingApi:
         self, request: web.Request, code: str, rights: Rights | None, note: str
     ) -> web.Response:
         resolved = await self._strangers.resolve(code, Word(_who(request), rights, note))
-        has_owner = await self._strangers.has_owner(resolved)
+        has_owner = await self._strangers.has_owner(resolved.channel, resolved.account)
         return json_response(
             {"status": resolved.state, "request": as_json(resolved), "has_owner": has_owner}
         )

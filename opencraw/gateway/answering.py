@@ -9,11 +9,10 @@ from weakref import WeakValueDictionary
 
 import msgspec
 
-from opencraw.contract import Delivery, Envelope, Receipt, Rights
+from opencraw.contract import PATIENCE_SECONDS, Delivery, Envelope, Receipt, Rights
 from opencraw.errors import Refused, Unavailable
 from opencraw.events import QueueChanged
 from opencraw.gateway import commands, letting_in
-from opencraw.gateway.bounds import PATIENCE_SECONDS
 from opencraw.gateway.desk import Desk
 from opencraw.gateway.memories import Known
 from opencraw.gateway.notices import opened
@@ -72,6 +71,8 @@ class Answering:
             chat_type=envelope.chat_type,
             rights=envelope.sender.rights,
             sender_id=envelope.sender.id,
+            has_owner=envelope.sender.rights is Rights.OWNER
+            or await self._strangers.has_owner(envelope.address.channel, envelope.address.account),
             here=envelope.address,
             spent=await self._spent(here.tenant),
             powers=desk.powers,

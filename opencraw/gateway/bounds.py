@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from opencraw.contract import Address, Envelope, Trigger
+from opencraw.contract import (
+    LONGEST_ADDRESS,
+    LONGEST_REPLY_CONTEXT,
+    Address,
+    Envelope,
+    Trigger,
+)
 from opencraw.errors import Refused
 from opencraw.gateway import commands
 from opencraw.store.text import storable
 
 LONGEST_TEXT = 1_000_000
+#: In bytes.
 LONGEST_KEY = 512
-#: In bytes; an address has so many in all its parts together.
-LONGEST_NAME = 512
-LONGEST_REPLY_CONTEXT = 4_000
-#: A channel is told to come back rather than kept waiting for longer than this.
-PATIENCE_SECONDS = 10.0
 
 
 def check(envelope: Envelope) -> None:
@@ -39,7 +41,7 @@ def check(envelope: Envelope) -> None:
             code="INVALID_IDEMPOTENCY_KEY",
         )
     check_names(envelope.address, envelope.tenant)
-    if not _is_storable(envelope.sender.id, LONGEST_NAME):
+    if not _is_storable(envelope.sender.id, LONGEST_KEY):
         raise Refused("The sender's id cannot be kept.", code="INVALID_FIELD")
     if not _is_storable(envelope.platform_id, LONGEST_KEY):
         raise Refused("The platform's name for this message cannot be kept.", code="INVALID_FIELD")
@@ -52,7 +54,7 @@ def check(envelope: Envelope) -> None:
 def check_names(address: Address, tenant: str) -> None:
     """Refuse an address that no index can hold, however its platform came by it."""
     names = (address.channel, address.account, address.chat, address.thread, tenant)
-    if not _is_storable("".join(names), LONGEST_NAME):
+    if not _is_storable("".join(names), LONGEST_ADDRESS):
         raise Refused("The address of this conversation cannot be kept.", code="INVALID_FIELD")
 
 

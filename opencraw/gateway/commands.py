@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from opencraw.contract import Address, ChatType, CommandHelp, Rights
-from opencraw.gateway import letting_in, memories, queue_words, who_asks
+from opencraw.gateway import letting_in, memories, queue_words, speaking, who_asks
 from opencraw.gateway.models import Models
 from opencraw.limits.tariff import amount
 from opencraw.queue.rules import LaneRules
@@ -23,7 +23,6 @@ from opencraw.sessions.change import (
     ChooseTimeZone,
     Compact,
     Reset,
-    Speak,
     Stop,
 )
 from opencraw.sessions.choice import QueueChoice
@@ -61,6 +60,8 @@ class Situation:
     rights: Rights = Rights.OWNER
     #: By which that person is known there.
     sender_id: str = ""
+    #: Whether anybody is the owner there.
+    has_owner: bool = True
     here: Address = field(default=Address("", "", ""))
     #: What the models cost today and may cost in a day, where there is a cap.
     spent: tuple[int, int] | None = None
@@ -98,14 +99,21 @@ class Command:
     decides: bool = False
     #: With nothing behind it, it only shows what was decided.
     shows: bool = False
-    #: Guests have no use for it.
+    #: It does something for owners only.
     for_owners: bool = False
+    #: It is used in a direct chat only.
+    alone: bool = False
 
-    def serves(self, situation: Situation) -> bool:
-        """Whether it does anything for whoever asks, where he asks."""
-        if self.for_owners and situation.rights is not Rights.OWNER:
-            return False
-        return situation.may_decide or self.shows or not self.decides
+    def usage_for(self, situation: Situation) -> str:
+        """As much of its usage as serves whoever asks, where he asks; empty is nothing."""
+        is_owner = situation.rights is Rights.OWNER
+        if (
+            (is_owner or not self.for_owners)
+            and (situation.chat_type is ChatType.DIRECT or not self.alone)
+            and (situation.may_decide or not self.decides)
+        ):
+            return self.usage
+        return f"/{self.name}" if self.shows else ""
 
 
 def is_command(text: str) -> bool:
@@ -158,8 +166,8 @@ def listed() -> Sequence[CommandHelp]:
 
 
 def _list(situation: Situation) -> str:
-    shown = {each.name: each for each in COMMANDS.values() if each.serves(situation)}
-    return "\n".join(f"- `{each.usage}`: {each.help}" for each in shown.values())
+    shown = {each.name: (each.usage_for(situation), each.help) for each in COMMANDS.values()}
+    return "\n".join(f"- `{usage}`: {help_}" for usage, help_ in shown.values() if usage)
 
 
 def _help(situation: Situation, _argument: str) -> Answer:
@@ -169,7 +177,11 @@ def _help(situation: Situation, _argument: str) -> Answer:
 
 
 def _whoami(asks: Situation, _argument: str) -> Answer:
-    return Answer(who_asks.in_words(asks.here, asks.sender_id, asks.rights, asks.chat_type))
+    return Answer(
+        who_asks.in_words(
+            asks.here, asks.sender_id, asks.rights, asks.chat_type, has_owner=asks.has_owner
+        )
+    )
 
 
 def _new(situation: Situation, argument: str) -> Answer:
@@ -217,26 +229,8 @@ def _usage(situation: Situation, _argument: str) -> Answer:
 
 
 def _send(situation: Situation, argument: str) -> Answer:
-    word = argument.casefold()
-    if word and situation.rights is not Rights.OWNER:
-        return Answer("Only the owner decides whether the assistant speaks here; ask them.")
-    if not word:
-        now = next(name for name, sends in _SENDS.items() if sends is situation.session.sends)
-        return Answer(
-            f"Whether the assistant speaks here: {now}.\n\n`{COMMANDS['send'].usage}` changes it."
-        )
-    if word not in _SENDS:
-        return Answer(f"`{argument[:40]}` is not understood. Usage: `{COMMANDS['send'].usage}`")
-    return Answer(_SENDS_WORDS[word], Speak(_SENDS[word]))
-
-
-_SENDS = {"on": True, "off": False, "inherit": None}
-_SENDS_WORDS = {
-    "on": "The assistant speaks here, unless a rule of its operator denies it.",
-    "off": "The assistant is silent here from now on: messages are kept and not answered. "
-    "Commands are; `/send on` ends it.",
-    "inherit": "Whether the assistant speaks here is left to the rules of its operator.",
-}
+    text, change = speaking.answer(argument, situation.session.sends, situation.rights)
+    return Answer(text, change)
 
 
 def _model(situation: Situation, argument: str) -> Answer:
@@ -387,12 +381,12 @@ COMMANDS = {
         Command(
             "pair", letting_in.USAGE,
             "who asks to be let in, and what you say; for owners, in a direct chat", _pair,
-            takes_argument=True, for_owners=True,
+            takes_argument=True, for_owners=True, alone=True,
         ),
         Command("usage", "/usage", "tokens of this conversation, and what the day cost", _usage),
         Command(
-            "send", "/send [on|off|inherit]", "whether the assistant speaks here (owners)", _send,
-            takes_argument=True,
+            "send", speaking.USAGE, "whether the assistant speaks here", _send,
+            takes_argument=True, for_owners=True, shows=True,
         ),
     )
 }  # fmt: skip

@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from uuid import UUID
 
 from opencraw import crashpoints
-from opencraw.contract import Envelope, Receipt
+from opencraw.contract import PATIENCE_SECONDS, Envelope, Receipt
 from opencraw.errors import QueueFull
 from opencraw.events import QueueChanged
 from opencraw.gateway import commands
 from opencraw.gateway.answering import Answering
-from opencraw.gateway.bounds import PATIENCE_SECONDS, check
+from opencraw.gateway.bounds import check
 from opencraw.gateway.desk import Desk
 from opencraw.gateway.entrance import Entrance
 from opencraw.gateway.screening import Screening, refuse_denied, said_no
 from opencraw.gateway.turnstile import Turnstile
-from opencraw.limits.rates import sender_of
+from opencraw.limits.rates import bucket_of
 from opencraw.sessions.keys import Conversation
 from opencraw.sessions.voice import Voice
 
@@ -67,9 +68,10 @@ class Door:
         return receipt
 
     def _count(self, envelope: Envelope) -> None:
-        sender = sender_of(envelope)
+        bucket = bucket_of(envelope, time.time())
         # However much somebody said before, their /stop is heard: it has a bucket of its own.
-        bucket = f"{sender}/stop" if commands.is_stop(envelope.text) else sender
+        if commands.is_stop(envelope.text):
+            bucket = f"{bucket}/stop"
         self._limits.rates.take(bucket, envelope.dedupe_key)
 
     async def _message(self, envelope: Envelope, here: Conversation) -> Receipt:

@@ -24,6 +24,11 @@ DENY = Option("deny", "Reject")
 _STATUS = {"rejected": "denied"}
 USAGE = "/pair [approve CODE [owner] | reject CODE]"
 
+_BY_OWNERS = (
+    "People are let in by an owner: in a direct chat with the assistant, or by "
+    "`opencraw pairing approve CODE`."
+)
+
 Requests = Sequence[Request]
 
 
@@ -39,7 +44,7 @@ def answer(argument: str, requests: Requests | None) -> tuple[str, Resolve | Non
     """What is said to `/pair`, and what is to be done. `requests` is None for whoever may not
     decide about it."""
     if requests is None:
-        return "Only an owner lets people in, and in a direct chat; ask one.", None
+        return _BY_OWNERS, None
     verb, *rest = argument.split() or [""]
     match verb.casefold(), rest:
         case "", []:

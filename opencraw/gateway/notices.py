@@ -5,9 +5,9 @@ from __future__ import annotations
 from uuid import UUID
 
 from opencraw.access.admission import Admission
-from opencraw.contract import Address, ChatType, Delivery, Listener
+from opencraw.contract import PATIENCE_SECONDS, Address, ChatType, Delivery, Listener
 from opencraw.errors import NotFound, Refused, Unavailable
-from opencraw.gateway.bounds import LONGEST_TEXT, PATIENCE_SECONDS, check_names
+from opencraw.gateway.bounds import LONGEST_TEXT, check_names
 from opencraw.gateway.desk import Desk
 from opencraw.sessions.keys import Conversation
 from opencraw.sessions.send_policy import Place

@@ -147,9 +147,9 @@ class Reception:
 
     async def quarantine(self, channel: str, account: str, payload: str, problem: str) -> None:
         """Put aside an event that cannot be understood."""
+        await self._records.quarantine.put_aside(channel, account, payload, problem)
         log.warning("channel %s: an event was put aside: %s", channel, problem)
         self._records.traffics.of(channel).quarantined(problem)
-        await self._records.quarantine.put_aside(channel, account, payload, problem)
 
     async def cursor(self, channel: str, account: str, name: str = "") -> str | None:
         """How far the channel has come."""
@@ -159,8 +159,8 @@ class Reception:
         """Note how far the channel has come."""
         await self._records.cursors.move(channel, account, name, value)
 
-    async def draft_shown(self, turn_id: UUID, platform_id: str) -> None:
-        """Note the message that shows a running turn."""
+    async def draft_shown(self, turn_id: UUID, platform_id: str | None) -> None:
+        """Note the message that shows a running turn, or that one will."""
         await self._records.drafts.shown(turn_id, platform_id)
 
     async def draft_of(self, turn_id: UUID) -> TurnShown:

@@ -11,9 +11,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from uuid import UUID
 
-from opencraw.contract import Envelope, Receipt
+from opencraw.contract import PATIENCE_SECONDS, Envelope, Receipt
 from opencraw.errors import Refused, Unavailable
-from opencraw.gateway.bounds import PATIENCE_SECONDS
 from opencraw.hooks import Denied, Hooks, Point, Verdict
 from opencraw.hooks.points import GO
 from opencraw.queue.inbox import Inbox

@@ -111,9 +111,9 @@ class Strangers:
         word = Word(by, resolve.rights, id=uuid5(_COMMANDS, name))
         return letting_in.in_words(await self.resolve(resolve.code, word))
 
-    async def has_owner(self, request: Request) -> bool:
+    async def has_owner(self, channel: str, account: str) -> bool:
         """Whether anybody may do everything where this request came from."""
-        return await self._admission.has_owner(request.channel, request.account)
+        return await self._admission.has_owner(channel, account)
 
     async def revoke(self, channel: str, sender: str, account: str | None, by: str) -> int:
         """Let a person in no more, from now on. Raises `NotFound` for whoever was not let in, and
@@ -153,7 +153,8 @@ class Strangers:
         """Tell a stranger the code; returns whether that is over with. Otherwise a message after a
         while tries again."""
         try:
-            text = letting_in.notice(request, has_owner=await self.has_owner(request))
+            has_owner = await self.has_owner(request.channel, request.account)
+            text = letting_in.notice(request, has_owner=has_owner)
             await self._send(request, text)
         except NeverSendable as failure:
             log.warning("%s cannot be told how to be let in: %s", request.person, failure)

@@ -7,9 +7,11 @@ from opencraw.contract import Address, ChatType, Rights
 _LONGEST = 256
 
 
-def in_words(here: Address, sender_id: str, rights: Rights, chat_type: ChatType) -> str:
+def in_words(
+    here: Address, sender_id: str, rights: Rights, chat_type: ChatType, *, has_owner: bool
+) -> str:
     """What is said to whoever asks. A chat that others share is named for an owner, who may want to
-    list it."""
+    list it; how one becomes the owner is told where nobody is."""
     is_owner = rights is Rights.OWNER
     lines = [f"- your id here: `{_harmless(sender_id)}`", f"- channel: {here.channel}"]
     if is_owner and chat_type is not ChatType.DIRECT:
@@ -17,11 +19,14 @@ def in_words(here: Address, sender_id: str, rights: Rights, chat_type: ChatType)
     if is_owner:
         lines.append("- rights: owner, who may do everything that can be done in a chat")
         return "\n".join(lines)
-    lines.append(
-        "- rights: guest, who talks to the assistant; what only owners may do is refused\n\n"
-        "If you are the owner: put your id into `owners` below "
-        f"`[channels.{here.channel}.access]` in the configuration, and start the daemon again."
-    )
+    lines.append("- rights: guest, who talks to the assistant; what only owners may do is refused")
+    if not has_owner:
+        lines.append(
+            f"\nNobody is the owner on {here.channel} yet. If you are: put your id into `owners` "
+            f"below `[channels.{here.channel}.access]` in the configuration, and start the daemon "
+            "again. Or, while the code is good that you were given: "
+            "`opencraw pairing approve CODE --owner`."
+        )
     return "\n".join(lines)
 
 

@@ -18,6 +18,8 @@ from opencraw.errors import SlowDown
 MOST_SENDERS = 10_000
 #: A message that is offered again is recognised as long as so many newer ones are remembered.
 MOST_KEYS = 10_000
+#: What was written so many seconds ago is caught up on: a bucket that was empty then is full now.
+LATE_SECONDS = 60.0
 _AGAIN = 0.1
 
 
@@ -26,6 +28,15 @@ def sender_of(envelope: Envelope) -> str:
     address = envelope.address
     parts = (envelope.tenant, address.channel, address.account, envelope.sender.id)
     return "/".join(part.replace("%", "%25").replace("/", "%2F") for part in parts)
+
+
+def bucket_of(envelope: Envelope, now: float) -> str:
+    """From which bucket a message is taken at `now`, in seconds since 1970. What we catch up on has
+    one for each minute in which it was written, in whatever order it comes."""
+    sender, written_at = sender_of(envelope), envelope.written_at
+    if written_at is None or now - written_at < LATE_SECONDS:
+        return sender
+    return f"{sender}/{written_at // 60:.0f}"
 
 
 @dataclass(slots=True)

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from opencraw.contract import LONGEST_WISH
 from opencraw.errors import DeliveryFailure, MaybeSent, NeverSendable, NotSent
 from opencraw.settings import USUAL_ATTEMPTS
 
 #: Where a platform cannot recognise a second copy, so many attempts may have an unknown outcome.
 MOST_UNKNOWN = 2
 LONGEST_PAUSE = 60.0
-#: Whatever a platform wishes, after so long it is asked again.
-LONGEST_WISH = 3600.0
 #: Of the pause that a platform asks for, so much may come on top.
 MOST_JITTER = 0.1
 

@@ -5,12 +5,15 @@
 -- that; where a conversation goes on at several, one that cannot be reached holds up no other. The
 -- answer tells whether the attempt began, for the rules about speaking where, and what the sender
 -- needs to know: which parts are there already, which turn it ends, and which message shows that turn
--- (unless it became a part of something else). With what may have arrived it tells which messages in
--- the same chat are something else.
+-- (unless it became a part of something else), NULL if that may be there and has no name yet. With
+-- what may have arrived, where the channel `looks` whether it did, it tells which messages in the same
+-- chat are something else: the first of those since the delivery was made, because that is where
+-- whoever looks begins.
 WITH given AS (
     SELECT *
-      FROM unnest($1::uuid[], $2::uuid[], $3::integer[], $4::integer[]) WITH ORDINALITY
-        AS row(delivery_id, owner, attempt, unknown, ord)
+      FROM unnest($1::uuid[], $2::uuid[], $3::integer[], $4::integer[], $5::boolean[], $6::integer[])
+           WITH ORDINALITY
+        AS row(delivery_id, owner, attempt, unknown, looks, most_others, ord)
 ), begun AS (
     UPDATE outbox
        SET state = 'sending', owner = given.owner, attempts = given.attempt,
@@ -34,27 +37,29 @@ SELECT given.ord, begun.ord IS NOT NULL AS begun, session.chat_type, session.ten
                FROM sent_part
               WHERE sent_part.delivery_id = given.delivery_id
               ORDER BY sent_part.part) AS parts,
-       CASE WHEN given.unknown > 0
+       CASE WHEN (given.unknown > 0 OR turn.id IS NOT NULL AND turn.draft_id IS NULL)
+                 AND given.looks
             THEN ARRAY(SELECT other.platform_id
                          FROM sent_part AS other
                         WHERE other.channel = outbox.channel AND other.account = outbox.account
                           AND other.chat = outbox.chat AND other.platform_id <> ''
                           AND other.delivery_id <> outbox.delivery_id
                           AND other.sent_at > outbox.created_at - interval '5 minutes'
-                        ORDER BY other.sent_at, other.part)
+                        ORDER BY other.sent_at, other.part
+                        LIMIT given.most_others)
             ELSE '{}' END AS others,
        CASE WHEN outbox.ends_turn THEN outbox.turn_id END AS ends,
-       coalesce((SELECT turn.draft_id
-                   FROM turn
-                  WHERE turn.id = outbox.turn_id AND outbox.ends_turn AND turn.draft_id <> ''
-                    AND NOT EXISTS (SELECT FROM sent_part AS used
-                                     WHERE used.channel = outbox.channel
-                                       AND used.account = outbox.account
-                                       AND used.chat = outbox.chat
-                                       AND used.platform_id = turn.draft_id)), '') AS draft
+       CASE WHEN turn.id IS NULL
+                 OR EXISTS (SELECT FROM sent_part AS used
+                             WHERE used.channel = outbox.channel
+                               AND used.account = outbox.account
+                               AND used.chat = outbox.chat
+                               AND used.platform_id = turn.draft_id)
+            THEN '' ELSE turn.draft_id END AS draft
   FROM given
   JOIN outbox USING (delivery_id)
   JOIN session ON session.id = outbox.session_id
+  LEFT JOIN turn ON turn.id = outbox.turn_id AND outbox.ends_turn
   LEFT JOIN begun ON begun.ord = given.ord;
 
 -- name: part_sent

@@ -17,7 +17,7 @@ import msgspec
 
 from opencraw import crashpoints
 from opencraw.contract import Address, Choice, Delivery, Line, Option, PartSent
-from opencraw.errors import DeliveryFailure, MaybeSent, Unavailable
+from opencraw.errors import DeliveryFailure, MaybeSent, Unavailable, is_word_to_end
 from opencraw.hooks import Denied, Hooks, Point
 from opencraw.outbox.attempts import Again, after_failure, may_repeat
 from opencraw.sessions.keys import session_key
@@ -34,6 +34,8 @@ POLL_SECONDS = 1.0
 LOOK_AGAIN_SECONDS = 0.05
 #: A platform that says nothing for so long may or may not have the message.
 SEND_SECONDS = 120.0
+#: Of the messages that are something else than the one that may have arrived, so many are told.
+MOST_OTHERS = 1_000
 _BATCH = 500
 _options = msgspec.json.Decoder(tuple[Option, ...])
 
@@ -53,6 +55,14 @@ class Sends(Protocol):
 
     async def send(self, delivery: Delivery, sent: PartSent) -> None:
         """See `Channel.send`."""
+        ...
+
+    def failed(self, attempt: int, failure: DeliveryFailure) -> None:
+        """Take note of how attempt number `attempt` (from 1) of a delivery failed."""
+        ...
+
+    def gave_up(self, reason: str) -> None:
+        """Take note of a dead letter."""
         ...
 
 
@@ -138,16 +148,20 @@ class Outbox:
     async def _drain(self, address: Address) -> None:
         """Send one conversation's deliveries, one after the other."""
         queue = self._queues[address]
-        while queue:
-            try:
-                await self._send(queue[0])
-            except Exception:
-                # The row is still open; the poll brings it back. Other conversations go on.
-                log.exception("delivery %s was put back", queue[0].delivery.delivery_id)
-            self._held.discard(queue.popleft().delivery.delivery_id)
-        del self._queues[address]
-        if not self._held:
-            self._idle.set()
+        try:
+            while queue:
+                try:
+                    await self._send(queue[0])
+                except Exception:
+                    # The row is still open; the poll brings it back. Other conversations go on.
+                    log.exception("delivery %s was put back", queue[0].delivery.delivery_id)
+                self._held.discard(queue.popleft().delivery.delivery_id)
+        finally:
+            # However this ends: what is still held would never be looked at again.
+            self._held.difference_update(each.delivery.delivery_id for each in queue)
+            del self._queues[address]
+            if not self._held:
+                self._idle.set()
 
     async def _send(self, outgoing: _Outgoing) -> None:
         """Bring one delivery to its end: sent, or a dead letter."""
@@ -171,6 +185,7 @@ class Outbox:
                 crashpoints.reach("deliver_before_ack")
                 await self._end(outgoing, "sent")
                 return
+            channel.failed(outgoing.attempts, failure)
             outgoing.unknown += isinstance(failure, MaybeSent)
             verdict = after_failure(
                 failure,
@@ -189,8 +204,9 @@ class Outbox:
         self._look_soon.set()
 
     async def _attempt(self, outgoing: _Outgoing, channel: Sends) -> DeliveryFailure | None:
-        # Of the first part that this attempt sends.
-        delivery = msgspec.structs.replace(outgoing.delivery, recovered=outgoing.unknown > 0)
+        # Of the first part that this attempt sends. A draft may be a first copy of it, too.
+        perhaps = outgoing.unknown > 0 or outgoing.delivery.draft is None
+        delivery = msgspec.structs.replace(outgoing.delivery, recovered=perhaps)
         try:
             async with asyncio.timeout(SEND_SECONDS):
                 await channel.send(delivery, partial(self._part_sent, outgoing))
@@ -198,7 +214,9 @@ class Outbox:
             return failure
         except TimeoutError:
             return MaybeSent(f"no answer within {SEND_SECONDS:.0f} s")
-        except Exception as error:
+        except (Exception, asyncio.CancelledError) as error:
+            if is_word_to_end(error):
+                raise
             # A defect of the channel. Nobody knows how far it came before it met it.
             log.exception("delivery %s", delivery.delivery_id)
             return MaybeSent(f"{type(error).__name__}: {error}")
@@ -217,6 +235,7 @@ class Outbox:
             failure = f"a hook held it back: {verdict.reason}"
             text = f"*(Held back: {verdict.reason})*"
             log.error("delivery %s is dead: %s", delivery.delivery_id, failure)
+            self._channels[delivery.address.channel].gave_up(failure)
         else:
             text = storable(str(verdict.changes.get("text", before)))
         if text == before:
@@ -233,8 +252,13 @@ class Outbox:
         this address, is in other hands."""
         outgoing.attempts += 1
         row = (
-            outgoing.delivery.delivery_id, self._node, outgoing.attempts, outgoing.unknown
-        )  # fmt: skip
+            outgoing.delivery.delivery_id,
+            self._node,
+            outgoing.attempts,
+            outgoing.unknown,
+            self._channels[outgoing.delivery.address.channel].idempotent,
+            MOST_OTHERS,
+        )
         record = await self._database.commit(SQL.begin_attempt, row)
         if record is None or not record["begun"]:
             return None
@@ -263,6 +287,7 @@ class Outbox:
     ) -> None:
         if failure is not None:
             log.error("delivery %s is dead: %s", outgoing.delivery.delivery_id, failure)
+            self._channels[outgoing.delivery.address.channel].gave_up(failure)
         row = (
             outgoing.delivery.delivery_id,
             self._node,

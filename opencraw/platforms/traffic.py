@@ -1,16 +1,22 @@
-"""What came in and what went out on each channel, since this process began."""
+"""What came in and what went out on each channel, since this process began.
+
+What people are refused all day must neither push out what matters nor hide its own ids: refusals
+have a place of their own, each who and where once, as of the last time.
+"""
 
 from __future__ import annotations
 
-from collections import Counter, deque
+from collections import Counter, OrderedDict, deque
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from opencraw.telemetry.redaction import Redactor
 
 #: So many happenings of each channel are remembered.
 MOST_HAPPENINGS = 200
+#: … and so many refusals, beside them.
+MOST_REFUSALS = 100
 LONGEST_HAPPENING = 1_000
 
 
@@ -32,6 +38,7 @@ class Traffic:
         self._counts: Counter[str] = Counter()
         self._refused: Counter[str] = Counter()
         self._happenings: deque[Happening] = deque(maxlen=MOST_HAPPENINGS)
+        self._refusals: OrderedDict[tuple[str, str], Happening] = OrderedDict()
         self.last_in: datetime | None = None
         self.last_out: datetime | None = None
 
@@ -43,12 +50,15 @@ class Traffic:
     def refused(self, code: str, whose: str = "") -> None:
         """A message was not taken; `whose` it was and where, as far as an operator needs that."""
         self._refused[code] += 1
-        times = self._refused[code]
-        # The first, the tenth, the hundredth: most of what is said in a group is not meant for us,
-        # and what an operator looks for must not drown in it.
-        if str(times).strip("0") == "1":
-            what = f"{code}: {whose}" if whose else code
-            self.note("refused", what if times == 1 else f"{what}; {times:,} times by now")
+        known = self._refusals.pop((code, whose), None)
+        if known is None:
+            self._refusals[code, whose] = self._happened(
+                "refused", ": ".join(filter(None, (code, whose)))
+            )
+        else:
+            self._refusals[code, whose] = replace(known, at=datetime.now(UTC))
+        if len(self._refusals) > MOST_REFUSALS:
+            self._refusals.popitem(last=False)
 
     def quarantined(self, problem: str) -> None:
         """An event was put aside."""
@@ -60,15 +70,23 @@ class Traffic:
         self._counts["sent"] += 1
         self.last_out = datetime.now(UTC)
 
-    def failed(self, problem: str) -> None:
-        """An attempt to deliver failed."""
+    def failed(self, problem: str, *, first: bool) -> None:
+        """An attempt to deliver failed. The `first` of a delivery is worth telling: twenty follow
+        it while a platform is away."""
         self._counts["failed"] += 1
-        self.note("error", f"a delivery failed: {problem}")
+        if first:
+            self.note("error", f"a delivery failed: {problem}")
+
+    def dead(self, problem: str) -> None:
+        """A delivery is a dead letter."""
+        self.note("error", f"a delivery is dead: {problem}")
 
     def note(self, kind: str, text: str) -> None:
         """Remember that this happened."""
-        text = self._redactor.clean(text)[:LONGEST_HAPPENING]
-        self._happenings.append(Happening(datetime.now(UTC), kind, text))
+        self._happenings.append(self._happened(kind, text))
+
+    def _happened(self, kind: str, text: str) -> Happening:
+        return Happening(datetime.now(UTC), kind, self._redactor.clean(text)[:LONGEST_HAPPENING])
 
     @property
     def counts(self) -> dict[str, object]:
@@ -78,7 +96,8 @@ class Traffic:
 
     def happenings(self, limit: int = MOST_HAPPENINGS) -> Sequence[Happening]:
         """The newest `limit`, oldest first."""
-        return list(self._happenings)[-limit:]
+        both = [*self._happenings, *self._refusals.values()]
+        return sorted(both, key=lambda each: each.at)[-limit:]
 
 
 class Traffics:

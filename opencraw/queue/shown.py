@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from uuid import UUID
 
+from opencraw import crashpoints
 from opencraw.contract import TurnShown
 from opencraw.store.database import Database
 from opencraw.store.queries import load
@@ -18,9 +19,13 @@ class ShownTurns:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def shown(self, turn_id: UUID, platform_id: str) -> None:
-        """Note the message that shows a turn; returns when that is durable."""
-        await self._database.commit(SQL.shown, (turn_id, storable(platform_id)))
+    async def shown(self, turn_id: UUID, platform_id: str | None) -> None:
+        """Note the message that shows a turn, None before it is there; returns when that is
+        durable."""
+        if platform_id:
+            crashpoints.reach("draft_before_record")
+        noted = storable(platform_id) if platform_id is not None else None
+        await self._database.commit(SQL.shown, (turn_id, noted))
 
     async def of(self, turn_id: UUID) -> TurnShown:
         """The message that shows a turn, and what that turn answers."""

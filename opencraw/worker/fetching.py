@@ -18,7 +18,7 @@ import msgspec
 from opencraw.attachments import reading
 from opencraw.attachments.attachments import Attachments, Pending
 from opencraw.contract import Channel, Fetches
-from opencraw.errors import NotFound, Refused, SlowDown, Unavailable
+from opencraw.errors import NotFound, Refused, SlowDown, Unavailable, is_word_to_end
 from opencraw.model import Message, Picture, UserMessage
 
 log = logging.getLogger(__name__)
@@ -81,7 +81,9 @@ class Fetching:
         except Unavailable as error:
             log.warning("a file from %s was not fetched: %s", file.channel, error)
             await self._attachments.give_up(file, _AWAY, refused=False)
-        except Exception:
+        except (Exception, asyncio.CancelledError) as error:
+            if is_word_to_end(error):
+                raise
             # A defect of a channel. The turn goes on.
             log.exception("a file from %s was not fetched", file.channel)
             await self._attachments.give_up(file, _AWAY, refused=False)

@@ -18,7 +18,7 @@ from opencraw.access.pairing import (
     new_code,
     shown_name,
 )
-from opencraw.contract import DEFAULT_TENANT, Address, Rights
+from opencraw.contract import DEFAULT_TENANT, LONGEST_REPLY_CONTEXT, Address, Rights
 from opencraw.errors import NotFound, Refused, SlowDown
 from opencraw.store.database import Database
 from tests.fixtures.people import says
@@ -105,6 +105,14 @@ async def test_a_person_has_one_request_however_often_he_asks(pairing: Pairing) 
     assert len({each.id for each in asked if each is not None}) == 1
     assert None not in asked
     assert [each.state for each in await pairing.requests()] == ["pending"]
+
+
+async def test_what_is_too_long_to_be_kept_whole_is_not_kept_in_half(pairing: Pairing) -> None:
+    for sender, context in (("anna", "x" * LONGEST_REPLY_CONTEXT), ("ben", "x" * 4_001)):
+        said = says("hello", sender)
+        await pairing.ask(msgspec.structs.replace(said, reply_context=context))
+    kept = {each.sender_id: each.reply_context for each in await pairing.requests()}
+    assert kept == {"anna": "x" * 4_000, "ben": ""}
 
 
 async def test_an_account_has_three_open_requests_whoever_asks_at_once(

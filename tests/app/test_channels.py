@@ -13,6 +13,7 @@ import pytest
 
 from opencraw.app.channels import ChannelHost, Hosted
 from opencraw.contract import Delivery, Gateway, PartSent
+from opencraw.errors import Unavailable
 from opencraw.queue.nodes import Node
 from opencraw.store.database import Database
 from tests.fixtures.core import until
@@ -149,6 +150,29 @@ async def test_a_node_without_its_lease_stops_receiving_and_asks_again(
     first.host.let_go()
     await until(lambda: first.pigeons.times == 2, "it lost its claim and got it back")
     assert first.hosted.state == "running"
+
+
+async def test_a_receiver_is_one_until_its_lease_is_over_while_nobody_can_tell(
+    two: tuple[Site, Site], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The writer is overloaded, and answers no claim."""
+    first, second = two
+    asked = []
+
+    async def unanswered(*_: object) -> bool:
+        asked.append(1)
+        raise Unavailable("10,000 writes wait already")
+
+    monkeypatch.setattr(first.node, "receive_for", unanswered)
+    await until(lambda: len(asked) >= 2)
+    assert (first.pigeons.times, first.hosted.state) == (1, "running")
+    first.lease.cancel()
+    await until(lambda: second.pigeons.receiving)
+    await until(lambda: first.hosted.state == "standby")
+    before = len(asked)
+    await first.node.join()
+    await until(lambda: len(asked) >= before + 2, "it has a lease again, and asks")
+    assert first.pigeons.times == 1, "nobody becomes the receiver because nobody can tell"
 
 
 async def test_a_node_that_slept_gives_way_to_its_successor(two: tuple[Site, Site]) -> None:

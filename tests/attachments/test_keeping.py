@@ -7,12 +7,12 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 import pytest
 
-from opencraw.attachments.attachments import KEPT_PER_MINUTE, Attachments
+from opencraw.attachments.attachments import KEPT_PER_MINUTE, SQL, Attachments
 from opencraw.contract import Attachment
 from opencraw.errors import NotFound, SlowDown
 from opencraw.sessions.copies import Copies
 from opencraw.sessions.documents import Documents
-from opencraw.sessions.files import LONGEST_NAME, display_name, files_of, type_of
+from opencraw.sessions.files import KEPT, LONGEST_NAME, display_name, files_of, type_of
 from opencraw.sessions.keeping import Keeping
 from opencraw.sessions.keys import Conversation
 from opencraw.settings import AttachmentSettings
@@ -39,6 +39,19 @@ async def test_what_came_with_no_message_is_swept(database_url: str) -> None:
         await store.sweep(datetime.now(UTC))
         assert await files(core) == ["a.png", "b.png"]
         await store.sweep(datetime.now(UTC) + timedelta(hours=1, minutes=1))
+        assert await files(core) == ["a.png"]
+
+
+async def test_what_a_message_claims_while_it_is_swept_stays(database_url: str) -> None:
+    """A message was offered for an hour, and comes through between the look and the deed."""
+    async with running(database_url, start=False) as core:
+        late, never = await kept(core, "a.png"), await kept(core, "b.png")
+        [found] = await core.database.fetch(SQL.left_over, datetime.now(UTC), 100)
+        assert {str(each) for each in found["ids"]} == {
+            each.source.removeprefix(KEPT) for each in (late, never)
+        }
+        await core.say("mine", attachments=[late])
+        await core.database.commit(SQL.drop_files, (",".join(map(str, found["ids"])),))
         assert await files(core) == ["a.png"]
 
 

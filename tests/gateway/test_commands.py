@@ -323,8 +323,15 @@ def test_whoever_asks_learns_who_he_is_here_and_what_he_may_do(text: str) -> Non
     assert "- rights: owner, who may do everything" in said
     guest = answer(text, replace(anna, rights=Rights.GUEST)).text
     assert "- rights: guest" in guest
-    assert "`[channels.telegram.access]`" in guest
+    assert "owners`" not in guest
     assert "id of this chat" not in guest
+
+
+def test_where_nobody_is_the_owner_a_guest_learns_how_to_become_that() -> None:
+    alone = replace(SITUATION, rights=Rights.GUEST, here=Address("telegram", "1", "7"))
+    said = answer("/whoami", replace(alone, has_owner=False)).text
+    assert "`[channels.telegram.access]`" in said
+    assert "`opencraw pairing approve CODE --owner`" in said
 
 
 def test_nobodys_id_is_more_than_an_id() -> None:
@@ -341,7 +348,18 @@ def test_guests_are_not_offered_what_only_owners_may_do() -> None:
         assert "`/stop`" in alone
         among_others = answer(text, replace(guest, chat_type=ChatType.GROUP)).text
         assert "`/stop`" not in among_others
-        assert "`/queue" in among_others, "it shows"
+        assert "`/queue`" in among_others, "it shows, and no more"
+        assert "`/send`" in alone
+        assert "`/send [on" not in alone
+
+
+def test_what_is_used_in_a_direct_chat_is_offered_nowhere_else() -> None:
+    in_a_group = replace(SITUATION, chat_type=ChatType.GROUP)
+    listed = answer("/help", in_a_group).text
+    assert "`/pair" not in listed
+    assert "`/send [on" in listed
+    asked = answer("/pair", in_a_group).text
+    assert "by an owner: in a direct chat" in asked
 
 
 @pytest.mark.parametrize("text", ["/queue", "/model", "/status", "/usage"])

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from uuid import UUID
 
 import pytest
+from msgspec.structs import replace
 
 from opencraw.errors import Refused, SlowDown
 from opencraw.gateway.desk import Desk, Outlets
@@ -30,6 +32,21 @@ async def test_what_comes_too_fast_is_refused_before_anything_is_stored(
         rows = await core.fetch("SELECT text FROM inbox ORDER BY id")
         assert [row["text"] for row in rows] == ["0", "1", "2"]
         assert await core.fetch("SELECT FROM session WHERE id = $1", session_of()) == []
+
+
+async def test_what_we_catch_up_on_is_taken_as_it_would_have_been(database_url: str) -> None:
+    async with running(database_url, per_minute=2, start=False) as core:
+        hour = time.time() - 3_600
+        for number in range(6):
+            late = replace(envelope(f"{number}"), written_at=hour + 60 * (number // 2))
+            await core.door.accept(late)
+        with pytest.raises(SlowDown):
+            await core.door.accept(replace(envelope("six"), written_at=hour))
+        with pytest.raises(Refused):
+            await core.door.accept(replace(envelope("/stop at once"), written_at=hour))
+        await core.door.accept(replace(envelope("/stop"), written_at=hour))
+        rows = await core.fetch("SELECT text FROM inbox ORDER BY id")
+        assert [row["text"] for row in rows] == ["0", "1", "2", "3", "4", "5", "/stop"]
 
 
 async def test_stop_is_heard_however_much_was_said_before(database_url: str) -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from opencraw.contract import Sender
 from opencraw.errors import SlowDown
 from opencraw.limits import rates as rates_module
-from opencraw.limits.rates import Rates, sender_of
+from opencraw.limits.rates import Rates, bucket_of, sender_of
 from tests.fixtures.core import address, envelope
 
 
@@ -166,6 +166,28 @@ def test_no_stretch_of_time_has_more_than_its_rate_and_one_burst(
         clock.now += pause
         taken += say(rates)
     assert taken <= per_minute + sum(pauses) * per_minute / 60 + 1e-6
+
+
+def test_what_we_catch_up_on_is_counted_when_it_was_written() -> None:
+    clock = Clock()
+    rates, now, taken = Rates(3, clock=clock), 1_800_000_000.0, 0
+    assert now % 60 == 0
+
+    def offer(ago: float | None) -> bool:
+        written_at = None if ago is None else now - ago
+        late = msgspec.structs.replace(envelope("hi"), written_at=written_at)
+        try:
+            rates.take(bucket_of(late, now), str(uuid4()))
+        except SlowDown:
+            return False
+        return True
+
+    hours = [60 * minute for minute in range(2, 1_440)]
+    taken = sum(offer(ago + second) for second in (0, -20, -40) for ago in hours)
+    assert taken == 3 * len(hours), "in whatever order it comes"
+    assert not offer(90.0 + 30.0 - 10.0), "in each minute no more than in any"
+    assert sum(offer(ago) for ago in (None, 0.0, 30.0, None)) == 3, "now is another matter"
+    assert not offer(-3_600.0), "and no clock lets anybody speak in advance"
 
 
 def test_a_sender_is_named_without_ambiguity() -> None:

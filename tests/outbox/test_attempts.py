@@ -4,10 +4,10 @@ import math
 
 import pytest
 
+from opencraw.contract import LONGEST_WISH
 from opencraw.errors import DeliveryFailure, MaybeSent, NeverSendable, NotSent
 from opencraw.outbox.attempts import (
     LONGEST_PAUSE,
-    LONGEST_WISH,
     MOST_UNKNOWN,
     Again,
     GiveUp,

@@ -96,6 +96,7 @@ async def test_what_is_held_back_is_a_dead_letter_that_names_the_reason(
                 "a hook held it back: it tells a password",
             )
         ]
+        assert core.channel.dead == ["a hook held it back: it tells a password"]
         onlooker.answers.clear()
         assert (await core.asked("and now?")).text == "echo and now?"
         await whole(core)

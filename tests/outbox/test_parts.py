@@ -9,6 +9,7 @@ import pytest
 from opencraw.contract import Delivery, PartSent
 from opencraw.errors import DeliveryFailure, MaybeSent, NotSent
 from opencraw.outbox import attempts as attempts_module
+from opencraw.outbox import sender as sender_module
 from opencraw.outbox.sender import SQL
 from opencraw.queue.nodes import Node
 from opencraw.queue.turns import Settlement, TranscriptLine, Turns
@@ -59,6 +60,13 @@ async def office(database: Database) -> Office:
     node = Node(database, uuid4())
     await node.join()
     return Office(database, Words(), node)
+
+
+async def looking(database: Database) -> Office:
+    """Its channel knows, or looks, whether a part is there."""
+    node = Node(database, uuid4())
+    await node.join()
+    return Office(database, Words(idempotent=True), node)
 
 
 def words(office: Office) -> Words:
@@ -125,9 +133,10 @@ async def test_a_part_that_is_uncertain_twice_is_given_up(office: Office) -> Non
     assert [row["state"] for row in await office.rows()] == ["dead"]
 
 
-async def test_what_may_have_arrived_is_told_what_else_was_said_there_since_it_was_written(
-    office: Office,
+async def test_whoever_looks_is_told_what_else_was_said_there_since_it_was_written(
+    database: Database,
 ) -> None:
+    office = await looking(database)
     box = words(office)
     await office.written("ancient")
     await office.written("elsewhere", chat="b")
@@ -152,6 +161,31 @@ async def test_what_may_have_arrived_is_told_what_else_was_said_there_since_it_w
     assert [each.others for each in box.seen if each.delivery_id == third.delivery_id] == [(), ()]
 
 
+async def test_whoever_looks_is_told_of_so_many_as_he_may_look_at(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sender_module, "MOST_OTHERS", 2)
+    office = await looking(database)
+    box = words(office)
+    deliveries = await office.written("one", "two", "three", "four")
+    box.troubles["four"] = (True, MaybeSent("no answer"))
+    async with working(office):
+        office.post(deliveries)
+        await office.outbox.drained()
+    assert box.seen[-1].others == ("id of one", "id of two")
+
+
+async def test_where_nobody_looks_nobody_is_told(office: Office) -> None:
+    box = words(office)
+    deliveries = await office.written("one", "two")
+    box.troubles["two"] = (True, MaybeSent("no answer"))
+    async with working(office):
+        office.post(deliveries)
+        await office.outbox.drained()
+    assert box.seen[-1].recovered
+    assert box.seen[-1].others == ()
+
+
 async def test_a_process_that_died_between_two_parts_is_followed_behind_them(
     office: Office,
 ) -> None:
@@ -165,9 +199,7 @@ async def test_a_process_that_died_between_two_parts_is_followed_behind_them(
 
 
 async def test_a_platform_that_knows_its_parts_gets_no_mark(database: Database) -> None:
-    node = Node(database, uuid4())
-    await node.join()
-    office = Office(database, Words(idempotent=True), node)
+    office = await looking(database)
     await sent(office, "one two", MaybeSent("no answer"), True, at="two")
     assert words(office).there == ["one", "two", "two"]
 

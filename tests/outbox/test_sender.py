@@ -11,9 +11,10 @@ import pytest
 from opencraw.contract import Delivery
 from opencraw.errors import MaybeSent, NeverSendable, NotSent
 from opencraw.outbox import attempts as attempts_module
-from opencraw.outbox.sender import Outbox
+from opencraw.outbox.sender import Outbox, _Outgoing
 from opencraw.queue.nodes import Node
 from opencraw.queue.turns import Settlement, TranscriptLine, Turns
+from opencraw.sessions.send_policy import Place
 from opencraw.store.database import Database, Record
 from tests.fixtures.core import until
 from tests.fixtures.mailbox import Mailbox
@@ -191,6 +192,18 @@ async def test_what_will_never_arrive_is_a_dead_letter_and_the_next_goes_on(
     assert "the person blocked us" in caplog.text
 
 
+async def test_its_channel_is_told_of_each_attempt_that_fails_and_of_a_dead_letter(
+    office: Office,
+) -> None:
+    deliveries = await office.written("one")
+    office.mailbox.trouble.extend([soon(), RuntimeError("a defect"), NeverSendable("blocked")])
+    async with working(office):
+        office.post(deliveries)
+        await office.rest(("dead", 3, 1))
+    assert office.mailbox.failures == [(1, "busy"), (2, "RuntimeError: a defect"), (3, "blocked")]
+    assert office.mailbox.dead == ["blocked"]
+
+
 async def test_an_unknown_outcome_is_repeated_once_and_says_so(office: Office) -> None:
     deliveries = await office.written("one", "two")
     office.mailbox.trouble.append(MaybeSent("reset"))
@@ -230,6 +243,52 @@ async def test_a_channel_with_a_defect_does_not_send_for_ever(
         office.post(deliveries)
         await office.rest(("dead", 2, 2), ("sent", 1, 0))
     assert "a defect" in caplog.text
+
+
+async def test_a_cancellation_that_nobody_asked_for_is_a_defect_of_the_channel(
+    office: Office, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The channel awaited a task of its own that was cancelled."""
+    deliveries = await office.written("one", "two", "three")
+    office.mailbox.trouble.extend([asyncio.CancelledError(), None, asyncio.CancelledError()])
+    async with working(office):
+        office.post(deliveries)
+        await office.rest(("sent", 2, 1), ("sent", 2, 1), ("sent", 1, 0))
+        await office.outbox.drained()
+    assert [each.recovered for each in office.mailbox.got] == [True, True, False]
+    assert "CancelledError" in caplog.text
+
+
+async def test_whoever_is_asked_to_end_ends_in_the_middle_of_a_send(office: Office) -> None:
+    deliveries = await office.written("one")
+    office.mailbox.gate.clear()
+    async with asyncio.timeout(5):
+        async with working(office):
+            office.post(deliveries)
+            await office.rest(("sending", 1, 0))
+    assert await office.states() == [("sending", 1, 0)], "nobody knows whether it arrived"
+
+
+class _Stumbles(Outbox):
+    """Loses a task of its own when it first wants to put an attempt on record."""
+
+    stumbled = False
+
+    async def _begin(self, outgoing: _Outgoing) -> Place | None:
+        if not self.stumbled:
+            self.stumbled = True
+            raise asyncio.CancelledError
+        return await super()._begin(outgoing)
+
+
+async def test_however_a_conversation_ends_its_deliveries_are_found_again(office: Office) -> None:
+    deliveries = await office.written("one", "two")
+    office.outbox = _Stumbles(office.database, office.node.id, {"test": office.mailbox})
+    async with working(office):
+        office.post(deliveries)
+        await office.rest(*[("sent", 1, 0)] * 2)
+        await office.outbox.drained()
+    assert office.mailbox.texts() == ["one", "two"]
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import logging
+
 import pytest
 
+from channels.receiving import understood
 from opencraw.platforms import quarantine as module
 from opencraw.platforms.quarantine import LONGEST_PAYLOAD, Quarantine
 from opencraw.store.database import Database
@@ -38,6 +41,18 @@ async def test_anything_can_be_put_aside(database: Database, payload: str) -> No
     await quarantine.put_aside("telegram", "", payload, payload)
     [found] = await quarantine.newest("telegram", 10)
     assert len(found.payload) <= LONGEST_PAYLOAD
+
+
+async def test_what_was_put_aside_is_told_once(
+    database_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with running(database_url) as core:
+        caplog.clear()
+        assert await understood(core.gateway, "test", "", b"x", lambda: int("x")) is None
+        [line] = [each for each in caplog.records if each.levelno >= logging.WARNING]
+        assert "put aside: ValueError" in line.getMessage()
+        [told] = core.opened.records.traffics.of("test").happenings()
+        assert told.kind == "quarantined"
 
 
 async def test_a_channel_puts_aside_what_it_does_not_understand_and_goes_on(

@@ -32,7 +32,7 @@ def claim(name: str, content_type: str, source: str = "", size: int | None = Non
     return Attachment(name, content_type, source or name, size)
 
 
-def mailbox(**files: bytes | Exception) -> Mailbox:
+def mailbox(**files: bytes | BaseException) -> Mailbox:
     box = Mailbox()
     box.files = dict(files)
     return box
@@ -114,6 +114,7 @@ async def test_what_need_not_be_fetched_is_not(database_url: str) -> None:
         (Unavailable("the platform is down"), "Its platform did not hand it out"),
         (RuntimeError("a defect"), "Its platform did not hand it out"),
         (TimeoutError(), "Its platform did not hand it out"),
+        (asyncio.CancelledError(), "Its platform did not hand it out"),
         (Refused("It has more than 5 bytes."), "It has more than 5 bytes."),
         (b"<html>", "It is not what it is said to be (image/png)."),
         (b"", "It is empty."),
@@ -121,7 +122,7 @@ async def test_what_need_not_be_fetched_is_not(database_url: str) -> None:
     ],
 )
 async def test_a_file_that_cannot_be_had_is_a_sentence(
-    database_url: str, found: bytes | Exception | None, said: str
+    database_url: str, found: bytes | BaseException | None, said: str
 ) -> None:
     box = mailbox() if found is None else mailbox(a=found)
     async with running(database_url, channel=box, pictures=SEES) as core:

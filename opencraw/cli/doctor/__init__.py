@@ -10,11 +10,11 @@ from opencraw.cli import FAILED, Options
 from opencraw.cli.client import data_dir
 from opencraw.cli.doctor import channels, files, services
 from opencraw.cli.doctor.finding import Finding, State
-from opencraw.cli.output import as_json, plural, table
+from opencraw.cli.output import as_json, plural
 from opencraw.config import Configuration, load
 from opencraw.errors import CannotStart, ConfigInvalid
 
-STYLES = {State.OK: "green", State.WARNING: "yellow", State.PROBLEM: "bold red"}
+COLOURS = {State.OK: "green", State.WARNING: "yellow", State.PROBLEM: "red"}
 
 
 @click.command("doctor", epilog="Example: opencraw doctor --fix")
@@ -72,13 +72,13 @@ def _configuration(options: Options) -> tuple[Configuration | None, list[Finding
 
 
 def _show(findings: list[Finding]) -> None:
-    from rich.text import Text
-
-    rows = [
-        [Text(each.state, STYLES[each.state]), each.check, each.detail, each.fix]
-        for each in findings
-    ]
-    table(["", "looked at", "found", "next step"], rows)
+    # No table: what is to be copied from a next step is broken by nobody but the terminal.
+    width = max(map(len, State)) + 2
+    for each in findings:
+        click.secho(f"{each.state:<{width}}", fg=COLOURS[each.state], nl=False)
+        click.echo(f"{each.check}: {each.detail}")
+        if each.fix:
+            click.echo(f"{'':<{width}}→ {each.fix}")
     problems = sum(each.state is State.PROBLEM for each in findings)
     warnings = sum(each.state is State.WARNING for each in findings)
     click.echo()

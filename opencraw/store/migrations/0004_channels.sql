@@ -14,8 +14,9 @@ CREATE INDEX inbox_of_no_turn ON inbox (session_id, id) WHERE turn_id IS NULL AN
 
 ALTER TABLE turn
     ADD COLUMN reply_context text NOT NULL DEFAULT '',
-    -- The platform's id of the message that shows the turn while it runs.
-    ADD COLUMN draft_id text NOT NULL DEFAULT '';
+    -- The platform's id of the message that shows the turn while it runs; empty is none. NULL: one
+    -- was put, or was about to be, and nobody knows whether it is there.
+    ADD COLUMN draft_id text DEFAULT '';
 
 -- A question that is answered by choosing. What is asked about, `subject`, is a row of the kind's own
 -- table. Once decided it stays so.
@@ -70,6 +71,8 @@ CREATE TABLE sent_part (
 );
 
 CREATE INDEX sent_part_on_platform ON sent_part (channel, account, chat, platform_id)
+ WHERE platform_id <> '';
+CREATE INDEX sent_part_in_chat ON sent_part (channel, account, chat, sent_at)
  WHERE platform_id <> '';
 
 -- Who asked to be let in, and what an owner said. A person has at most one open or approved request
