@@ -43,8 +43,10 @@ class Drawing:
 
     def __init__(self, turn_id: UUID) -> None:
         self.turn_id = turn_id
-        #: The message that shows it.
-        self.platform_id = ""
+        #: The message that shows it; None: one may, of which nobody knows.
+        self.platform_id: str | None = ""
+        #: It is shown by what has no id, and vanishes by itself.
+        self.fleeting = False
         #: What its answer will be a reply to; None as long as nobody has asked for that, and for
         #: the message that an earlier attempt, or process, may have put.
         self.reply_context: str | None = None

@@ -12,12 +12,14 @@ import logging
 import math
 import time
 from collections.abc import Awaitable, Callable
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 from uuid import UUID
 
+import msgspec
+
 from channels.drafts import Drawing, Put, Type, Wait, next_step
-from opencraw.contract import Address, TurnShown
-from opencraw.errors import OpenCrawError
+from opencraw.contract import Address, Delivery, TurnShown
+from opencraw.errors import NeverSendable, NotSent, OpenCrawError, is_word_to_end
 from opencraw.events import Event, LinesAdded, QueueChanged
 
 log = logging.getLogger(__name__)
@@ -33,14 +35,32 @@ class Surface(Protocol):
     adapter renders. Of one that is too long for a message it shows the first part that there would
     be: that is what the draft becomes, so nothing jumps when it does. What fails is dropped."""
 
-    async def put(self, text: str, reply_context: str) -> str:
+    @property
+    def stays(self) -> bool:
+        """What is put is a message, which its answer becomes; else it vanishes by itself."""
+        ...
+
+    @property
+    def idempotent(self) -> bool:
+        """What is put again for the same turn is there once, whichever process does it. Where that
+        is not so, a turn of which nobody knows whether its first draft is there is drawn no
+        more."""
+        ...
+
+    async def put(self, turn_id: UUID, text: str, reply_context: str) -> str:
         """Show the first draft of a turn; its platform id, empty if nothing is to be remembered.
-        `reply_context` is what the answer will come with."""
+        `reply_context` is what the answer will come with. Raises `NotSent` or `NeverSendable` only
+        for what certainly is not there."""
         ...
 
     async def change(self, platform_id: str, text: str) -> None:
         """Have the message show this draft instead; `platform_id` is what `put` gave."""
         ...
+
+
+@runtime_checkable
+class Types(Protocol):
+    """A surface on which somebody can be seen typing."""
 
     async def type(self) -> None:
         """Show once that somebody is typing."""
@@ -55,15 +75,15 @@ class Live:
         surface: Callable[[Address], Surface],
         *,
         interval: Callable[[Address], float],
-        typing_seconds: float,
-        shown: Callable[[UUID, str], Awaitable[None]],
+        typing_seconds: float = math.inf,
+        shown: Callable[[UUID, str | None], Awaitable[None]],
         known: Callable[[UUID], Awaitable[TurnShown]],
         fading_seconds: float = math.inf,
     ) -> None:
         """Drafts of an address are `interval` seconds apart (`math.inf`: it shows none), and typing
-        is shown again every `typing_seconds` (`math.inf`: never). `shown` and `known` are the
-        gateway's `draft_shown` and `draft_of`. What was put without an id is put again every
-        `fading_seconds`, before it vanishes by itself."""
+        is shown again every `typing_seconds` (`math.inf`: never) where a surface `Types`. `shown`
+        and `known` are the gateway's `draft_shown` and `draft_of`. What was put without an id is
+        put again every `fading_seconds`, before it vanishes by itself."""
         self._surface = surface
         self._interval = interval
         self._typing_seconds = typing_seconds
@@ -127,9 +147,22 @@ class Live:
             self._running = False
             self._current.clear()
 
-    async def finish(self, turn_id: UUID | None) -> str:
+    async def last(self, delivery: Delivery) -> Delivery:
+        """Draw nothing more of the turn that a delivery ends. Returns the delivery, with what this
+        process knows of the draft that it becomes."""
+        drawn = await self.finish(delivery.ends)
+        if delivery.parts:
+            return delivery
+        draft = drawn or delivery.draft
+        if drawn is None and not draft:
+            # It was put after the delivery had begun.
+            return msgspec.structs.replace(delivery, draft=None, recovered=True)
+        return msgspec.structs.replace(delivery, draft=draft)
+
+    async def finish(self, turn_id: UUID | None) -> str | None:
         """Draw nothing more of this turn. Returns when what was being drawn is on the platform or
-        failed, with the platform id of the turn's draft, empty if this process put none."""
+        failed, with the platform id of the turn's draft: empty if this process put none, None if
+        nobody knows whether it is there."""
         if turn_id is None:
             return ""
         # Of one that is not known, too: events that come late must find that it is over.
@@ -162,13 +195,15 @@ class Live:
                 return
             try:
                 async with asyncio.timeout(DRAW_SECONDS):
-                    if isinstance(step, Type):
-                        await surface.type()
-                    else:
+                    if isinstance(step, Put):
                         await self._draw(step.text, drawing, surface)
+                    elif isinstance(surface, Types):
+                        await surface.type()
             except (OpenCrawError, OSError, TimeoutError) as error:
                 log.debug("a draft was not drawn: %s", error)
-            except Exception:
+            except (Exception, asyncio.CancelledError) as error:
+                if is_word_to_end(error):
+                    raise
                 # A draft is not worth a channel; what is wrong with it should be known.
                 log.exception("a draft was not drawn")
             drawing.stepped(step, time.monotonic())
@@ -179,10 +214,31 @@ class Live:
             drawing.platform_id, drawing.reply_context = known.platform_id, known.reply_context
         if drawing.platform_id:
             await surface.change(drawing.platform_id, text)
-            return
-        drawing.platform_id = await surface.put(text, drawing.reply_context)
-        if drawing.platform_id:
-            await self._shown(drawing.turn_id, drawing.platform_id)
+        elif drawing.fleeting or not surface.stays:
+            await surface.put(drawing.turn_id, text, drawing.reply_context)
+        elif drawing.platform_id == "" or surface.idempotent:
+            await self._put(text, drawing, surface, drawing.reply_context)
+        else:
+            # It may be there: a second one would stay beside it for ever.
+            drawing.finish()
+
+    async def _put(
+        self, text: str, drawing: Drawing, surface: Surface, reply_context: str
+    ) -> None:
+        """Put the first draft. Whoever dies over it leaves word that it may be there."""
+        before = drawing.platform_id
+        if before is not None:
+            await self._shown(drawing.turn_id, None)
+            drawing.platform_id = None
+        try:
+            there = await surface.put(drawing.turn_id, text, reply_context)
+        except (NotSent, NeverSendable):
+            if before is not None:
+                await self._shown(drawing.turn_id, before)
+                drawing.platform_id = before
+            raise
+        drawing.platform_id, drawing.fleeting = there, not there
+        await self._shown(drawing.turn_id, there)
 
 
 class _Current:

@@ -10,8 +10,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from email.utils import parsedate_to_datetime
 
-#: Whatever a platform wishes, after so long it is spoken to again.
-LONGEST_WISH = 3600.0
+from opencraw.contract import LONGEST_WISH
 
 
 class Pace:

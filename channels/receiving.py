@@ -30,12 +30,14 @@ DEFECTS = (
     msgspec.MsgspecError,
 )
 _PROBLEM_CHARACTERS = 500
+#: For so many seconds whoever receives waits by itself when its platform asks for a pause.
+SHORT_WISH = 1.0
 
 
 async def lasting(call: Callable[[], Awaitable[T]]) -> T:
-    """The answer to a call, which is made again as long as what it needs is away; cancel this to
-    give up. A full lane is an answer: whoever waited for it would keep everybody waiting, and
-    /stop, which makes room."""
+    """The answer to a call of our gateway, which is made again as long as the store is away; cancel
+    this to give up. A full lane is an answer: whoever waited for it would keep everybody waiting,
+    and /stop, which makes room."""
     while True:
         try:
             return await call()
@@ -43,6 +45,19 @@ async def lasting(call: Callable[[], Awaitable[T]]) -> T:
             raise
         except Unavailable as away:
             await asyncio.sleep(away.retry_after)
+
+
+async def answered(call: Callable[[], Awaitable[T]]) -> T:
+    """The answer to a call of a platform, which is made again as long as that is away. Raises
+    `Unavailable` where the platform wishes for a longer pause: whoever slept in `run` would hear
+    nothing, be started again, and ask too early; so the host waits, and says so."""
+    while True:
+        try:
+            return await call()
+        except Unavailable as away:
+            if away.retry_after > SHORT_WISH:
+                raise
+            await asyncio.sleep(SHORT_WISH)
 
 
 async def offer(gateway: Gateway, envelope: Envelope) -> Receipt | None:
@@ -97,11 +112,6 @@ async def understood(
         return translate()
     except DEFECTS as defect:
         problem = f"{type(defect).__name__}: {defect}"[:_PROBLEM_CHARACTERS]
-    log.warning(
-        "an event of %s cannot be understood (%s); it was put aside, the channel goes on",
-        channel,
-        problem,
-    )
     await lasting(partial(gateway.quarantine, channel, account, _kept(raw), problem))
     return None
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 
 from channels.discord import failures, files
-from channels.discord.inbound import NAME, Self
+from channels.discord.inbound import NAME, Us
 from channels.discord.intake import Intake
 from channels.discord.interactions import list_commands
 from channels.discord.line import Line
@@ -31,7 +31,7 @@ from opencraw.contract import (
     Rights,
     Sender,
 )
-from opencraw.errors import AccountRefused, NotSent, Refused
+from opencraw.errors import AccountRefused, NotSent, Refused, Unavailable
 from opencraw.events import Event
 
 log = logging.getLogger(__name__)
@@ -70,8 +70,7 @@ class Discord:
 
     async def run(self, gateway: Gateway) -> None:
         """Receive until cancelled."""
-        self.pulse.beat()
-        me = Self(self._rest.account)
+        me = Us(self._rest.account)
         intake = Intake(
             self._settings, self._rest, gateway, self._places, me, since=self._opened_at
         )
@@ -131,7 +130,10 @@ class Discord:
 
     async def fetch(self, attachment: Attachment, limit: int) -> bytes:
         """The bytes of a file that came with a message."""
-        return await files.fetch(self._rest, self._settings.api_url, attachment, limit)
+        try:
+            return await files.fetch(self._rest, self._settings.api_url, attachment, limit)
+        except AccountRefused as refused:
+            raise Unavailable(str(refused)) from refused
 
     async def probe(self) -> Mapping[str, str]:
         """Which bot we are, and how many sessions it may still begin today."""

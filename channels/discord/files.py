@@ -20,7 +20,7 @@ _HOSTS = frozenset({"cdn.discordapp.com", "media.discordapp.net"})
 
 
 async def fetch(rest: Rest, api_url: str, attachment: Attachment, limit: int) -> bytes:
-    """What `Fetches.fetch` promises."""
+    """What `Fetches.fetch` promises, and `AccountRefused`."""
     channel_id, _, rest_of_it = attachment.source.partition("/")
     message_id, _, file_id = rest_of_it.partition("/")
     path = "/channels/{channel_id}/messages/{message_id}"

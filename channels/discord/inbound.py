@@ -50,7 +50,7 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True)
-class Self:
+class Us:
     """Who we are there."""
 
     bot_id: str
@@ -73,7 +73,7 @@ def place_of(channel: wire.Channel) -> Place:
     return Place(channel.id, chat_type=kind)
 
 
-def address_of(place: Place, me: Self) -> Address:
+def address_of(place: Place, me: Us) -> Address:
     return Address(NAME, me.bot_id, place.chat, place.thread)
 
 
@@ -82,7 +82,7 @@ def channel_in(address: Address) -> str | None:
     return None if address.chat.startswith("@") else address.thread or address.chat
 
 
-def envelope_of(message: wire.Message, place: Place, me: Self) -> Envelope | None:
+def envelope_of(message: wire.Message, place: Place, me: Us) -> Envelope | None:
     """What a person (or another program) said; None for what is no message to anybody."""
     if message.author.id == me.bot_id or message.type not in (wire.DEFAULT_MESSAGE, wire.REPLY):
         return None
@@ -99,12 +99,13 @@ def envelope_of(message: wire.Message, place: Place, me: Self) -> Envelope | Non
         chat_type=place.chat_type,
         attachments=tuple(_claims(message, files)),
         addressed=not place.group or _is_meant(message, said, me),
+        written_at=wire.moment_of(message.id),
         platform_id=message.id,
         reply_context=message.id if place.group else "",
     )
 
 
-def reaction_of(reacted: wire.Reacted, place: Place, me: Self, *, added: bool) -> Reaction | None:
+def reaction_of(reacted: wire.Reacted, place: Place, me: Us, *, added: bool) -> Reaction | None:
     """What somebody thinks of a message of ours; None if it is not ours, or we did it ourselves."""
     if reacted.user_id == me.bot_id or reacted.message_author_id not in (None, me.bot_id):
         return None
@@ -119,7 +120,7 @@ def reaction_of(reacted: wire.Reacted, place: Place, me: Self, *, added: bool) -
     )
 
 
-def command_of(interaction: wire.Interaction, place: Place, me: Self) -> Envelope:
+def command_of(interaction: wire.Interaction, place: Place, me: Us) -> Envelope:
     """A slash command that was chosen from Discord's list, as if it had been typed."""
     values = (str(option.value) for option in interaction.data.options if option.value is not None)
     return Envelope(
@@ -133,7 +134,7 @@ def command_of(interaction: wire.Interaction, place: Place, me: Self) -> Envelop
     )
 
 
-def pick_of(interaction: wire.Interaction, place: Place, me: Self) -> Pick | None:
+def pick_of(interaction: wire.Interaction, place: Place, me: Us) -> Pick | None:
     """What somebody chose by a button; None for a button that is not ours."""
     if not interaction.data.custom_id.startswith(BUTTON):
         return None
@@ -156,7 +157,7 @@ def _sender(user: wire.User, member: wire.Member | None, *, machine: bool = Fals
     return Sender(user.id, name[:64], Rights.GUEST, machine=machine or user.bot)
 
 
-def _is_meant(message: wire.Message, said: str, me: Self) -> bool:
+def _is_meant(message: wire.Message, said: str, me: Us) -> bool:
     if any(user.id == me.bot_id for user in message.mentions):
         return True
     if not me.roles.isdisjoint(message.mention_roles):
@@ -171,7 +172,7 @@ def _is_meant(message: wire.Message, said: str, me: Self) -> bool:
     )
 
 
-def _readable(text: str, mentions: Iterable[wire.User], me: Self) -> str:
+def _readable(text: str, mentions: Iterable[wire.User], me: Us) -> str:
     """A text as a person reads it: names instead of ids, and without calling us first."""
     names = {user.id: user.global_name or user.username for user in mentions}
     calls = [rf"<@!?{me.bot_id}>", *(rf"<@&{role}>" for role in me.roles)]
@@ -180,7 +181,7 @@ def _readable(text: str, mentions: Iterable[wire.User], me: Self) -> str:
     return _EMOJI.sub(r"\1", text).strip()
 
 
-def _beside(message: wire.Message, me: Self) -> Iterator[str]:
+def _beside(message: wire.Message, me: Us) -> Iterator[str]:
     """What a message brings beside its own words."""
     quoted = message.referenced_message
     if quoted is not None and quoted.author.id != me.bot_id and quoted.content:

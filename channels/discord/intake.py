@@ -21,7 +21,7 @@ from channels.discord.cursors import Cursors
 from channels.discord.inbound import (
     NAME,
     Place,
-    Self,
+    Us,
     address_of,
     envelope_of,
     reaction_of,
@@ -31,7 +31,7 @@ from channels.discord.places import Places
 from channels.discord.queues import Queues
 from channels.discord.rest import PAGE, Rest
 from channels.discord.settings import DiscordSettings
-from channels.receiving import lasting, offer, understood
+from channels.receiving import answered, lasting, offer, understood
 from opencraw.contract import ChatType, Gateway
 from opencraw.errors import Refused
 
@@ -58,7 +58,7 @@ class Intake:
         rest: Rest,
         gateway: Gateway,
         places: Places,
-        me: Self,
+        me: Us,
         *,
         since: datetime,
     ) -> None:
@@ -215,7 +215,7 @@ class Intake:
             person = Place(f"@{direct.author.id}", chat_type=ChatType.DIRECT)
             self._places.put(channel_id, person)
         try:
-            return await lasting(lambda: self._places.find(channel_id))
+            return await answered(lambda: self._places.find(channel_id))
         except (Refused, ValueError) as error:
             log.warning("discord: channel %s is passed over: %s", channel_id, error)
             return None
@@ -270,24 +270,24 @@ class Intake:
             except Refused as refused:
                 log.warning("discord: channel %s cannot be looked up: %s", channel_id, refused)
                 return
-            for raw in sorted(page, key=lambda each: int(each["id"])):
-                after = int(raw["id"])
-                await self._said(msgspec.json.encode(raw), live=False)
+            for content in sorted(map(msgspec.json.encode, page), key=_number_in):
+                after = max(after, _number_in(content))
+                await self._said(content, live=False)
             if len(page) < PAGE:
                 return
         log.warning("discord: channel %s: the gap was too long, its end is left out", channel_id)
 
     # What all have in common.
 
-    def _me_now(self) -> Self:
+    def _me_now(self) -> Us:
         commands = frozenset(command.name for command in self._gateway.commands)
-        return Self(self._me.bot_id, frozenset(self._roles.values()), commands)
+        return Us(self._me.bot_id, frozenset(self._roles.values()), commands)
 
     async def _read(self, raw: bytes, translate: Callable[[], T]) -> T | None:
         return await understood(self._gateway, NAME, self._me.bot_id, raw, translate)
 
     async def _calling(self, call: Callable[[], Awaitable[T]]) -> T:
-        """A call of Discord's API, until it says yes or no."""
+        """A call of Discord's API, until it says yes or no, or wants us to stay away."""
 
         async def translated() -> T:
             try:
@@ -295,7 +295,7 @@ class Intake:
             except failures.TROUBLE as error:
                 raise failures.of_call(error) from error
 
-        return await lasting(translated)
+        return await answered(translated)
 
 
 class _Ids(msgspec.Struct):
@@ -310,3 +310,8 @@ def _ids_in(content: bytes) -> tuple[str, str]:
     except msgspec.MsgspecError:
         return "", ""
     return ids.channel_id, ids.id
+
+
+def _number_in(content: bytes) -> int:
+    """The place of a message among others; what has none comes first, and is put aside."""
+    return int(_ids_in(content)[1] or 0)

@@ -15,7 +15,7 @@ from channels.discord import failures, wire
 from channels.discord.inbound import (
     BUTTON,
     Place,
-    Self,
+    Us,
     command_of,
     pick_of,
     place_of,
@@ -47,7 +47,7 @@ class Interactions:
         self._gateway = gateway
         self._places = places
 
-    async def answer(self, interaction: wire.Interaction, me: Self) -> None:
+    async def answer(self, interaction: wire.Interaction, me: Us) -> None:
         """Carry out what somebody wants, and tell them."""
         try:
             place = await self._place(interaction)

@@ -12,6 +12,7 @@ import contextlib
 import logging
 from collections.abc import Callable, Iterator
 
+import aiohttp
 import discord
 import msgspec
 import yarl
@@ -29,6 +30,8 @@ log = logging.getLogger(__name__)
 #: A dead line is noticed after the first part of our patience, so that the rest is left to resume.
 _ASK_AFTER, _BREAK_AFTER = 1 / 4, 2 / 3
 _BROKEN = 4000
+#: What a server has is one frame, of some megabytes where it has many channels.
+LARGEST_FRAME = 32 * 1024 * 1024
 _NO_IDENTIFY_SECONDS = 3600.0
 
 
@@ -113,7 +116,8 @@ class Line:
 
 
 class _Client(discord.Client):
-    """The library's client, for as long as one `run`."""
+    """The library's client, for as long as one `run`. Its own way to the gateway asks for frames
+    that are compressed, and bounds neither these nor what they become; ours does both otherwise."""
 
     def __init__(self, intents: discord.Intents, heard: Callable[[str | bytes], None]) -> None:
         # Nobody asked for voice.
@@ -126,6 +130,8 @@ class _Client(discord.Client):
             http_trace=bounding(),
         )
         self._heard = heard
+        self._session: aiohttp.ClientSession | None = None
+        self.http.ws_connect = self._line  # type: ignore[method-assign]
         # It would keep all servers, channels and people in memory, and end at what it cannot read.
         self._connection.parsers.clear()
 
@@ -133,6 +139,18 @@ class _Client(discord.Client):
         """Take frames at once and in order, where the library would start a task for each."""
         if event == "socket_raw_receive" and isinstance(args[0], str | bytes):
             self._heard(args[0])
+
+    async def _line(self, url: str, *, compress: int = 0) -> aiohttp.ClientWebSocketResponse:
+        """What the library makes a connection by."""
+        if self._session is None:
+            self._session = aiohttp.ClientSession(headers={"User-Agent": self.http.user_agent})
+        return await self._session.ws_connect(
+            yarl.URL(url).without_query_params("compress"),
+            timeout=aiohttp.ClientWSTimeout(ws_close=30.0),
+            autoclose=False,
+            compress=compress,
+            max_msg_size=LARGEST_FRAME,
+        )
 
     async def leave(self, patience: float) -> None:
         """Say goodbye, but not for longer than `patience` to a line that does not answer."""
@@ -143,6 +161,8 @@ class _Client(discord.Client):
             log.debug("discord: the line was dead")
         finally:
             await self.http.close()
+            if self._session is not None:
+                await self._session.close()
 
 
 def _intents(settings: DiscordSettings) -> discord.Intents:

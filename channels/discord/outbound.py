@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import uuid
-from collections.abc import Iterator, Mapping
+import logging
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 import discord
 import msgspec
@@ -20,13 +21,17 @@ from channels.discord import failures, wire
 from channels.discord.dialect import discord_parts
 from channels.discord.interactions import buttons
 from channels.discord.places import Places
-from channels.discord.rest import Rest, bot_id
+from channels.discord.rest import PAGE, Rest, bot_id
 from opencraw.contract import Address, Delivery, PartSent
+
+log = logging.getLogger(__name__)
 
 #: For how long a key is safe to rely on. Discord says "a few minutes".
 _KEY_SECONDS = 120.0
 #: Our clock and Discord's may differ by so much.
 _SKEW = timedelta(seconds=60)
+#: So far behind a delivery we look for it, in pages.
+_MOST_PAGES = 20
 NOBODY = {"parse": list[str]()}
 
 
@@ -90,7 +95,7 @@ class Outbound:
     async def _put(
         self, channel_id: str, delivery: Delivery, number: int, body: dict[str, Any]
     ) -> str:
-        key = _key(delivery, number)
+        key = _key(delivery.delivery_id, number)
         tried = delivery.recovered and number == len(delivery.parts)
         if tried and datetime.now(UTC) - delivery.line.at > timedelta(seconds=_KEY_SECONDS):
             there = await self._find(channel_id, delivery, key, str(body["content"]))
@@ -100,22 +105,29 @@ class Outbound:
 
     async def _find(self, channel_id: str, delivery: Delivery, key: str, text: str) -> str:
         """The message that an attempt long ago may have left; empty if there is none."""
-        since = wire.snowflake_at(delivery.line.at - _SKEW)
+        after = wire.snowflake_at(delivery.line.at - _SKEW)
         ours = bot_id(self._rest.token)
         known = {*delivery.parts, *delivery.others}
-        for raw in await self._rest.messages(channel_id):
-            message = msgspec.convert(raw, wire.Message)
-            if message.author.id != ours or int(message.id) < since:
-                continue
-            if message.id in known or message.nonce not in (None, key):
-                continue
-            if message.nonce == key or message.content.split() == text.split():
-                return message.id
+        for _ in range(_MOST_PAGES):
+            page = await self._rest.messages(channel_id, after=str(after))
+            for message in _readable(page):
+                after = max(after, int(message.id))
+                if message.author.id != ours or message.id in known:
+                    continue
+                if message.nonce == key or (
+                    message.nonce is None and message.content.split() == text.split()
+                ):
+                    return message.id
+            if len(page) < PAGE:
+                return ""
+        log.warning("discord: channel %s says too much to find what was sent there", channel_id)
         return ""
 
 
 class ChannelSurface:
     """One address, on which drafts are shown. Raises a `DeliveryFailure`."""
+
+    idempotent = True
 
     def __init__(self, rest: Rest, places: Places, address: Address, doubtful: set[str]) -> None:
         self._rest = rest
@@ -123,12 +135,11 @@ class ChannelSurface:
         self._address = address
         self._doubtful = doubtful
 
-    async def put(self, text: str, reply_context: str) -> str:
+    async def put(self, turn_id: UUID, text: str, reply_context: str) -> str:
         with _translated():
             channel_id = await self._places.channel_of(self._address)
             body = _body(_beginning(text)) | _reply(reply_context)
-            # The library's own repetitions need a key, too.
-            return await post(self._rest, channel_id, body, uuid.uuid4().hex[:24])
+            return await post(self._rest, channel_id, body, _key(turn_id, "draft"))
 
     async def change(self, platform_id: str, text: str) -> None:
         with _translated():
@@ -174,6 +185,13 @@ async def change(rest: Rest, channel_id: str, message_id: str, body: Mapping[str
     )
 
 
+def _readable(page: Sequence[Any]) -> Iterator[wire.Message]:
+    """What is not to be understood is not ours, and no reason to send nothing."""
+    for raw in page:
+        with contextlib.suppress(msgspec.ValidationError):
+            yield msgspec.convert(raw, wire.Message)
+
+
 def _body(text: str) -> dict[str, Any]:
     return {"content": text, "allowed_mentions": NOBODY}
 
@@ -191,6 +209,5 @@ def _beginning(text: str) -> str:
     return next(iter(discord_parts(text)), "…")
 
 
-def _key(delivery: Delivery, number: int) -> str:
-    source = f"{delivery.delivery_id}:{number}".encode()
-    return hashlib.blake2b(source, digest_size=12).hexdigest()
+def _key(of: UUID, part: int | str) -> str:
+    return hashlib.blake2b(f"{of}:{part}".encode(), digest_size=12).hexdigest()

@@ -6,10 +6,10 @@ from typing import Annotated, Self
 
 from pydantic import Field, SecretStr, model_validator
 
-from opencraw.settings import FromEnvironment, PlatformSettings
+from opencraw.settings import FromEnvironment, TypingSettings
 
 
-class DiscordSettings(PlatformSettings):
+class DiscordSettings(TypingSettings):
     """Discord: direct messages, and the channels that access.groups lists, with their threads."""
 
     bot_token: Annotated[SecretStr | None, FromEnvironment("DISCORD_BOT_TOKEN", enables=True)] = (

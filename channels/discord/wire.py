@@ -189,6 +189,11 @@ class Interaction(msgspec.Struct, frozen=True):
     user: User | None = None
 
 
+def moment_of(snowflake: str) -> float:
+    """When what has this id was made, in seconds since 1970."""
+    return ((int(snowflake) >> 22) + _EPOCH_MS) / 1000
+
+
 def snowflake_at(moment: datetime) -> int:
     """The smallest id that something of this moment may have."""
     return max(0, int(moment.timestamp() * 1000) - _EPOCH_MS) << 22

@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import Counter
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import partial
 
 import msgspec
 
-from channels.email.mailbox import Mailbox, NotHandedOut, Top
-from channels.email.place import Place
+from channels.email.mailbox import Mailbox, Top
 from channels.email.settings import EmailSettings
 from channels.email.submission import submit
 from channels.mail.addresses import Person, all_normalised, normalised
 from channels.mail.arriving import Arrivals
 from channels.mail.composing import compose
+from channels.mail.cursor import Cursor
 from channels.mail.heading import Rules
 from channels.mail.mime import decoded
 from channels.mail.reading import LARGEST, File
+from channels.mail.tries import Tries
 from channels.receiving import lasting
 from opencraw.contract import Address, Attachment, Delivery, Gateway, PartSent, Pulse
 from opencraw.errors import AccountRefused, NotFound, Refused, Unavailable
@@ -29,10 +29,19 @@ log = logging.getLogger(__name__)
 
 #: Of the time after which a server must have said something: it is asked twice within it.
 _PATIENCE = 2.25
-#: After so many connections on which a mail was not handed out the channel goes on without it.
-_MOST_TRIES = 5
 #: Connections beside the one that waits for mail.
 _MOST_CONNECTIONS = 2
+
+
+class FolderCursor(Cursor, frozen=True):
+    """Everything up to `uid` has been taken in, as long as the folder's numbers are `validity`."""
+
+    validity: int
+    uid: int
+
+    def at(self, uid: int) -> FolderCursor:
+        """One mail further."""
+        return FolderCursor(self.begun, datetime.now(UTC), self.validity, uid)
 
 
 class _Source(msgspec.Struct, frozen=True):
@@ -53,6 +62,7 @@ class _Mail:
         self._folder = folder
         self._uid = uid
         self.headers = top.headers
+        self.arrived = None if top.arrived is None else top.arrived.timestamp()
         self.size = top.size
 
     async def whole(self) -> bytes:
@@ -80,8 +90,7 @@ class Email:
         rules = Rules(address, settings.authserv_id, listed, aliases)
         self._arrivals = Arrivals("email", address, rules)
         self._pulse = Pulse(_PATIENCE * settings.idle_seconds)
-        #: How often the mail was asked for in vain at which the channel is.
-        self._in_vain: Counter[tuple[int, int]] = Counter()
+        self._tries = Tries("email", address)
         self._connections = asyncio.Semaphore(_MOST_CONNECTIONS)
 
     @property
@@ -96,19 +105,18 @@ class Email:
 
     async def run(self, gateway: Gateway) -> None:
         """Take in what comes, in order of arrival, until cancelled."""
-        self._pulse.beat()
         if not self._settings.authserv_id:
             log.warning(
                 "channels.email.authserv_id is not set: no sender can be told from a forger, so "
                 "nobody is let in; set it to the name in your server's Authentication-Results"
             )
         async with Mailbox.open(self._settings, self._pulse.beat) as mailbox:
-            place = await self._place(gateway, mailbox)
+            cursor = await self._cursor(gateway, mailbox)
             while True:
-                for uid in await mailbox.since(place.uid):
+                for uid in await mailbox.since(cursor.uid):
                     await self._take_in(gateway, mailbox, uid)
-                    place = place.at(uid)
-                    await self._note(gateway, place)
+                    cursor = cursor.at(uid)
+                    await self._note(gateway, cursor)
                 await mailbox.wait(self._settings.idle_seconds)
 
     async def send(self, delivery: Delivery, sent: PartSent) -> None:
@@ -130,10 +138,13 @@ class Email:
         # Four letters for three bytes, and line ends.
         most = limit * 3 // 2 + 4_096
         settings = self._settings.model_copy(update={"folder": source.name})
-        async with self._connections, Mailbox.open(settings) as mailbox:
-            found = None
-            if mailbox.validity == source.validity:
-                found = await mailbox.part(source.uid, source.part, most)
+        found = None
+        try:
+            async with self._connections, Mailbox.open(settings) as mailbox:
+                if mailbox.validity == source.validity:
+                    found = await mailbox.part(source.uid, source.part, most)
+        except AccountRefused as refused:
+            raise Unavailable(str(refused)) from refused
         if found is None:
             raise NotFound("The mail with this file is not in its folder any more.")
         data = decoded(found, source.encoding)
@@ -158,57 +169,49 @@ class Email:
             raise Refused(f"{recipient!r} is no e-mail address.", code="INVALID_FIELD")
         return Address("email", self._self.id, known)
 
-    async def _place(self, gateway: Gateway, mailbox: Mailbox) -> Place:
-        """Where to go on."""
+    async def _cursor(self, gateway: Gateway, mailbox: Mailbox) -> FolderCursor:
+        """Where to go on; on a first run behind all that is there."""
         folder = self._settings.folder
         noted = await lasting(partial(gateway.cursor, "email", self._self.id, folder))
-        place = Place.read(noted)
-        if place is None:
-            place = Place.begin(mailbox.validity, mailbox.newest, datetime.now(UTC))
-        elif place.validity != mailbox.validity:
+        cursor = FolderCursor.read(noted)
+        if cursor is not None and cursor.validity == mailbox.validity:
+            return cursor
+        now = datetime.now(UTC)
+        begun = now
+        if cursor is not None:
             log.warning("the mail server numbers %s anew; looking again", folder)
-            place = place.anew(mailbox.validity)
-            for uid in await mailbox.after(place.since):
-                await self._take_in(gateway, mailbox, uid, since=place.since)
-            place = place.at(mailbox.newest)
-        else:
-            return place
-        await self._note(gateway, place)
-        return place
+            begun = cursor.begun
+            for uid in await mailbox.after(cursor.since):
+                await self._take_in(gateway, mailbox, uid, since=cursor.since)
+        cursor = FolderCursor(begun, now, mailbox.validity, mailbox.newest)
+        await self._note(gateway, cursor)
+        return cursor
 
     async def _take_in(
         self, gateway: Gateway, mailbox: Mailbox, uid: int, since: datetime | None = None
     ) -> None:
-        try:
-            top = await mailbox.top(uid)
-            if top is None:
-                return
-            if since is not None and top.arrived is not None and top.arrived < since:
-                return
-            mail = _Mail(mailbox, self._settings.folder, uid, top)
-            taken = await self._arrivals.take_in(gateway, mail)
-        except NotHandedOut as failure:
-            self._in_vain[mailbox.validity, uid] += 1
-            if self._in_vain[mailbox.validity, uid] < _MOST_TRIES:
-                raise
-            await self._put_aside(gateway, uid, failure)
-            return
-        self._in_vain.clear()
+        folder = self._settings.folder
+        mail = f"mail {uid} of the folder {folder}, UIDVALIDITY {mailbox.validity}"
+        taken = await self._tries.take(
+            gateway, mail, lambda: self._accepted(gateway, mailbox, uid, since)
+        )
         if taken and self._settings.mark_read:
             await mailbox.mark_seen(uid)
 
-    async def _put_aside(self, gateway: Gateway, uid: int, failure: NotHandedOut) -> None:
-        """Go on without a mail. It stays where it is, for whoever looks there."""
-        self._in_vain.clear()
-        mail = f"mail {uid} of the folder {self._settings.folder}"
-        log.warning(
-            "%s was not handed out %s times (%s); it was put aside, the channel goes on",
-            mail, _MOST_TRIES, failure,
-        )  # fmt: skip
-        await lasting(partial(gateway.quarantine, "email", self._self.id, mail, str(failure)))
+    async def _accepted(
+        self, gateway: Gateway, mailbox: Mailbox, uid: int, since: datetime | None
+    ) -> bool:
+        """Whether a mail is said to us now. Raises `NotHandedOut`."""
+        top = await mailbox.top(uid)
+        if top is None:
+            return False
+        if since is not None and top.arrived is not None and top.arrived < since:
+            return False
+        mail = _Mail(mailbox, self._settings.folder, uid, top)
+        return await self._arrivals.take_in(gateway, mail)
 
-    async def _note(self, gateway: Gateway, place: Place) -> None:
-        written, folder = place.written(), self._settings.folder
+    async def _note(self, gateway: Gateway, cursor: FolderCursor) -> None:
+        written, folder = cursor.written(), self._settings.folder
         await lasting(partial(gateway.move_cursor, "email", self._self.id, written, folder))
 
     async def _keep(self, data: bytes) -> None:

@@ -20,6 +20,7 @@ from aioimaplib import IMAP4, AioImapException, IMAP4ClientProtocol, Response, q
 from channels.email.settings import EmailSettings
 from channels.email.starttls import connect
 from channels.mail.headers import LONGEST_BLOCK
+from channels.mail.tries import NotHandedOut
 from opencraw.errors import AccountRefused, Unavailable
 
 T = TypeVar("T")
@@ -33,10 +34,6 @@ _GOODBYE_SECONDS = 2.0
 _CODE = re.compile(r"\[([A-Z]+)")
 #: These pass; whatever else a login is refused for, somebody must change something.
 _PASSES = frozenset({"UNAVAILABLE", "INUSE", "LIMIT", "SERVERBUG"})
-
-
-class NotHandedOut(Unavailable):
-    """The server keeps one mail to itself. Those after it may be another matter."""
 
 
 @dataclass(frozen=True, slots=True)

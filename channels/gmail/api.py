@@ -75,6 +75,46 @@ class Part(msgspec.Struct, rename="camel"):
         return None
 
 
+class Named(msgspec.Struct):
+    """A mail that is only named."""
+
+    id: str
+
+
+class _Added(msgspec.Struct):
+    message: Named
+
+
+class Record(msgspec.Struct, rename="camel"):
+    """One step of a mailbox's history."""
+
+    id: str
+    messages_added: tuple[_Added, ...] = ()
+
+
+class HistoryPage(msgspec.Struct, rename="camel"):
+    """Some steps, each of which may be no `Record`, and how far the history has come."""
+
+    history: tuple[Any, ...] = ()
+    history_id: str = ""
+    next_page_token: str | None = None
+
+
+class FoundPage(msgspec.Struct, rename="camel"):
+    """Some of the mails that were found."""
+
+    messages: tuple[Named, ...] = ()
+    next_page_token: str | None = None
+
+
+class Profile(msgspec.Struct, rename="camel"):
+    """Whose mailbox it is, and how far its history has come."""
+
+    email_address: str
+    history_id: str
+    messages_total: int | None = None
+
+
 class _Told(msgspec.Struct):
     """The fields of a mail that are read where it may be large."""
 
@@ -115,11 +155,11 @@ class Gmail:
         """Let go of all connections; the next call opens one."""
         self._lines.hang_up()
 
-    async def profile(self) -> Json:
-        """Whose mailbox it is, and how far its history has come."""
-        return await self._ask(lambda gmail: gmail.users.getProfile(userId=_ME))
+    async def profile(self) -> Profile:
+        """Ask Google who we are."""
+        return await self._ask(lambda gmail: gmail.users.getProfile(userId=_ME), Profile)
 
-    async def history(self, since: str, page: str | None) -> Json:
+    async def history(self, since: str, page: str | None) -> HistoryPage:
         """A page of what has been added since. Raises `NotFound` when that is too long ago."""
         return await self._ask(
             lambda gmail: gmail.history.list(
@@ -129,12 +169,13 @@ class Gmail:
                 labelId=self._settings.label,
                 maxResults=100,
                 pageToken=page,
-            )
+            ),
+            HistoryPage,
         )
 
     async def search(
         self, query: str, page: str | None = None, *, everywhere: bool = False
-    ) -> Json:
+    ) -> FoundPage:
         """A page of the mails that are found, the newest first."""
         return await self._ask(
             lambda gmail: gmail.messages.list(
@@ -144,7 +185,8 @@ class Gmail:
                 includeSpamTrash=everywhere,
                 maxResults=100,
                 pageToken=page,
-            )
+            ),
+            FoundPage,
         )
 
     async def headers(self, mail_id: str) -> Json:
@@ -191,8 +233,8 @@ class Gmail:
         body = {"raw": base64.urlsafe_b64encode(data).decode()}
         if thread:
             body["threadId"] = thread
-        message = await self._ask(lambda gmail: gmail.messages.send(userId=_ME, body=body))
-        return str(message["id"])
+        message = await self._ask(lambda gmail: gmail.messages.send(userId=_ME, body=body), Named)
+        return message.id
 
     @overload
     async def _ask(self, question: Callable[[_Asked], Any]) -> Json: ...

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Mapping
-from datetime import UTC, datetime, timedelta
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
 from functools import partial
 
 import msgspec
 
 from channels.gmail.api import Gmail as Api
-from channels.gmail.api import Json, Lost, decoded
+from channels.gmail.api import Json, Lost, Profile, Record, decoded
 from channels.gmail.settings import GmailSettings
 from channels.mail.addresses import Person, all_normalised, normalised
 from channels.mail.arriving import Arrivals
 from channels.mail.composing import compose
+from channels.mail.cursor import Cursor
 from channels.mail.heading import Rules
 from channels.mail.reading import File, file_bytes
+from channels.mail.tries import NotHandedOut, Tries
 from channels.receiving import lasting, understood
 from opencraw.contract import Address, Attachment, Delivery, Gateway, PartSent, Pulse
 from opencraw.errors import (
@@ -35,8 +38,6 @@ log = logging.getLogger(__name__)
 
 #: What is ours, and what nobody wants to see.
 _ELSEWHERE = frozenset({"SENT", "DRAFT", "SPAM", "TRASH"})
-#: Where history is lost, mail of the last days before it is looked at again.
-_SLACK = timedelta(days=2)
 #: An operator must do something, so nobody hurries.
 _REFUSED_SECONDS = 300.0
 #: Of a hundred mails each; whoever has more of them tells them without an end.
@@ -45,19 +46,13 @@ _MOST_PAGES = 200
 _REMEMBERED = 1_000
 
 
-class Place(msgspec.Struct, frozen=True):
-    """How far the mailbox has been read."""
+class HistoryCursor(Cursor, frozen=True):
+    """Everything that Google's history names up to `history` has been taken in."""
 
     history: str
-    begun: datetime
-    moved: datetime
 
-    def at(self, history: str) -> Place:
-        return Place(history, self.begun, datetime.now(UTC))
-
-    @property
-    def since(self) -> datetime:
-        return max(self.begun, self.moved - _SLACK)
+    def at(self, history: str) -> HistoryCursor:
+        return HistoryCursor(self.begun, datetime.now(UTC), history)
 
 
 class _Source(msgspec.Struct, frozen=True):
@@ -85,7 +80,8 @@ class _Mail:
         ).encode("utf-8", "replace")
 
     async def whole(self) -> bytes:
-        return await self._api.whole(self._id)
+        with _of_one_mail():
+            return await self._api.whole(self._id)
 
     def source(self, file: File) -> str:
         return msgspec.json.encode(_Source(self._id, file.number, file.content_type)).decode()
@@ -107,6 +103,7 @@ class Gmail:
         aliases = all_normalised(settings.aliases)
         rules = Rules(address, settings.authserv_id, listed, aliases)
         self._arrivals = Arrivals("gmail", address, rules)
+        self._tries = Tries("gmail", address)
         #: Google has said that the mailbox is this one.
         self._is_ours = False
         #: Whole mails in memory at a time, for files that are not to be had alone.
@@ -127,12 +124,11 @@ class Gmail:
 
     async def run(self, gateway: Gateway) -> None:
         """Take in what comes, in order of arrival, until cancelled."""
-        self._pulse.beat()
         try:
             await self._identify()
-            place = await self._place(gateway)
+            cursor = await self._cursor(gateway)
             while True:
-                place = await self._poll(gateway, place)
+                cursor = await self._poll(gateway, cursor)
                 await asyncio.sleep(self._settings.poll_interval_ms / 1000)
         except SlowDown as slow:
             # A pause may be longer than any line is silent, so the host waits and says so.
@@ -153,8 +149,8 @@ class Gmail:
             found = await self._api.search(
                 f"rfc822msgid:{mail.message_id.strip('<>')}", everywhere=True
             )
-            if messages := found.get("messages"):
-                await sent(str(messages[0]["id"]))
+            if found.messages:
+                await sent(found.messages[0].id)
                 return
             # What answers no mail begins a thread of its own: only References lead into one.
             thread = delivery.address.thread if delivery.reply_context else ""
@@ -214,11 +210,8 @@ class Gmail:
             profile = await self._profile()
         except Refused as refused:
             raise Unavailable(str(refused)) from refused
-        facts = {
-            "address": str(profile["emailAddress"]),
-            "mails": str(profile.get("messagesTotal", "")),
-        }
-        return facts | self._arrivals.counted()
+        mails = "" if profile.messages_total is None else str(profile.messages_total)
+        return {"address": profile.email_address, "mails": mails} | self._arrivals.counted()
 
     def address(self, recipient: str) -> Address:
         """A new conversation with somebody."""
@@ -232,11 +225,11 @@ class Gmail:
         if not self._is_ours:
             await self._profile()
 
-    async def _profile(self) -> Json:
+    async def _profile(self) -> Profile:
         """What Google says of the mailbox. Raises `AccountRefused` where it is another than ours:
         its mail would go on in our conversations, and ours would be answered from there."""
         profile = await self._api.profile()
-        found = str(profile["emailAddress"])
+        found = profile.email_address
         self._is_ours = normalised(found) == self._self.id
         if not self._is_ours:
             raise AccountRefused(
@@ -245,61 +238,63 @@ class Gmail:
             )
         return profile
 
-    async def _place(self, gateway: Gateway) -> Place:
+    async def _cursor(self, gateway: Gateway) -> HistoryCursor:
         """Where to go on; on a first run behind all that is there."""
         label = self._settings.label
         written = await lasting(partial(gateway.cursor, "gmail", self._self.id, label))
-        if written is not None:
-            return msgspec.json.decode(written, type=Place)
-        now = datetime.now(UTC)
-        place = Place(str((await self._profile())["historyId"]), now, now)
-        await self._note(gateway, place)
-        return place
+        cursor = HistoryCursor.read(written)
+        if cursor is None:
+            now = datetime.now(UTC)
+            cursor = HistoryCursor(now, now, (await self._profile()).history_id)
+            await self._note(gateway, cursor)
+        return cursor
 
-    async def _poll(self, gateway: Gateway, place: Place) -> Place:
+    async def _poll(self, gateway: Gateway, cursor: HistoryCursor) -> HistoryCursor:
         """Take in what was added, or what may have been where history does not reach back."""
         page: str | None = None
-        history = place.history
+        history = cursor.history
         for _ in range(_MOST_PAGES):
             try:
-                found = await self._api.history(place.history, page)
+                found = await self._api.history(cursor.history, page)
             except NotFound:
-                return await self._look_again(gateway, place)
+                return await self._look_again(gateway, cursor)
             self._pulse.beat()
-            for record in found.get("history", ()):
-                added = await understood(
-                    gateway, "gmail", self._self.id, record, partial(_added, record)
+            for raw in found.history:
+                record = await understood(
+                    gateway, "gmail", self._self.id, raw, partial(msgspec.convert, raw, Record)
                 )
-                for each in added or ():
-                    await self._take_in_once(gateway, each)
-                history = str(record["id"])
-            page = found.get("nextPageToken")
+                if record is None:
+                    continue
+                for each in record.messages_added:
+                    await self._take_in_once(gateway, each.message.id)
+                history = record.id
+            page = found.next_page_token
             if page is None:
-                history = str(found["historyId"])
+                history = found.history_id or history
                 break
-        if history != place.history:
-            place = place.at(history)
-            await self._note(gateway, place)
-        return place
+        if history != cursor.history:
+            cursor = cursor.at(history)
+            await self._note(gateway, cursor)
+        return cursor
 
-    async def _look_again(self, gateway: Gateway, place: Place) -> Place:
+    async def _look_again(self, gateway: Gateway, cursor: HistoryCursor) -> HistoryCursor:
         log.warning("Gmail's history does not reach back to where we were; looking at the mails")
-        history = str((await self._profile())["historyId"])
-        newest_first = [found async for found in self._since(place.since)]
+        history = (await self._profile()).history_id
+        newest_first = [found async for found in self._since(cursor.since)]
         for each in reversed(newest_first):
-            await self._take_in_once(gateway, each, since=place.since)
-        place = place.at(history)
-        await self._note(gateway, place)
-        return place
+            await self._take_in_once(gateway, each, since=cursor.since)
+        cursor = cursor.at(history)
+        await self._note(gateway, cursor)
+        return cursor
 
     async def _since(self, moment: datetime) -> AsyncIterator[str]:
         page: str | None = None
         for _ in range(_MOST_PAGES):
             found = await self._api.search(f"after:{int(moment.timestamp())}", page)
             self._pulse.beat()
-            for message in found.get("messages", ()):
-                yield str(message["id"])
-            page = found.get("nextPageToken")
+            for message in found.messages:
+                yield message.id
+            page = found.next_page_token
             if page is None:
                 return
         log.warning("there are more mails than are looked at again; the oldest are left out")
@@ -313,7 +308,8 @@ class Gmail:
         """History names a mail as often as it likes; the inbox would refuse it, but cost more."""
         if mail_id in self._taken:
             return
-        await self._take_in(gateway, mail_id, since)
+        mail = f"mail {mail_id} of the mailbox {self._self.id}"
+        await self._tries.take(gateway, mail, lambda: self._take_in(gateway, mail_id, since))
         self._taken[mail_id] = None
         if len(self._taken) > _REMEMBERED:
             del self._taken[next(iter(self._taken))]
@@ -324,8 +320,10 @@ class Gmail:
         mail_id: str,
         since: datetime | None,
     ) -> None:
+        """Raises `NotHandedOut`."""
         try:
-            message = await self._api.headers(mail_id)
+            with _of_one_mail():
+                message = await self._api.headers(mail_id)
             self._pulse.beat()
             mail = await understood(
                 gateway, "gmail", self._self.id, message, lambda: _Mail(self._api, message)
@@ -336,14 +334,21 @@ class Gmail:
                 return
             taken = await self._arrivals.take_in(gateway, mail, thread=mail.thread)
             if taken and self._settings.mark_read:
-                await self._api.mark_read(mail_id)
+                await self._mark_read(mail_id)
         except NotFound:
             # Deleted since; nobody waits for an answer to it.
             return
 
-    async def _note(self, gateway: Gateway, place: Place) -> None:
-        written = msgspec.json.encode(place).decode()
-        label = self._settings.label
+    async def _mark_read(self, mail_id: str) -> None:
+        """Mark a mail as read. Where that fails it stays unread, and nothing is lost."""
+        try:
+            with _of_one_mail():
+                await self._api.mark_read(mail_id)
+        except NotHandedOut as failure:
+            log.warning("mail %s was taken in, but stays unread: %s", mail_id, failure)
+
+    async def _note(self, gateway: Gateway, cursor: HistoryCursor) -> None:
+        written, label = cursor.written(), self._settings.label
         await lasting(partial(gateway.move_cursor, "gmail", self._self.id, written, label))
 
 
@@ -356,6 +361,12 @@ def _too_large(limit: int) -> Refused:
     return Refused(f"The file has more than {limit:,} bytes.")
 
 
-def _added(record: Json) -> list[str]:
-    """The mails that a record of history names."""
-    return [str(added["message"]["id"]) for added in record.get("messagesAdded", ())]
+@contextmanager
+def _of_one_mail() -> Iterator[None]:
+    """What Google says no to here is one mail: it has just answered to another question."""
+    try:
+        yield
+    except (NotFound, SlowDown):
+        raise
+    except (Refused, Unavailable) as failure:
+        raise NotHandedOut(str(failure)) from failure

@@ -61,9 +61,10 @@ class Bridge:
         headers = {"Idempotency-Key": key} if key else {}
         return await self._post(self._settings.send_url, body, headers)
 
-    async def stream(self, body: Mapping[str, object]) -> str:
+    async def stream(self, body: Mapping[str, object], *, key: str = "") -> str:
         """Hand over a draft; returns the platform's id of it. Raises a `DeliveryFailure`."""
-        return await self._post(self._settings.stream_url, body, {})
+        headers = {"Idempotency-Key": key} if key else {}
+        return await self._post(self._settings.stream_url, body, headers)
 
     async def poll(self, cursor: str | None) -> Polled:
         """What came after `cursor`; without one, where now is. Raises `AccountRefused` and

@@ -12,11 +12,14 @@ import math
 import operator
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any
+from uuid import UUID
 
 import msgspec
 from aiohttp import web
 
+from channels.guesses import Guesses
 from channels.http.bridge import POLL_GRACE, Bridge
 from channels.http.events import CHANNEL, UNREADABLE, batch
 from channels.http.receiving import Outcome, take_all
@@ -25,7 +28,7 @@ from channels.http.signing import check, fresh
 from channels.live import Live
 from channels.markdown import markdown_parts
 from channels.marks import Part, markable
-from channels.pacing import Pace, Paces
+from channels.receiving import SHORT_WISH, lasting
 from opencraw.contract import (
     CALLED_AT,
     Address,
@@ -37,15 +40,23 @@ from opencraw.contract import (
     Pulse,
     Route,
 )
-from opencraw.errors import DeliveryFailure, NotFound, Refused, SlowDown, Unauthorised, Unavailable
+from opencraw.errors import (
+    DeliveryFailure,
+    NeverSendable,
+    NotFound,
+    Refused,
+    Unauthorised,
+    Unavailable,
+)
 from opencraw.events import Event
 
 log = logging.getLogger(__name__)
 
 _TYPING_SECONDS = 5.0
 _LONGEST_PAUSE = 15.0
+#: Nothing is polled meanwhile.
+_WHISPER_SECONDS = 10.0
 _LONGEST_NAME = 128
-_SLOW_DOWN_SECONDS = 300.0
 
 
 class Http:
@@ -57,8 +68,7 @@ class Http:
         self._secret = settings.secret.get_secret_value()
         self._bridge = Bridge(settings)
         self._gateway: Gateway | None = None
-        #: Wrong signatures, by where they come from.
-        self._wrong = Paces(lambda: Pace(10 / _SLOW_DOWN_SECONDS, 10), most=1_000)
+        self._guesses = Guesses()
 
     @property
     def idempotent(self) -> bool:
@@ -87,12 +97,11 @@ class Http:
 
     async def send(self, delivery: Delivery, sent: PartSent) -> None:
         """Hand over the parts that are not there yet."""
-        drawn = await self._finished(delivery)
-        draft = delivery.draft or drawn
+        delivery = await self._last(delivery)
         parts = _parts(delivery.line.text, self._settings.max_message_chars)
         done = len(delivery.parts)
         for number, part in enumerate(parts[done:], start=done + 1):
-            becomes = draft if number == 1 else ""
+            becomes = (delivery.draft or "") if number == 1 else ""
             again = delivery.recovered and not self.idempotent and number == done + 1
             body = {
                 "kind": "message",
@@ -109,9 +118,9 @@ class Http:
             }
             await sent(await self._bridge.send(body, key=f"{delivery.delivery_id}:{number}"))
 
-    async def _finished(self, _delivery: Delivery) -> str:
-        """The draft of the turn that it ends, if this process drew one; no more of it is drawn."""
-        return ""
+    async def _last(self, delivery: Delivery) -> Delivery:
+        """It, with the draft of the turn that it ends; no more of that is drawn."""
+        return delivery
 
     async def edit(self, address: Address, platform_id: str, text: str) -> None:
         """Have the bridge change what it showed."""
@@ -150,11 +159,7 @@ class Http:
         try:
             check(self._secret, request.headers, body, time.time())
         except Unauthorised:
-            # The right signature is never turned away: all may call from behind one proxy.
-            if not self._wrong.of(request.remote or "").ready():
-                raise SlowDown(
-                    "Too many wrong signatures.", retry_after=_SLOW_DOWN_SECONDS
-                ) from None
+            self._guesses.note(request)
             raise
         gateway = self._gateway
         if gateway is None:
@@ -177,20 +182,18 @@ class Polls(Http):
 
     def __init__(self, settings: HttpSettings) -> None:
         super().__init__(settings)
-        self._pulse = Pulse(settings.long_poll_timeout_seconds * POLL_GRACE)
-
-    @property
-    def pulse(self) -> Pulse:
-        """Beats when a poll comes back."""
-        return self._pulse
+        #: Beats when a poll comes back.
+        self.pulse = Pulse(settings.long_poll_timeout_seconds * POLL_GRACE)
 
     async def run(self, gateway: Gateway) -> None:
-        """Poll until cancelled."""
-        pause, self._pulse = 0.0, Pulse(self._pulse.patience)
+        """Poll until cancelled, or until the bridge wants no questions for some time."""
+        pause = 0.0
         while True:
             try:
                 came = await self._poll(gateway)
             except Unavailable as away:
+                if away.retry_after > SHORT_WISH:
+                    raise
                 log.warning("%s", away)
                 pause = min(max(away.retry_after, pause * 2), _LONGEST_PAUSE)
                 await asyncio.sleep(pause)
@@ -199,23 +202,28 @@ class Polls(Http):
             await asyncio.sleep(0 if came else self._settings.poll_interval_ms / 1000)
 
     async def _poll(self, gateway: Gateway) -> int:
-        cursor = await gateway.cursor(CHANNEL, "")
+        cursor = await lasting(partial(gateway.cursor, CHANNEL, ""))
         polled = await self._bridge.poll(cursor)
-        self._pulse.beat()
-        if cursor is not None:
-            for outcome in await self._take_all(gateway, map(bytes, polled.events)):
-                if outcome.text:
-                    await self._whisper(outcome)
-        if polled.cursor != cursor:
-            await gateway.move_cursor(CHANNEL, "", polled.cursor)
-        return len(polled.events) if cursor is not None and polled.cursor != cursor else 0
+        self.pulse.beat()
+        # Without a cursor we asked where now is: what was before is nobody's business.
+        events = [bytes(each) for each in polled.events] if cursor is not None else []
+        outcomes = await lasting(partial(self._take_all, gateway, events))
+        if polled.cursor == cursor:
+            events = []
+        else:
+            await lasting(partial(gateway.move_cursor, CHANNEL, "", polled.cursor))
+        # Nothing hangs on them: a bridge that does not take one gets no event twice for that.
+        await asyncio.gather(*(self._whisper(each) for each in outcomes if each.text))
+        return len(events)
 
     async def _whisper(self, outcome: Outcome) -> None:
         """Say to somebody who pressed a button what came of it, as the answer to a call would."""
+        body = {"kind": "whisper", "event": outcome.id, "text": outcome.text}
         try:
-            await self._bridge.send({"kind": "whisper", "event": outcome.id, "text": outcome.text})
-        except DeliveryFailure as failure:
-            log.warning("somebody is not told what came of a choice: %s", failure)
+            async with asyncio.timeout(_WHISPER_SECONDS):
+                await self._bridge.send(body)
+        except (DeliveryFailure, TimeoutError) as failure:
+            log.warning("somebody is not told what came of a choice: %r", failure)
 
 
 class Shows(Http):
@@ -249,9 +257,19 @@ class Shows(Http):
         finally:
             self._live = None
 
-    async def _finished(self, delivery: Delivery) -> str:
-        live = self._live
-        return await live.finish(delivery.ends) if live is not None else ""
+    async def _last(self, delivery: Delivery) -> Delivery:
+        if self._live is not None:
+            delivery = await self._live.last(delivery)
+        if delivery.draft is not None or delivery.ends is None or not self.idempotent:
+            return delivery
+        # By its key the bridge knows the draft of which we know nothing, or makes one.
+        drafts = _Drafts(self._bridge, self._settings, delivery.address)
+        try:
+            draft = await drafts.put(delivery.ends, delivery.line.text, delivery.reply_context)
+        except NeverSendable as refused:
+            log.warning("a draft that may be there is left alone: %s", refused)
+            draft = ""
+        return msgspec.structs.replace(delivery, draft=draft)
 
 
 class PollsAndShows(Shows, Polls):
@@ -261,13 +279,16 @@ class PollsAndShows(Shows, Polls):
 class _Drafts:
     """One chat, on which an answer grows."""
 
+    stays = True
+
     def __init__(self, bridge: Bridge, settings: HttpSettings, address: Address) -> None:
         self._bridge = bridge
         self._limit = settings.max_message_chars
+        self.idempotent = settings.idempotent
         self._address = address
 
-    async def put(self, text: str, reply_context: str) -> str:
-        return await self._draw(text, "")
+    async def put(self, turn_id: UUID, text: str, reply_context: str) -> str:
+        return await self._draw(text, "", key=f"{turn_id}:draft")
 
     async def change(self, platform_id: str, text: str) -> None:
         await self._draw(text, platform_id)
@@ -275,11 +296,11 @@ class _Drafts:
     async def type(self) -> None:
         await self._bridge.stream({"kind": "typing", **_place(self._address)})
 
-    async def _draw(self, text: str, draft: str) -> str:
+    async def _draw(self, text: str, draft: str, *, key: str = "") -> str:
         # The beginning is what the first part of the answer will be.
         shown = [part.text for part in _parts(text, self._limit)[:1]]
         body: dict[str, Any] = {"kind": "draft", **_place(self._address), "draft": draft}
-        return await self._bridge.stream({**body, "text": "".join(shown)})
+        return await self._bridge.stream({**body, "text": "".join(shown)}, key=key)
 
 
 def _parts(text: str, limit: int) -> Sequence[Part[str]]:

@@ -7,12 +7,12 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
-from opencraw.settings import FromEnvironment, PlatformSettings
+from opencraw.settings import FromEnvironment, TypingSettings
 
 LEAST_SECRET = 16
 
 
-class HttpSettings(PlatformSettings):
+class HttpSettings(TypingSettings):
     """Any platform, attached over HTTP in any language: a bridge of yours speaks for it."""
 
     secret: Annotated[SecretStr | None, FromEnvironment("HTTP_CHANNEL_SECRET")] = None

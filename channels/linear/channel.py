@@ -9,10 +9,12 @@ import math
 import re
 import time
 from collections.abc import Mapping, Sequence
+from uuid import UUID
 
 import msgspec
 from aiohttp import web
 
+from channels.guesses import Guesses
 from channels.linear import queries, webhook
 from channels.linear.api import Api
 from channels.linear.comments import CHANNEL, context_of
@@ -36,9 +38,10 @@ from opencraw.errors import (
     DeliveryFailure,
     NotSent,
     Refused,
+    Unauthorised,
     Unavailable,
 )
-from opencraw.events import Event, TurnStarted
+from opencraw.events import Event
 
 log = logging.getLogger(__name__)
 
@@ -55,10 +58,11 @@ class Linear:
         self._settings = settings
         self._api = Api(settings)
         self._pen = Pen(self._api, settings.max_message_chars)
-        self._reader = Reader(self._api, self._pen, settings)
-        #: Beats when Linear has answered a poll.
+        #: Beats when Linear has answered what we ask for comments.
         self.pulse = Pulse(settings.request_seconds * _PATIENCE)
+        self._reader = Reader(self._api, self._pen, settings, self.pulse.beat)
         self._gateway: Gateway | None = None
+        self._guesses = Guesses()
         self._live: Live | None = None
 
     @property
@@ -78,7 +82,6 @@ class Linear:
         live = Live(
             lambda address: _Thread(self._pen, address),
             interval=lambda _: interval,
-            typing_seconds=math.inf,
             shown=gateway.draft_shown,
             known=gateway.draft_of,
         )
@@ -104,18 +107,16 @@ class Linear:
                 pause = min(pause * 2, _LONGEST_PAUSE)
                 continue
             pause = _FIRST_PAUSE
-            self.pulse.beat()
             await asyncio.sleep(self._settings.poll_interval_ms / 1000)
 
     async def send(self, delivery: Delivery, sent: PartSent) -> None:
         """Write the parts that are not there yet; the first may be what the draft becomes."""
-        drawn = await self._live.finish(delivery.ends) if self._live is not None else ""
-        await self._pen.deliver(delivery, delivery.draft or drawn, sent)
+        if self._live is not None:
+            delivery = await self._live.last(delivery)
+        await self._pen.deliver(delivery, sent)
 
     def draft(self, address: Address, event: Event) -> None:
         """Draw it when its time comes."""
-        if isinstance(event, TurnStarted):
-            self._pen.turn_begins(address, event.turn_id)
         if self._live is not None:
             self._live.show(address, event)
 
@@ -158,7 +159,11 @@ class Linear:
     async def _told(self, request: web.Request) -> web.Response:
         secret, body = self._settings.webhook_secret, await request.read()
         assert secret is not None
-        webhook.check(secret.get_secret_value(), request.headers, body)
+        try:
+            webhook.check(secret.get_secret_value(), request.headers, body)
+        except Unauthorised:
+            self._guesses.note(request)
+            raise
         gateway = self._gateway
         if gateway is None:
             raise Unavailable("The channel is not running at the moment; send it again.")
@@ -185,15 +190,16 @@ class Linear:
 class _Thread:
     """One thread, in which an answer grows."""
 
+    stays = True
+    idempotent = True
+
     def __init__(self, pen: Pen, address: Address) -> None:
         self._pen = pen
         self._address = address
 
-    async def put(self, text: str, reply_context: str) -> str:
-        return await self._pen.draft(self._address, text, context_of(reply_context).session)
+    async def put(self, turn_id: UUID, text: str, reply_context: str) -> str:
+        session = context_of(reply_context).session
+        return await self._pen.draft(turn_id, self._address, text, session)
 
     async def change(self, platform_id: str, text: str) -> None:
         await self._pen.draw(platform_id, text)
-
-    async def type(self) -> None:
-        """Linear shows nobody typing."""

@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from mimetypes import guess_type
-from typing import Any
+from typing import Annotated, Any
 from urllib.parse import unquote
 from uuid import UUID, uuid4
 
@@ -84,13 +84,17 @@ class Issue(msgspec.Struct, frozen=True):
     delegate: _Ref | None = None
 
 
+#: A moment that can be compared with others.
+Moment = Annotated[datetime, msgspec.Meta(tz=True)]
+
+
 class Comment(msgspec.Struct, frozen=True):
     """One comment, as `queries.COMMENTS` asks for it."""
 
     id: str
     body: str
-    createdAt: datetime  # noqa: N815
-    updatedAt: datetime  # noqa: N815
+    createdAt: Moment  # noqa: N815
+    updatedAt: Moment  # noqa: N815
     bodyData: str = ""  # noqa: N815
     editedAt: datetime | None = None  # noqa: N815
     #: Somebody deleted it.
@@ -141,6 +145,7 @@ def envelope(comment: Comment, issue: Issue, me: str, uploads: str) -> Envelope:
         chat_type=ChatType.GROUP,
         attachments=tuple(_files(comment.body, uploads)),
         addressed=_is_meant(comment, issue, me),
+        written_at=comment.createdAt.timestamp(),
         platform_id=comment.id,
         reply_context=written(context),
     )

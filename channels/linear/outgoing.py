@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections import OrderedDict
 from uuid import UUID
 
 from channels.linear import queries
@@ -16,7 +15,6 @@ from opencraw.errors import AccountRefused, DeliveryFailure, NotSent
 
 log = logging.getLogger(__name__)
 
-_MOST_ADDRESSES = 1_000
 #: Of 5,000 requests an hour drafts take no more than these, after a burst.
 _DRAFTS_PER_SECOND = 0.5
 _DRAFTS_AT_ONCE = 60
@@ -30,15 +28,6 @@ class Pen:
         self._api = api
         self._longest = longest
         self._pace = Pace(_DRAFTS_PER_SECOND, _DRAFTS_AT_ONCE)
-        #: The turn that is shown at an address, of those that were in use lately.
-        self._turns: OrderedDict[Address, UUID] = OrderedDict()
-
-    def turn_begins(self, address: Address, turn: UUID) -> None:
-        """What is drawn at this address from now on is the draft of `turn`."""
-        self._turns[address] = turn
-        self._turns.move_to_end(address)
-        if len(self._turns) > _MOST_ADDRESSES:
-            self._turns.popitem(last=False)
 
     async def think(self, session: str, message: UUID) -> None:
         """Show in a session that somebody was heard: Linear gives up on agents that say nothing for
@@ -48,15 +37,15 @@ class Pen:
         except (DeliveryFailure, AccountRefused) as failure:
             log.warning("an agent session does not show that somebody was heard: %s", failure)
 
-    async def deliver(self, delivery: Delivery, draft: str, sent: PartSent) -> None:
+    async def deliver(self, delivery: Delivery, sent: PartSent) -> None:
         """Write the parts that are not there yet. Raises a `DeliveryFailure`."""
         try:
-            await self._deliver(delivery, draft, sent)
+            await self._deliver(delivery, sent)
         except AccountRefused as refused:
             # The account may be let in again; the message is not to blame.
             raise NotSent(str(refused), retry_after=_REFUSED_SECONDS) from refused
 
-    async def _deliver(self, delivery: Delivery, draft: str, sent: PartSent) -> None:
+    async def _deliver(self, delivery: Delivery, sent: PartSent) -> None:
         session = context_of(delivery.reply_context).session
         issue, root = place(delivery.address)
         parts = markdown_parts(delivery.line.text, self._longest)
@@ -68,7 +57,7 @@ class Pen:
                 # An answer ends what a session waits for, so only the last part is one.
                 kind = "response" if number == len(parts) else "thought"
                 await self._activity(session, kind, text, name)
-            elif number == 1 and draft and await self._becomes(draft, text):
+            elif number == 1 and (draft := await self._drafted(delivery, text)):
                 name = draft
             else:
                 await self._comment(name, issue, root, text)
@@ -78,21 +67,15 @@ class Pen:
         """Have a comment say something else. Raises a `DeliveryFailure` and `AccountRefused`."""
         await self._api.ask(queries.CHANGE_COMMENT, id=comment, input={"body": text})
 
-    async def draft(self, address: Address, text: str, session: str) -> str:
+    async def draft(self, turn: UUID, address: Address, text: str, session: str) -> str:
         """Draw the beginning of an answer, in a session of Linear's if there is one; returns the
         comment that shows it, empty where none remains. Raises like `draw`."""
-        turn = self._turns.get(address)
-        if turn is None:
-            raise NotSent("nobody knows whose draft it is")
         body = self._drawn(text)
         if session:
             await self._activity(session, "thought", body, "", ephemeral=True)
             return ""
         # Known before it is there: a draft is found again by whoever takes up its turn.
-        comment = derived(turn, "draft")
-        if not await self._comment(comment, *place(address), body):
-            await self.change(comment, body)
-        return comment
+        return await self._show(turn, address, body)
 
     async def draw(self, comment: str, text: str) -> None:
         """Have a draft show more. Raises a `DeliveryFailure`, where there is no time for drafts,
@@ -105,13 +88,25 @@ class Pen:
         # The beginning is what the first part of the answer will be.
         return "".join(markdown_parts(text, self._longest)[:1])
 
-    async def _becomes(self, draft: str, text: str) -> bool:
+    async def _drafted(self, delivery: Delivery, text: str) -> str:
+        """Have the draft of a delivery say this; empty if there is none."""
+        draft = delivery.draft
         try:
-            await self.change(draft, text)
+            if draft:
+                await self.change(draft, text)
+            elif draft is None and delivery.ends is not None:
+                draft = await self._show(delivery.ends, delivery.address, text)
         except Rejected as rejected:
             log.info("the draft is gone, so its answer is a comment of its own: %s", rejected)
-            return False
-        return True
+            return ""
+        return draft or ""
+
+    async def _show(self, turn: UUID, address: Address, body: str) -> str:
+        """Have the comment that shows a turn say this, whether it is there or not."""
+        comment = derived(turn, "draft")
+        if not await self._comment(comment, *place(address), body):
+            await self.change(comment, body)
+        return comment
 
     async def _comment(self, name: str, issue: str, root: str | None, text: str) -> bool:
         """Write a comment; False when it was there already."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 VIEWER = """
 query Viewer {
   viewer { id name displayName }
-  organization { name urlKey }
+  organization { id name }
 }
 """
 

@@ -36,6 +36,11 @@ class Mail(Protocol):
         """How large all of it is, as the mailbox says."""
         ...
 
+    @property
+    def arrived(self) -> float | None:
+        """When it came to the mailbox, in seconds since 1970."""
+        ...
+
     async def whole(self) -> bytes:
         """All of it, at most `LARGEST` bytes."""
         ...
@@ -76,7 +81,7 @@ class Arrivals:
         if heading is None:
             self.turned_away[Ground.UNREADABLE] += 1
             return False
-        knock = self._envelope(heading, thread)
+        knock = self._envelope(heading, thread, mail.arrived)
         if not await lasting(partial(gateway.admits, knock)):
             # The door says what there is to say to a stranger.
             return await offer(gateway, knock) is not None
@@ -105,7 +110,7 @@ class Arrivals:
             for each in reading.files
         )
         said = reading.text or heading.subject or "(no text)"
-        envelope = self._envelope(heading, thread)
+        envelope = self._envelope(heading, thread, mail.arrived)
         envelope = msgspec.structs.replace(envelope, text=said, attachments=files)
         return await offer(gateway, envelope) is not None
 
@@ -121,7 +126,7 @@ class Arrivals:
         what = "%s: mail from %s is not answered: %s (%s by now)"
         log.log(level, what, self._channel, mail.sender, mail.reason, f"{mail.ground} {times:,}")
 
-    def _envelope(self, heading: Heading, thread: str | None) -> Envelope:
+    def _envelope(self, heading: Heading, thread: str | None, arrived: float | None) -> Envelope:
         sender = heading.sender
         where = heading.thread if thread is None else thread
         return Envelope(
@@ -130,6 +135,7 @@ class Arrivals:
             text=heading.subject or "(no subject)",
             dedupe_key=heading.key,
             correlation_id=uuid4(),
+            written_at=arrived,
             platform_id=heading.message_id,
             reply_context=heading.context.written(),
         )

@@ -56,7 +56,7 @@ def compose(delivery: Delivery, sender: Person) -> Outgoing:
         if context.references:
             message["References"] = " ".join(context.references)
     else:
-        message["Subject"] = _subject_of(text)
+        message["Subject"] = _subject_of(delivery.line.text)
     # Programs that answer by themselves know by this that nobody wrote it (RFC 3834).
     message["Auto-Submitted"] = "auto-replied" if context is not None else "auto-generated"
     message["X-Auto-Response-Suppress"] = "All"

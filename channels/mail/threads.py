@@ -15,12 +15,11 @@ from uuid import UUID
 import msgspec
 
 from channels.mail.headers import Headers, one_line
+from opencraw.contract import LONGEST_REPLY_CONTEXT
 
 #: References that an answer carries: the first, and the newest.
 MOST_REFERENCES = 12
 _LONGEST_SUBJECT = 200
-#: As it is written down; what is longer is kept of no message.
-_LONGEST_CONTEXT = 4_000
 _ID = re.compile(r"<[^<>\s\x00-\x1f\x7f]{3,250}>")
 _OURS = re.compile(r"<oc\.[0-9a-f]{32}\.([A-Za-z0-9_-]{0,64})@([^<>@\s]+)>")
 _ANSWERS = re.compile(
@@ -91,7 +90,7 @@ def reply_context(headers: Headers) -> ReplyContext:
         chain = [chain[0], *chain[1 - MOST_REFERENCES :]]
     subject = headers.words("subject", _LONGEST_SUBJECT)
     context = ReplyContext(own, tuple(chain), subject)
-    while len(context.written()) > _LONGEST_CONTEXT:
+    while len(context.written()) > LONGEST_REPLY_CONTEXT:
         del chain[1]
         context = ReplyContext(own, tuple(chain), subject)
     return context

@@ -103,12 +103,11 @@ class Telegram:
 
     async def send(self, delivery: Delivery, sent: PartSent) -> None:
         """Say it, beginning with the message that showed the turn while it ran, if one did."""
-        draft = delivery.draft
         if self._live is not None:
             # From here on nothing may be drawn over what is said.
-            draft = await self._live.finish(delivery.ends) or draft
+            delivery = await self._live.last(delivery)
         async with self._account.bot():
-            await self._speaking.send(delivery, draft, sent)
+            await self._speaking.send(delivery, sent)
 
     async def edit(self, address: Address, platform_id: str, text: str) -> None:
         """Have a message say something else, without buttons."""

@@ -17,7 +17,7 @@ from typing import Any
 
 from telegram.error import Conflict, RetryAfter, TelegramError
 
-from channels.receiving import lasting
+from channels.receiving import SHORT_WISH, lasting
 from channels.telegram import albums, failures
 from channels.telegram.account import Account
 from channels.telegram.hearing import Hearing
@@ -99,9 +99,10 @@ class Polling:
         # Two programs that poll end each other's polls for ever: the second time is no accident.
         if failed >= (2 if isinstance(error, Conflict) else _FAILURES):
             raise trouble from error
-        pause = _FIRST_PAUSE * 2**failed
-        if isinstance(error, RetryAfter):
-            pause = failures.seconds(error)
+        wish = failures.seconds(error) if isinstance(error, RetryAfter) else 0.0
+        if wish > SHORT_WISH:
+            raise trouble from error
+        pause = max(_FIRST_PAUSE * 2**failed, wish)
         log.warning("%s; asking again in %.1f s", trouble, pause)
         await asyncio.sleep(pause)
 

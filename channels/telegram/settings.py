@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
-from opencraw.settings import AccessSettings, FromEnvironment, PlatformSettings
+from opencraw.settings import AccessSettings, FromEnvironment, TypingSettings
 
 #: The bot's id, a colon, and a secret.
 _TOKEN = re.compile(r"\d{1,20}:[A-Za-z0-9_-]{20,100}")
@@ -16,7 +16,7 @@ _NAME = re.compile(r"@|[A-Za-z]|https?:")
 _WEBHOOK_SECRET = re.compile(r"[A-Za-z0-9_-]{16,256}")
 
 
-class TelegramSettings(PlatformSettings):
+class TelegramSettings(TypingSettings):
     """Telegram: a bot that you make with @BotFather (see runbooks/channel-telegram.md)."""
 
     bot_token: Annotated[SecretStr | None, FromEnvironment("TELEGRAM_BOT_TOKEN", enables=True)] = (

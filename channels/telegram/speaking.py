@@ -45,8 +45,9 @@ class Speaking:
         self._limit = settings.max_message_chars
         self._link_preview = LinkPreviewOptions(is_disabled=settings.disable_link_previews)
 
-    async def send(self, delivery: Delivery, draft: str, sent: PartSent) -> None:
-        """Send what is not there yet of a delivery; `draft` becomes its first part."""
+    async def send(self, delivery: Delivery, sent: PartSent) -> None:
+        """Send what is not there yet of a delivery; its draft becomes its first part."""
+        draft = delivery.draft
         parts = self.parts(delivery.line.text)
         begin = len(delivery.parts)
         for index, part in enumerate(parts[begin:], begin):

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import itertools
 import logging
+from uuid import UUID
 
 from telegram.constants import ChatAction
 from telegram.error import BadRequest, InvalidToken, RetryAfter, TelegramError
@@ -52,16 +53,25 @@ class Surfaces:
 class ChatSurface:
     """One address."""
 
+    # Telegram knows no keys.
+    idempotent = False
+
     def __init__(self, surfaces: Surfaces, address: Address) -> None:
         self._surfaces = surfaces
         self._address = address
         # Changes of a draft with the same number are animated.
         self._number = next(_numbers)
 
-    async def put(self, text: str, reply_context: str) -> str:
+    @property
+    def stays(self) -> bool:
+        """A draft of Telegram's own vanishes."""
+        return is_group(self._address) or not self._surfaces.native
+
+    async def put(self, turn_id: UUID, text: str, reply_context: str) -> str:
         """Show a draft. Telegram's own drafts have no id, so all of a turn come through here."""
         part = self._surfaces.speaking.beginning(text)
-        if await self._draw(part):
+        if not self.stays:
+            await self._draw(part)
             return ""
         self._demand_room()
         return await self._surfaces.speaking.put(self._address, part, reply=reply_context)
@@ -87,11 +97,9 @@ class ChatSurface:
         except TelegramError as error:
             raise failures.of_delivery(error) from error
 
-    async def _draw(self, part: Formatted) -> bool:
-        """Show it as a draft of Telegram's own; False where there are none."""
+    async def _draw(self, part: Formatted) -> None:
+        """Show it as a draft of Telegram's own. Where there are none, the next is a message."""
         surfaces = self._surfaces
-        if is_group(self._address) or not surfaces.native:
-            return False
         if not surfaces.account.everywhere.ready():
             raise NotSent("as much is being said as Telegram takes")
         try:
@@ -106,12 +114,11 @@ class ChatSurface:
         except (BadRequest, InvalidToken) as error:
             surfaces.native = False
             log.info("Telegram takes no drafts from this bot (%s): messages are edited", error)
-            return False
+            raise NotSent("Telegram takes no drafts from this bot") from error
         except TelegramError as error:
             if isinstance(error, RetryAfter):
                 surfaces.account.pace(self._address).hold(failures.seconds(error))
             raise failures.of_delivery(error) from error
-        return True
 
     def _demand_room(self) -> None:
         if not self._surfaces.account.has_room(self._address):

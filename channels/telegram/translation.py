@@ -169,6 +169,7 @@ def _envelope(message: Message, rest: list[Message], us: Us, most_bytes: int) ->
         chat_type=ChatType.DIRECT if direct else ChatType.GROUP,
         attachments=tuple(files),
         addressed=direct or bool(command) or any(_is_addressed(each, us) for each in album),
+        written_at=message.date,
         platform_id=str(message.message_id),
         reply_context=str(message.message_id),
     )

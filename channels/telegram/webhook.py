@@ -19,7 +19,7 @@ from aiohttp import web
 from telegram import WebhookInfo
 from telegram.error import TelegramError
 
-from channels.pacing import Pace
+from channels.guesses import Guesses
 from channels.receiving import lasting
 from channels.telegram import albums, failures
 from channels.telegram.account import Account
@@ -27,13 +27,12 @@ from channels.telegram.hearing import Hearing
 from channels.telegram.translation import CHANNEL
 from channels.telegram.updates import WANTED, Update
 from opencraw.contract import CALLED_AT, Gateway, Pulse, Route
-from opencraw.errors import Forbidden, SlowDown, Unavailable
+from opencraw.errors import Forbidden, Unavailable
 
 log = logging.getLogger(__name__)
 
 PATH = f"{CALLED_AT}/telegram/webhook"
 SECRET_HEADER = "X-Telegram-Bot-Api-Secret-Token"  # noqa: S105 - a header's name
-_SLOW_DOWN_SECONDS = 300.0
 
 
 class _Gathering:
@@ -56,8 +55,7 @@ class Calls:
         self.hearing: Hearing | None = None
         self._albums: dict[albums.Album, _Gathering] = {}
         self._chats: WeakValueDictionary[int, asyncio.Lock] = WeakValueDictionary()
-        # The right secret is never turned away: everybody may call from behind the same proxy.
-        self._wrong = Pace(10 / _SLOW_DOWN_SECONDS, 10)
+        self._guesses = Guesses()
 
     def routes(self) -> Sequence[Route]:
         """The address that Telegram calls."""
@@ -117,8 +115,7 @@ class Calls:
     async def _called(self, request: web.Request) -> web.Response:
         said = request.headers.get(SECRET_HEADER, "")
         if not hmac.compare_digest(said.encode("utf-8", "replace"), self._secret.encode()):
-            if not self._wrong.ready():
-                raise SlowDown("Too many wrong secrets.", retry_after=_SLOW_DOWN_SECONDS)
+            self._guesses.note(request)
             raise Forbidden("This is for Telegram, which knows the secret.")
         hearing = self.hearing
         if hearing is None:

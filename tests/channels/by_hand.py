@@ -25,11 +25,12 @@ from pathlib import Path
 import click
 
 from tests.channels.house import section
-from tests.channels.platform import Fault, File, Platform
+from tests.channels.platform import LISTED_GROUP, OTHER_GROUP, Fault, File, Platform
 from tests.channels.screen import Screen
 from tests.fakes.model_server import ModelServer
 from tests.fixtures.daemon import CONFIG
 
+GROUPS = (LISTED_GROUP, OTHER_GROUP)
 PLATFORMS = ("telegram", "discord", "gmail", "email", "linear", "http")
 COMMANDS = """\
 What you type is said to the assistant, commands such as /whoami too. These are for the platform:
@@ -47,6 +48,8 @@ What you type is said to the assistant, commands such as /whoami too. These are 
 /revoke            our account is void
 /mend              all is well again
 /quit              end
+
+A \\n in your words begins a new line.
 
 The model repeats what it is asked. [[say Hello.]] in your words makes it say that instead, and
 [[words 300]] something long."""
@@ -84,7 +87,7 @@ class Hand:
     async def _say(self, text: str, *, mention: bool = True, file: File | None = None) -> None:
         await self._platform.listened()
         self._newest[self.chat] = await self._platform.says(
-            text, chat=self.chat, sender=self.who, mention=mention, file=file
+            _lines(text), chat=self.chat, sender=self.who, mention=mention, file=file
         )
 
     async def _become(self, who: str) -> None:
@@ -95,7 +98,9 @@ class Hand:
     async def _go(self, chat: str) -> None:
         chat = chat or "a"
         if chat.startswith("#"):
-            self._platform.group(chat)
+            self._platform.group(LISTED_GROUP)  # where there are no groups, this says so
+            if chat not in GROUPS:
+                raise click.ClickException(f"There are {' and '.join(GROUPS)}.")
         else:
             self.who = chat
         self.chat = chat
@@ -113,7 +118,7 @@ class Hand:
     async def _edit(self, text: str) -> None:
         if self.chat not in self._newest:
             raise click.ClickException("Nothing was said here yet.")
-        await self._platform.changes(self._newest[self.chat], text)
+        await self._platform.changes(self._newest[self.chat], _lines(text))
 
     async def _react(self, emoji: str) -> None:
         if not self._platform.shown(self.chat):
@@ -131,6 +136,10 @@ class Hand:
         if what not in FAULTS:
             raise click.ClickException(f"One of these: {', '.join(FAULTS)}.")
         self._platform.fail_next(FAULTS[what], chat=self.chat)
+
+
+def _lines(typed: str) -> str:
+    return typed.replace(r"\n", "\n")
 
 
 def explain(platform: Platform, model: ModelServer) -> None:
@@ -165,13 +174,14 @@ async def chat(name: str) -> None:
         explain(platform, model)
         screen = Screen(platform)
         hand = Hand(platform, screen)
-        watching = asyncio.create_task(screen.watch())
         # Nothing ends a thread that waits for a line, so that nobody may wait for it.
         threading.Thread(target=read, daemon=True).start()
-        while (line := (await typed.get()).strip()) != "/quit":
-            if line:
-                await hand.do(line)
-        watching.cancel()
+        async with asyncio.TaskGroup() as tasks:  # who sees no more does not go on talking
+            watching = tasks.create_task(screen.watch())
+            while (line := (await typed.get()).strip()) != "/quit":
+                if line:
+                    await hand.do(line)
+            watching.cancel()
 
 
 @click.command(epilog=COMMANDS)

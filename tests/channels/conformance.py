@@ -5,10 +5,11 @@ An adapter's tests inherit `Conformance` and the parts that its platform has the
     class TestTelegram(Conformance, WithoutKeys, InGroups, InParts, WithDrafts, WithFiles):
         platform_type = TelegramPlatform
 
-One of `WithKeys` and `WithoutKeys` is needed; the others are `InGroups`, `InParts` (a long answer
-takes several messages), `WithStrangers` (who may write to us directly), `WithFiles`, `WithDrafts`,
-`WithTyping`, `WithChanges` (people edit and delete what they said) and `WithReactions`. Where
-people are heard in two ways, `Hearing` and `keyed` are enough for the second.
+One of `WithKeys` and `WithoutKeys` is needed; the others are `Asking` (we ask for what people say,
+and may do so too often), `InGroups`, `InParts` (a long answer takes several messages),
+`WithStrangers` (who may write to us directly), `WithFiles`, `WithDrafts`, `WithTyping`,
+`WithChanges` (people edit and delete what they said) and `WithReactions`. Where people are heard in
+two ways, `Hearing` and `keyed` are enough for the second.
 
 What a platform cannot do is left out by its base class, so nothing is ever skipped. Every test runs
 a whole daemon on a real database, and speaks to the adapter by nothing but the platform's sockets.
@@ -16,7 +17,7 @@ a whole daemon on a real database, and speaks to the adapter by nothing but the 
 
 from __future__ import annotations
 
-from tests.channels.cases.base import Conformance, Hearing
+from tests.channels.cases.base import Asking, Conformance, Hearing
 from tests.channels.cases.drafts import (
     InParts,
     WithChanges,
@@ -40,6 +41,7 @@ __all__ = [
     "LISTED_GROUP",
     "OTHER_GROUP",
     "OWNERS",
+    "Asking",
     "Conformance",
     "Edit",
     "Fault",

@@ -13,7 +13,7 @@ import pytest
 
 from channels.live import Live
 from opencraw.contract import Address, TurnShown
-from opencraw.errors import NotSent
+from opencraw.errors import MaybeSent, NotSent
 from opencraw.events import DraftGrew, Event, ToolShown, TurnEnded, TurnStarted
 
 CHAT = Address("test", "", "a")
@@ -52,6 +52,8 @@ def in_scripted_time(story: Callable[[], Coroutine[Any, Any, None]]) -> None:
 class Page:
     """One address of a platform that takes its time and has bad moments."""
 
+    idempotent = False
+
     def __init__(self, slow: float = 0.0, trouble: Callable[[], bool] = lambda: False) -> None:
         self.drawn: list[tuple[float, str, str]] = []
         self.typed: list[float] = []
@@ -61,7 +63,7 @@ class Page:
         self._slow = slow
         self._trouble = trouble
 
-    async def put(self, text: str, reply_context: str) -> str:
+    async def put(self, turn_id: UUID, text: str, reply_context: str) -> str:
         self.replies.append(reply_context)
         await self._draw("put", text)
         return f"m{len(self.drawn)}"
@@ -95,11 +97,25 @@ class Page:
         return [text for _, _, text in self.drawn]
 
 
+class Silent(Page):
+    """What is put here is there, and nobody hears of it."""
+
+    async def put(self, turn_id: UUID, text: str, reply_context: str) -> str:
+        await super().put(turn_id, text, reply_context)
+        raise MaybeSent("no answer")
+
+
+class SilentWithKeys(Silent):
+    """… and stays the only one of its turn."""
+
+    idempotent = True
+
+
 class Ghostly(Page):
     """What is put here has no id."""
 
-    async def put(self, text: str, reply_context: str) -> str:
-        await super().put(text, reply_context)
+    async def put(self, turn_id: UUID, text: str, reply_context: str) -> str:
+        await super().put(turn_id, text, reply_context)
         return ""
 
 

@@ -170,6 +170,10 @@ class Platform(ABC):
 
     # For adapters that take part in more of the suite.
 
+    async def wants_peace(self, seconds: float) -> None:
+        """From now on whoever asks what people said is told to stay away for so long."""
+        raise NotImplementedError
+
     def handed_out(self, key: str) -> float:
         """When the event of this key first went out on the wire, as far as it has (the clock of
         `time.monotonic`). For measures; ask for what was said last."""

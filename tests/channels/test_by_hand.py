@@ -47,10 +47,15 @@ class Terminal:
 
 
 @pytest.fixture
-async def terminal(tmp_path: Path) -> AsyncIterator[Terminal]:
+def channel() -> str:
+    return "telegram"
+
+
+@pytest.fixture
+async def terminal(tmp_path: Path, channel: str) -> AsyncIterator[Terminal]:
     pipe = asyncio.subprocess.PIPE
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "tests.channels.by_hand", "telegram",
+        sys.executable, "-m", "tests.channels.by_hand", channel,
         stdin=pipe, stdout=pipe,
         env={**os.environ, "PYTHONUNBUFFERED": "1", "TMPDIR": str(tmp_path)},
     )  # fmt: skip
@@ -60,23 +65,39 @@ async def terminal(tmp_path: Path) -> AsyncIterator[Terminal]:
     await process.communicate()
 
 
+async def start(terminal: Terminal, make_daemon: DaemonFactory) -> None:
+    said = await terminal.sees("Speak")
+    # What is printed is a part of any configuration.
+    section = said[said.index("[channels.") : said.index("Speak")]
+    await make_daemon(extra=f"\n{section}").start()
+
+
 async def test_a_channel_can_be_tried_without_an_account(
     terminal: Terminal, make_daemon: DaemonFactory
 ) -> None:
-    said = await terminal.sees("Speak")
-    section = said[said.index("[channels.telegram]") : said.index("Speak")]
-    # What is printed is a part of any configuration.
-    daemon = make_daemon(extra=f"\n{section}")
-    await daemon.start()
+    await start(terminal, make_daemon)
     await terminal.type("Hello")
     await terminal.sees("a < assistant: .*Hello")
     await terminal.type("/as eve", "Let me in", "/as a")
-    await terminal.sees("eve < assistant: .*this code", r"\[Reject\]")
+    await terminal.sees("eve < assistant: .*this code", "a < assistant: .*eve", r"\[Reject\]")
     await terminal.type("/press Nobody", "/press Let in as guest")
     await terminal.sees(r"Buttons here: Let in as guest, Reject\..*\n.*a alone is told: .*let in")
     await terminal.type("/fail 500", "Later", "/in #den", "/aside Not heard", "Heard")
     await terminal.sees("a < assistant: .*Later", "#den < assistant: .*Heard")
     await terminal.type("/fail so", "/file nowhere", "/break", "/mend", "Still here")
     await terminal.sees("One of these: 429", "nowhere: No such file", "#den < .*Still here")
+    await terminal.type("/quit")
+    assert await terminal.ended() == 0
+
+
+@pytest.mark.parametrize("channel", ["http"])
+async def test_an_answer_in_parts_and_a_place_that_is_not_there_end_nothing(
+    terminal: Terminal, make_daemon: DaemonFactory
+) -> None:
+    await start(terminal, make_daemon)
+    await terminal.type("count to 500")
+    await terminal.sees(r"a < assistant: .*a < assistant: .*\b500\b")
+    await terminal.type("/in #alley", r"Two\nlines")
+    await terminal.sees("There are #den and #street", "You said: Two\nlines")
     await terminal.type("/quit")
     assert await terminal.ended() == 0

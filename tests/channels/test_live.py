@@ -19,6 +19,8 @@ from tests.channels.drawn import (
     Drawn,
     Ghostly,
     Page,
+    Silent,
+    SilentWithKeys,
     Turn,
     in_scripted_time,
     words,
@@ -174,6 +176,30 @@ def test_typing_is_shown_again_and_again_until_there_is_a_text() -> None:
     in_scripted_time(story)
 
 
+def test_where_nobody_can_be_seen_typing_nobody_types(caplog: pytest.LogCaptureFixture) -> None:
+    async def story() -> None:
+        mute = Page()
+        async with Drawn(mute, typing=4.0) as drawn:
+            drawn.live._surface = lambda _: Speechless(mute)
+            turn = Turn()
+            drawn.hear(turn.starts())
+            await asyncio.sleep(10)
+            drawn.hear(turn.says(words()))
+            await asyncio.sleep(1)
+            assert (mute.typed, mute.texts) == ([], [words().strip()])
+            assert not caplog.records
+
+    in_scripted_time(story)
+
+
+class Speechless:
+    """A page that shows drafts, and nobody who types."""
+
+    def __init__(self, page: Page) -> None:
+        self.put, self.change = page.put, page.change
+        self.idempotent = page.idempotent
+
+
 def test_where_no_drafts_are_shown_somebody_types_all_the_time() -> None:
     async def story() -> None:
         async with Drawn(Page(), typing=4.0, interval=math.inf) as drawn:
@@ -204,6 +230,33 @@ def test_a_draft_that_vanishes_by_itself_is_drawn_again_while_its_turn_runs(
     in_scripted_time(story)
 
 
+@pytest.mark.parametrize(
+    ("page", "again"),
+    [
+        (Silent(), False),
+        (Page(slow=10_000.0), False),
+        (Page(trouble=lambda: True), True),
+        (SilentWithKeys(), True),
+    ],
+)
+def test_a_first_draft_that_may_be_there_is_put_again_only_where_that_makes_no_second(
+    page: Page, again: bool
+) -> None:
+    async def story() -> None:
+        async with Drawn(page) as drawn:
+            turn = Turn()
+            drawn.hear(turn.starts(), turn.says(words()))
+            await asyncio.sleep(2 * module.DRAW_SECONDS)
+            for attempt in (2, 3):
+                later = Turn(attempt, turn.id)
+                drawn.hear(later.starts(), later.says(words()))
+                await asyncio.sleep(2 * module.DRAW_SECONDS)
+            assert (len(page.replies) > 1) == again
+            assert await drawn.live.finish(turn.id) == ""
+
+    in_scripted_time(story)
+
+
 def test_a_platform_that_refuses_drafts_ends_nothing() -> None:
     async def story() -> None:
         async with Drawn(Page(trouble=lambda: True)) as drawn:
@@ -217,6 +270,25 @@ def test_a_platform_that_refuses_drafts_ends_nothing() -> None:
             assert drawn.page.texts == [words().strip()]
 
     in_scripted_time(story)
+
+
+def test_a_draw_that_lost_a_task_of_its_own_ends_nothing() -> None:
+    async def story() -> None:
+        async with Drawn(Page(trouble=_cancelled)) as drawn:
+            turn, other = Turn(), Turn()
+            drawn.hear(turn.starts(), turn.says(words()))
+            await asyncio.sleep(3)
+            assert await drawn.live.finish(turn.id) == ""
+            drawn.page._trouble = lambda: False
+            drawn.hear(other.starts(), other.says(words()))
+            await asyncio.sleep(3)
+            assert drawn.page.texts == [words().strip()]
+
+    in_scripted_time(story)
+
+
+def _cancelled() -> bool:
+    raise asyncio.CancelledError
 
 
 @pytest.mark.parametrize("seed", range(30))

@@ -14,10 +14,10 @@ import pytest
 
 from channels.markdown import markdown_parts
 from channels.marks import RECOVERED, markable, marked
-from channels.pacing import LONGEST_WISH, Pace, Paces, wish, wish_until
+from channels.pacing import Pace, Paces, wish, wish_until
 from channels.receiving import KEPT_BYTES, lasting, offer, side_by_side, understood
 from channels.telegram.dialect import telegram_parts
-from opencraw.contract import Address, Envelope, Gateway, Receipt, Rights, Sender
+from opencraw.contract import LONGEST_WISH, Address, Envelope, Gateway, Receipt, Rights, Sender
 from opencraw.errors import MaybeSent, NotAdmitted, QueueFull, Refused, Unavailable
 
 

@@ -57,6 +57,21 @@ async def test_channels_are_listed_with_what_came_and_went(run: Run) -> None:
     assert listed["channels"][0]["counts"]["accepted"] == 3
 
 
+async def test_whoever_was_turned_away_is_counted_as_refused_and_not_as_failed(run: Run) -> None:
+    names, counts = (await run("channels", "list")).output.splitlines()[:2]
+    assert names.split()[-4:] == ["taken", "sent", "failed", "refused"]
+    assert counts.split()[-4:] == ["3", "2", "1", "4"]
+
+
+async def test_what_has_to_be_copied_is_on_one_line(run: Run, radio: Radio) -> None:
+    name = "OPENCRAW_CHANNELS__RADIO__PASSWORD"
+    radio.state = ("refused", f"The radio refuses the password: {'set it anew, ' * 9}as {name}")
+    lines = (await run("channels", "list")).output.splitlines()
+    assert lines[-1].startswith("radio: The radio refuses")
+    assert lines[-1].endswith(name)
+    assert max(map(len, lines[:-1])) < 100
+
+
 async def test_a_probe_tells_who_we_are(run: Run) -> None:
     assert "radio answers" in (await run("channels", "probe", "radio")).output
     asked = json.loads((await run("channels", "probe", "radio", "--json")).output)
@@ -95,11 +110,18 @@ async def test_a_dead_letter_is_found_and_tried_again(run: Run, office: Office) 
     assert "Everything was delivered" in (await run("deliveries", "list")).output
     delivery = await dead(office, "one", at="one")
     shown = (await run("deliveries", "list")).output
-    assert str(delivery.delivery_id) in shown
+    assert str(delivery.delivery_id)[:8] in shown
     assert "the chat is gone" in shown
     await run("deliveries", "retry", str(delivery.delivery_id)[:8])
     assert await office.states() == [("pending", 1, 0)]
     assert words(office).there == []
+
+
+async def test_deliveries_of_a_channel_that_is_not_there_are_an_error(run: Run) -> None:
+    shown = (await run("deliveries", "list", "--channel", "pigeons", fails=True)).output
+    assert "Channels: radio" in shown
+    shown = (await run("deliveries", "list", "--channel", "radio")).output
+    assert "Everything was delivered" in shown
 
 
 async def test_a_dead_letter_is_dropped_by_whoever_means_it(run: Run, office: Office) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
@@ -37,6 +38,17 @@ def test_an_allowlist_with_nobody_on_it_is_wrong_once_the_channel_is_enabled() -
     assert problem.startswith("nobody could talk on chat")
     assert "owners" in fix
     assert problems({"mode": "allowlist"}, enabled=False) == []
+
+
+def test_nobody_is_told_to_choose_what_is_refused_next() -> None:
+    class Access(AccessSettings):
+        mode: Literal["allowlist", "open"] = "allowlist"
+
+    class Settings(PlatformSettings):
+        access: AccessSettings = Access()
+
+    [(_, _, fix)] = problems_of("chat", Settings(enabled=True))
+    assert fix == "list your own id under owners"
 
 
 @pytest.mark.parametrize("name", ["", " ", "1 ", "a\nb", "a\u200bb", "\u202e1", "x" * 257])

@@ -126,6 +126,11 @@ class Bridge(Service):
         self.forgetful = False
         self.revoked = False
         self.silent = False
+        #: Whose whispers came, whether they were answered or not.
+        self.whispered: list[str] = []
+        self.holds_whispers = False
+        #: For so many seconds nobody is to poll.
+        self.peace = 0.0
         #: Where somebody begins who polls for the first time.
         self.now = 0
         self._epoch = 0
@@ -196,6 +201,8 @@ class Bridge(Service):
         return answer
 
     async def _poll(self, request: web.Request) -> web.Response:
+        if self.peace:
+            return web.Response(status=429, headers={"Retry-After": str(self.peace)})
         if "cursor" not in request.query:
             # Some bridges hand out what they have, whoever asks.
             old = self.events[: self.now]
@@ -230,6 +237,9 @@ class Bridge(Service):
             case Drafted():
                 return web.json_response({"id": self._show(body.chat, body.text, body.draft).id})
             case Whispered():
+                self.whispered.append(body.event)
+                while self.holds_whispers:
+                    await asyncio.sleep(_LOOK_AGAIN_SECONDS)
                 self.whispers[body.event] = body.text
             case Typing():
                 self.typed[body.chat] += 1

@@ -7,10 +7,14 @@ What goes wrong is asked for with `faults`.
 from __future__ import annotations
 
 import asyncio
+import json
+from collections.abc import Sequence
 from typing import Any
 
+from aiohttp import web
+
 from tests.fakes import discord_objects as objects
-from tests.fakes.discord_answers import Fault
+from tests.fakes.discord_answers import Fault, answer, limited
 from tests.fakes.discord_api import (
     APPLICATION_ID,
     BOT_ID,
@@ -39,6 +43,26 @@ __all__ = [
 
 class Discord(DiscordApi):
     """Use as `async with Discord() as discord:`."""
+
+    #: For so many seconds nobody is to ask for what comes first: where to listen, and to whom.
+    peace = 0.0
+    #: What every page of messages has besides.
+    odd: Sequence[Json] = ()
+
+    async def _where(self, request: web.Request) -> web.StreamResponse:
+        return self._limited() or await super()._where(request)
+
+    async def _open(self, request: web.Request) -> web.StreamResponse:
+        return self._limited() or await super()._open(request)
+
+    async def _read(self, request: web.Request) -> web.StreamResponse:
+        page = await super()._read(request)
+        assert isinstance(page, web.Response)
+        assert isinstance(page.body, bytes)
+        return answer([*self.odd, *json.loads(page.body)])
+
+    def _limited(self) -> web.StreamResponse | None:
+        return limited(Fault("", retry_after=self.peace)) if self.peace else None
 
     def open_thread(self, parent: str, name: str) -> Channel:
         thread = objects.thread(snowflake(), self.channels[parent].described, name, None)

@@ -6,6 +6,7 @@ import asyncio
 import json
 import time
 import uuid
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 
@@ -39,6 +40,8 @@ class Gateway:
         self.url = ""
         #: How sessions were begun, in order: "identify" or "resume".
         self.log: list[str] = []
+        #: What clients wanted of their connections.
+        self.asked: list[Mapping[str, str]] = []
         self.heartbeats = 0
         #: When each event that has an id was first sent.
         self.handed_out: dict[str, float] = {}
@@ -78,6 +81,7 @@ class Gateway:
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         ws = web.WebSocketResponse()
+        self.asked.append(dict(request.query))
         await ws.prepare(request)
         self._told.append(ws)
         session: Session | None = None

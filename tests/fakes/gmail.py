@@ -10,7 +10,7 @@ import itertools
 import json
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from email import policy
 from email.message import EmailMessage
@@ -102,6 +102,10 @@ class GmailServer(Service):
         self.decoded: dict[str, dict[str, str]] = {}
         #: Mails that are handed out in another shape than Google describes.
         self.odd: set[str] = set()
+        #: Mails that history tells of in another shape.
+        self.garbled: set[str] = set()
+        #: Mails that are not handed out in a format, and what is said instead.
+        self.kept: dict[tuple[str, str], GmailError] = {}
         #: Mails whose parts Google counts from their end.
         self.twisted: set[str] = set()
         #: What history names more than once.
@@ -223,6 +227,9 @@ class GmailServer(Service):
                 fault = request.get(FAULT) or self._fault(method["id"])
                 if isinstance(fault, GmailError):
                     return fault.response()
+                asked = request.match_info.get("id", ""), request.query.get("format", "")
+                if error := self.kept.get(asked):
+                    return error.response()
                 handler = self._handlers.get(method["id"])
                 if handler is None:
                     raise GmailError(501, "notImplemented", method["id"])
@@ -302,8 +309,10 @@ class GmailServer(Service):
         ]
         for _, mail in news:
             self.handed_out.setdefault(mail.id, time.monotonic())
-        found: list[Json] = [
-            {"id": str(number), "messagesAdded": [{"message": mail.about()}]}
+        found: list[Json | str] = [
+            "no record"
+            if mail.id in self.garbled
+            else {"id": str(number), "messagesAdded": [{"message": mail.about()}]}
             for number, mail in news
         ]
         return self._page(request, "history", found) | {"historyId": str(self._now)}
@@ -319,7 +328,7 @@ class GmailServer(Service):
         ]
         return self._page(request, "messages", found) | {"resultSizeEstimate": len(found)}
 
-    def _page(self, request: web.Request, name: str, found: list[Json]) -> Json:
+    def _page(self, request: web.Request, name: str, found: Sequence[Json | str]) -> Json:
         start = int(request.query.get("pageToken", "0"))
         # Small pages, so that whoever reads only the first is found out.
         end = start + min(int(request.query.get("maxResults", "100")), 7)

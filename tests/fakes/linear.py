@@ -89,6 +89,11 @@ class LinearServer(Service):
         #: Comments that the next poll brings whether they changed or not.
         self.again: list[str] = []
         self.revoked = self.silent = False
+        #: For so many seconds nobody is to ask.
+        self.peace = 0.0
+        self.workspace = id_of("workspace")
+        #: For so long Linear thinks before it answers a question.
+        self.thinks = 0.0
         #: Whoever asks for more than the first page of comments waits.
         self.holds_pages_back = False
         self._lost = False
@@ -220,6 +225,10 @@ class LinearServer(Service):
         self.questions.append(body["query"].split("(")[0].split("{")[0].split()[1])
         while self.silent and "mutation" not in body["query"]:
             await asyncio.sleep(0.02)
+        if self.peace and "mutation" not in body["query"]:
+            return limited(Trouble("rate_limited", "", self.peace, "requests"))
+        if "mutation" not in body["query"]:
+            await asyncio.sleep(self.thinks)
         return await self._answer(request, document, body.get("variables") or {})
 
     async def _answer(
@@ -245,7 +254,7 @@ class LinearServer(Service):
     def _roots(self) -> Mapping[str, Callable[..., object]]:
         return {
             "viewer": lambda _: self.users[ME],
-            "organization": lambda _: {"name": "Test & Sons", "urlKey": "test"},
+            "organization": lambda _: {"id": self.workspace, "name": "Test & Sons"},
             "comments": self._comments,
             "comment": lambda _, **asked: self._known(self.comments, asked["id"]),
             "agentActivity": lambda _, **asked: self._known(self.activities, asked["id"]),
@@ -320,12 +329,7 @@ class LinearServer(Service):
         self.troubles.remove(trouble)
         match trouble.kind:
             case "rate_limited":
-                reset = str(int((time.time() + trouble.retry_after) * 1000) + 1)
-                name = trouble.shape.title()
-                headers = {
-                    f"X-RateLimit-{name}-Remaining": "0", f"X-RateLimit-{name}-Reset": reset
-                }  # fmt: skip
-                raise Answer(failed(400, "RATELIMITED", "Rate limit exceeded", headers))
+                raise Answer(limited(trouble))
             case "server_error":
                 raise Answer(web.Response(status=502, text="<html>bad gateway</html>"))
             case "refused":
@@ -338,6 +342,14 @@ class LinearServer(Service):
         if data is None or request.headers.get("Authorization") != KEY:
             return web.Response(status=404)
         return web.Response(body=data)
+
+
+def limited(trouble: Trouble) -> web.Response:
+    """How Linear says that this is too often."""
+    reset = str(int((time.time() + trouble.retry_after) * 1000) + 1)
+    name = trouble.shape.title()
+    headers = {f"X-RateLimit-{name}-Remaining": "0", f"X-RateLimit-{name}-Reset": reset}
+    return failed(400, "RATELIMITED", "Rate limit exceeded", headers)
 
 
 def failed(
@@ -354,10 +366,13 @@ def _fits(comment: Json, wanted: Json) -> bool:
     assert wanted.keys() <= known, f"a filter that is not known here: {wanted.keys() - known}"
     issue = wanted.get("issue", {})
     assert issue.keys() <= {"null", "team"}
-    since = wanted.get("updatedAt", {}).get("gte")
+    changed = wanted.get("updatedAt", {})
+    assert changed.keys() <= {"gte", "lt"}
+    since, until = changed.get("gte"), changed.get("lt")
     teams = issue.get("team", {}).get("id", {}).get("in")
     return (
         (since is None or _moment(comment["updatedAt"]) >= _moment(since))
+        and (until is None or _moment(comment["updatedAt"]) < _moment(until))
         and wanted.get("id", {}).get("eq", comment["id"]) == comment["id"]
         and (teams is None or comment["issue"]["team"]["id"] in teams)
     )

@@ -113,6 +113,38 @@ async def test_each_file_that_is_not_taken_is_named_until_the_message_is_sent(
     await expect(refusals).to_have_count(0)
 
 
+async def test_only_what_is_taken_fills_the_places_of_a_message(
+    daemon: Daemon, visit: NewVisitor
+) -> None:
+    page = await (await visit(daemon)).tab(daemon.link)
+    refusals, ready = page.locator("#problems .refusal"), page.locator("#files li.ready")
+    wrong = [file(f"{number}.zip", "application/zip", b"PK\x03\x04") for number in range(10)]
+    good = [file(f"{number}.png", "image/png", PNG) for number in range(11)]
+    await choose(page, *wrong, *good)
+    await expect(ready).to_have_count(10)
+    await expect(refusals).to_have_count(11)
+    await expect(refusals.filter(has_text="files of this type")).to_have_count(10)
+    full = refusals.filter(has_text="a message may bring 10 files")
+    await expect(full).to_contain_text("10.png was not taken")
+    await page.get_by_role("button", name="Remove 0.png").click()
+    await choose(page, good[10])
+    await expect(ready).to_have_count(10)
+    await expect(refusals).to_have_count(11)
+
+
+async def test_a_document_beside_a_picture_is_as_high_as_its_words(
+    daemon: Daemon, visit: NewVisitor
+) -> None:
+    page = await (await visit(daemon)).tab(daemon.link)
+    await choose(page, file("cat.png", "image/png", PNG), file("n.txt", "text/plain", b"note"))
+    await expect(page.locator("#files li.ready")).to_have_count(2)
+    await page.locator("#send").click()
+    await _shows_picture(page)
+    box = await page.locator("#lines .said .file").bounding_box()
+    assert box is not None
+    assert box["height"] < 60
+
+
 async def test_a_name_that_turns_the_direction_of_writing_is_shown_as_it_is(
     daemon: Daemon, visit: NewVisitor
 ) -> None:

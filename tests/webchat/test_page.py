@@ -297,6 +297,20 @@ async def test_on_a_phone_everything_is_within_reach(daemon: Daemon, visit: NewV
     await expect(page.locator(".mark")).to_be_visible()
 
 
+async def test_on_a_phone_the_way_back_is_within_reach(
+    make_daemon: DaemonFactory, visit: NewVisitor
+) -> None:
+    daemon = make_daemon()
+    await daemon.start()
+    narrow = {**PHONE, "viewport": {"width": 360, "height": 640}}
+    page = await (await visit(daemon, narrow)).tab(f"{daemon.link}&chat={'long-name-' * 6}")
+    await expect(page.locator("#connection")).to_have_text("Connected")
+    assert await page.evaluate("() => document.documentElement.scrollWidth") == 360
+    await daemon.kill()
+    await expect(page.locator("#connection button")).to_be_in_viewport(ratio=1)
+    assert await page.evaluate("() => document.documentElement.scrollWidth") == 360
+
+
 async def test_the_view_stays_where_somebody_reads(daemon: Daemon, visit: NewVisitor) -> None:
     page = await (await visit(daemon, LOW)).tab(daemon.link)
     await say(page, "tell me a long story")

@@ -24,6 +24,8 @@ export function inWords(size) {
  * returns the element that says so: it goes when the message goes. */
 export class Files {
   #chosen = [];
+  /** Those for which there is no place before the daemon has said what it takes of the others. */
+  #waiting = [];
   #refusals = [];
   #limits = null;
 
@@ -66,8 +68,16 @@ export class Files {
     for (const file of files) {
       const reason = this.#refusal(file);
       if (reason) this.#refuse(file, reason);
-      else this.#handIn(file);
+      else this.#waiting.push(file);
     }
+    this.#fill();
+  }
+
+  #fill() {
+    const most = this.#limits?.max_per_message ?? 0;
+    while (this.#waiting.length && this.#chosen.length < most) this.#handIn(this.#waiting.shift());
+    if (this.busy) return;
+    for (const file of this.#waiting.splice(0)) this.#refuse(file, `a message may bring ${most} files.`);
   }
 
   /** What is ready to go out with a message. The list is empty then. */
@@ -90,9 +100,6 @@ export class Files {
   #refusal(file) {
     const limits = this.#limits;
     if (!limits) return "no files are taken here.";
-    if (this.#chosen.length >= limits.max_per_message) {
-      return `a message may bring ${limits.max_per_message} files.`;
-    }
     if (file.size > limits.max_bytes) {
       return `it has ${inWords(file.size)}, and files may have ${inWords(limits.max_bytes)}.`;
     }
@@ -140,6 +147,7 @@ export class Files {
       Object.assign(entry, request.response);
       bar.remove();
       entry.element.classList.add("ready");
+      this.#fill();
       this.changed();
     };
     request.onerror = () => this.#failed(entry, "there is no connection. Add it again later.");
@@ -155,6 +163,7 @@ export class Files {
   #drop(entry) {
     this.#chosen = this.#chosen.filter((each) => each !== entry);
     entry.element.remove();
+    this.#fill();
     this.#show();
   }
 

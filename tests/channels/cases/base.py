@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import AsyncIterator, Awaitable, Sequence
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import ClassVar
 
@@ -167,6 +168,19 @@ class Hearing(Killed):
         await house.sees("Hello again.")
         await house.close()
         await until(lambda: _our_tasks() <= before, f"{_our_tasks() - before}")
+
+
+class Asking:
+    """What people say has to be asked for."""
+
+    async def test_a_pause_that_is_asked_of_whoever_listens_is_kept_and_told(
+        self, platform: Platform, house: House
+    ) -> None:
+        await house.open()
+        await platform.wants_peace(60)
+        await house.becomes("failed")
+        next_attempt = datetime.fromisoformat((await house.channel())["next_attempt"])
+        assert next_attempt - datetime.now(UTC) > timedelta(seconds=50)
 
 
 class Conformance(Hearing):

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.channels.house import House
 from tests.channels.platform import LISTED_GROUP, OTHER_GROUP, File, Platform
+from tests.fixtures.core import until
+
+FETCHING = "opencraw.worker.fetching"
 
 
 class InGroups:
@@ -69,3 +74,14 @@ class WithFiles:
         await house.at_rest()
         assert platform.downloads() == before
         assert await house.count("attachment WHERE state = 'refused'") == 1
+
+    async def test_a_file_of_an_account_that_is_refused_meanwhile_is_away_and_no_defect(
+        self, platform: Platform, house: House, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        await house.open(debounce_ms=2_000)
+        file = File("notes.txt", "text/plain", b"The word is swordfish.")
+        await platform.says("[[say Without it.]]", file=file)
+        await until(lambda: house.count("inbox WHERE state = 'waiting'"), "the message waits")
+        await platform.revoke()
+        await until(lambda: house.count("attachment WHERE state = 'failed'"), "the file is away")
+        assert not [each for each in caplog.records if each.name == FETCHING and each.exc_info]

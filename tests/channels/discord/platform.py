@@ -136,6 +136,11 @@ class DiscordPlatform(Platform):
     async def silent(self) -> None:
         self.discord.gateway.silent = True
 
+    async def wants_peace(self, seconds: float) -> None:
+        self.discord.peace = seconds
+        # Who has a line has no questions before that is dead.
+        await self.silent()
+
     def handed_out(self, key: str) -> float:
         return self.discord.gateway.handed_out[key]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tests.channels.conformance import (
+    Asking,
     Conformance,
     InGroups,
     InParts,
@@ -19,6 +20,7 @@ from tests.channels.discord.platform import DiscordPlatform
 
 class TestDiscord(
     Conformance,
+    Asking,
     WithKeys,
     InGroups,
     InParts,

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
@@ -9,7 +10,7 @@ import pytest
 from channels.discord import wire
 from channels.discord.inbound import (
     Place,
-    Self,
+    Us,
     command_of,
     envelope_of,
     pick_of,
@@ -20,7 +21,7 @@ from opencraw.contract import Address, ChatType, Envelope, Rights, Trigger
 from tests.fakes import discord_objects as objects
 from tests.fakes.discord import BOT_ID, ROLE_ID
 
-ME = Self(BOT_ID, frozenset({ROLE_ID}), frozenset({"status"}))
+ME = Us(BOT_ID, frozenset({ROLE_ID}), frozenset({"status"}))
 BOT = objects.user(BOT_ID, "crab", bot=True)
 ANN = objects.user("42", "ann")
 DIRECT = Place("@42", chat_type=ChatType.DIRECT)
@@ -45,6 +46,12 @@ def test_a_direct_message_has_the_person_for_its_chat() -> None:
     assert (found.sender.id, found.sender.name, found.sender.rights) == ("42", "Ann", Rights.GUEST)
     assert (found.dedupe_key, found.platform_id, found.reply_context) == ("1234", "1234", "")
     assert found.addressed
+
+
+def test_the_id_of_a_message_tells_when_it_was_written() -> None:
+    written = datetime(2026, 1, 2, 3, 4, 5, 678_000, UTC)
+    found = envelope(DIRECT, "Hello.", id=str(wire.snowflake_at(written) + 99))
+    assert found.written_at == pytest.approx(written.timestamp(), abs=0.002)
 
 
 def test_a_thread_belongs_to_the_channel_in_which_it_was_begun() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -55,6 +56,20 @@ async def test_after_a_lost_session_a_servers_channel_is_caught_up_in_order(
     await platform.says("[[say Two.]]", chat="#den")
     await platform.reconnect()
     await house.sees("Before.", "One.", "Two.", chat="#den")
+
+
+async def test_of_what_is_caught_up_on_a_message_that_nobody_understands_is_put_aside(
+    platform: DiscordPlatform, house: House
+) -> None:
+    await house.open()
+    await platform.says("[[say Before.]]", chat="#den")
+    await house.sees("Before.", chat="#den")
+    await house.close()
+    platform.discord.odd = [{"content": "no id"}, {"id": "soon"}, {"id": "1", "author": "nobody"}]
+    await platform.says("[[say Meanwhile.]]", chat="#den")
+    await house.open()
+    await house.sees("Before.", "Meanwhile.", chat="#den")
+    assert await house.count("quarantined WHERE channel = 'discord'") >= 3
 
 
 async def test_a_thread_is_a_conversation_of_its_own_in_a_listed_channel(
@@ -147,6 +162,16 @@ async def test_a_message_older_than_the_limit_is_left_alone_after_a_gap(
     await platform.says("[[say Afterwards.]]")
     await house.sees("Afterwards.")
     assert not any("Meanwhile." in text for text in platform.shown())
+
+
+async def test_a_pause_that_is_asked_of_who_wants_to_know_where_to_listen_is_kept_and_told(
+    platform: DiscordPlatform, house: House
+) -> None:
+    await platform.wants_peace(60)
+    await house.open()
+    await house.becomes("failed")
+    next_attempt = datetime.fromisoformat((await house.channel())["next_attempt"])
+    assert next_attempt - datetime.now(UTC) > timedelta(seconds=50)
 
 
 async def _waits(house: House, number: int) -> bool:

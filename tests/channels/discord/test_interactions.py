@@ -11,7 +11,7 @@ import asyncpg
 import pytest
 
 from channels.discord import wire
-from channels.discord.inbound import Place, Self
+from channels.discord.inbound import Place, Us
 from channels.discord.interactions import Interactions, buttons, list_commands
 from channels.discord.places import Places
 from channels.discord.rest import Rest
@@ -157,7 +157,7 @@ async def test_what_was_chosen_counts_although_discord_waits_no_more_for_a_word_
     )  # fmt: skip
     gateway = Deciding()
     interactions = Interactions(api, gateway, Places(api))
-    answering = asyncio.create_task(interactions.answer(pressed, Self(fake.BOT_ID)))
+    answering = asyncio.create_task(interactions.answer(pressed, Us(fake.BOT_ID)))
     await until(lambda: answers(discord) == [5], "a word that it will come")
     await asyncio.wait([answering], timeout=0.5)
     assert not answering.done()
@@ -181,7 +181,7 @@ async def test_a_button_between_two_people_does_not_move_the_talk_with_one_of_th
     )  # fmt: skip
     gateway = Deciding()
     gateway.may.set()
-    await Interactions(api, gateway, places).answer(pressed, Self(fake.BOT_ID))
+    await Interactions(api, gateway, places).answer(pressed, Us(fake.BOT_ID))
     assert gateway.decided == ["yes"]
     assert told.result() == "Noted."
     assert await places.channel_of(Address("discord", "", "@3")) == "9"

@@ -72,6 +72,18 @@ async def ended(discord: fake.Discord) -> Exception:
     raise AssertionError("it went on")
 
 
+async def test_a_frame_that_is_too_large_is_not_read_and_none_is_to_be_compressed(
+    discord: fake.Discord, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("channels.discord.line.LARGEST_FRAME", 100_000)
+    async with listening(discord) as heard:
+        place = discord.direct(discord.person("a"))
+        await discord.say(place, discord.person("a"), "x" * 1_000_000)
+        await until(lambda: len(discord.gateway.asked) > 1, "a new connection")
+        assert not heard.said
+        assert all("compress" not in each for each in discord.gateway.asked)
+
+
 async def test_events_come_as_they_were_told_and_in_order(discord: fake.Discord) -> None:
     async with listening(discord) as heard:
         place = discord.direct(discord.person("a"))

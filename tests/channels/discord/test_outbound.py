@@ -100,6 +100,34 @@ async def test_an_attempt_after_the_key_is_forgotten_looks_first(
     assert len(place.messages) == 1
 
 
+async def test_a_lively_channel_hides_nothing_from_who_looks(
+    discord: fake.Discord, channel: Discord
+) -> None:
+    place = discord.channels[discord.group("#den")]
+    one, told = delivery("Perhaps.", chat=place.id, age=600), Told()
+    for _ in range(120):
+        await discord.say(place, discord.person("a"), "Before it was sent.")
+    await channel.send(one, told)
+    place.keys.clear()
+    for _ in range(120):
+        await discord.say(place, discord.person("a"), "Afterwards.")
+    discord.odd = [{"id": "1", "author": "nobody"}]
+    again = Told()
+    await channel.send(msgspec.structs.replace(one, recovered=True), again)
+    assert again.parts == told.parts
+    assert texts(place).count("Perhaps.") == 1
+
+
+async def test_a_first_draft_that_is_put_again_is_there_once_for_each_turn(
+    discord: fake.Discord, channel: Discord
+) -> None:
+    place = discord.channels[discord.group("#den")]
+    turn, surface = uuid4(), channel._outbound.surface(delivery("", chat=place.id).address)
+    drafts = [await surface.put(each, "Hel", "") for each in (turn, turn, uuid4())]
+    assert len(place.messages) == 2
+    assert drafts[0] == drafts[1] != drafts[2]
+
+
 async def test_answers_that_waited_out_an_outage_and_say_the_same_all_arrive(
     discord: fake.Discord, channel: Discord
 ) -> None:
@@ -164,7 +192,7 @@ async def test_an_edit_of_a_draft_that_comes_late_changes_nothing_final(
     place = discord.channels[discord.group("#den")]
     one = delivery("Hello.", chat=place.id)
     surface = channel._outbound.surface(one.address)
-    draft = await surface.put("Hel", "")
+    draft = await surface.put(uuid4(), "Hel", "")
     discord.drafts_may_change.clear()
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.2):
@@ -194,7 +222,7 @@ async def test_in_a_server_a_draft_names_the_answered_message_before_it_is_the_a
     place = discord.channels[discord.group("#den")]
     question = await discord.say(place, discord.person("a"), "What?")
     one = delivery("This.", chat=place.id, reply_context=question)
-    draft = await channel._outbound.surface(one.address).put("Thi", question)
+    draft = await channel._outbound.surface(one.address).put(uuid4(), "Thi", question)
     await channel.send(msgspec.structs.replace(one, draft=draft), Told())
     [answer] = discord.shown(place)
     assert (answer["id"], answer["content"]) == (draft, "This.")

@@ -7,12 +7,14 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import msgspec
 import pytest
 from pydantic import SecretStr, ValidationError
 
-from channels.email.channel import Email
-from channels.email.mailbox import Mailbox, NotHandedOut
+from channels.email.channel import Email, FolderCursor
+from channels.email.mailbox import Mailbox
 from channels.email.settings import EmailSettings
+from channels.mail.tries import NotHandedOut
 from opencraw.contract import Attachment
 from opencraw.errors import AccountRefused, NotFound, OpenCrawError, Refused, Unavailable
 from tests.channels.email.platform import EmailPlatform
@@ -117,6 +119,15 @@ def test_people_are_let_in_by_their_mailbox_however_it_is_spelled() -> None:
         settings(993, access={"owners": ["you"]})
 
 
+async def test_a_file_waits_while_the_password_is_wrong(dovecot: Dovecot) -> None:
+    source = msgspec.json.encode(
+        {"name": "INBOX", "validity": 1, "uid": 1, "part": "2", "encoding": "base64"}
+    ).decode()
+    dovecot.add("bot", "another")
+    with pytest.raises(Unavailable, match="PASSWORD"):
+        await Email(settings(dovecot.imap)).fetch(Attachment("a", "text/plain", source), 1_000)
+
+
 async def test_a_folder_that_does_not_exist_is_for_an_operator(dovecot: Dovecot) -> None:
     with pytest.raises(AccountRefused, match="folder"):
         async with Mailbox.open(settings(dovecot.imap, folder='No "such" folder')):
@@ -163,7 +174,7 @@ async def test_a_server_that_cannot_tell_is_asked(tmp_path: Path, database_url: 
 async def test_a_mail_that_nobody_can_read_is_put_aside_and_the_mailbox_goes_on(
     platform: EmailPlatform, house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("channels.email.channel._MOST_TRIES", 2)
+    monkeypatch.setattr("channels.mail.tries.MOST_TRIES", 2)
     await house.open()
     await platform.says("[[say Before.]]")
     await house.sees("Before.")
@@ -176,7 +187,7 @@ async def test_a_mail_that_nobody_can_read_is_put_aside_and_the_mailbox_goes_on(
     await house.at_rest()
     assert len(platform.shown()) == 2
     [row] = await house.database.fetch("SELECT payload, problem FROM quarantined")
-    assert row["payload"] == "mail 2 of the folder INBOX"
+    assert row["payload"].startswith("mail 2 of the folder INBOX, UIDVALIDITY ")
     assert row["problem"]
 
 
@@ -233,6 +244,8 @@ async def test_new_numbers_for_all_mails_cost_no_answer_and_no_mail(
     await house.open()
     await platform.says("[[say Once.]]")
     await house.sees("Once.")
+    await house.at_rest()
+    first = await noted(house)
     await house.close()
     await platform.says("[[say Meanwhile.]]")
     platform.dovecot.number_anew(platform.address)
@@ -241,6 +254,17 @@ async def test_new_numbers_for_all_mails_cost_no_answer_and_no_mail(
     await house.sees("Once.", "Meanwhile.", "After.")
     await house.at_rest()
     assert len(platform.shown()) == 3
+    again = await noted(house)
+    assert again.validity != first.validity
+    assert again.begun == first.begun, "older mail is nobody's business, under new numbers as well"
+
+
+async def noted(house: House) -> FolderCursor:
+    """How far the channel has come."""
+    [row] = await house.database.fetch("SELECT value FROM cursor_position WHERE channel = 'email'")
+    cursor = FolderCursor.read(row["value"])
+    assert cursor is not None
+    return cursor
 
 
 async def test_mail_from_before_the_first_look_is_nobodys_business(

@@ -145,6 +145,10 @@ class GmailPlatform(Platform):
         recipient = self.person(chat) if chat else ""
         self._troubles += [(errors[fault], recipient)] * times
 
+    async def wants_peace(self, seconds: float) -> None:
+        error = GmailError(429, "rateLimitExceeded", retry_after=str(seconds))
+        self.server.faults += [("gmail.users.history.list", error)] * 100
+
     def handed_out(self, key: str) -> float:
         mail = next(each for each in self.server.mails if each.data == self._said[key])
         return self.server.handed_out[mail.id]

@@ -6,9 +6,9 @@ sent is neither edited nor taken back, and emoji come as mails. A long answer is
 
 from __future__ import annotations
 
-from tests.channels.conformance import Conformance, WithFiles, WithKeys, WithStrangers
+from tests.channels.conformance import Asking, Conformance, WithFiles, WithKeys, WithStrangers
 from tests.channels.gmail.platform import GmailPlatform
 
 
-class TestGmail(Conformance, WithKeys, WithFiles, WithStrangers):
+class TestGmail(Conformance, Asking, WithKeys, WithFiles, WithStrangers):
     platform_type = GmailPlatform

@@ -140,7 +140,7 @@ async def test_an_access_token_alone_is_good_until_its_hour_is_over(
     platform: GmailPlatform,
 ) -> None:
     api = Api(settings(platform, client_id="", refresh_token=None, access_token=SecretStr(ACCESS)))
-    assert (await api.profile())["emailAddress"] == ADDRESS
+    assert (await api.profile()).email_address == ADDRESS
     platform.server.revoked = True
     with pytest.raises(AccountRefused, match="channel-gmail"):
         await api.profile()
@@ -165,7 +165,7 @@ async def test_a_call_that_nobody_waits_for_leaves_no_thread(platform: GmailPlat
     await asyncio.gather(*calls, return_exceptions=True)
     await platform.reconnect()
     await until(lambda: threading.active_count() <= before, "no thread is left")
-    assert (await api.profile())["emailAddress"] == ADDRESS
+    assert (await api.profile()).email_address == ADDRESS
 
 
 async def test_the_loop_goes_on_while_google_thinks(platform: GmailPlatform) -> None:

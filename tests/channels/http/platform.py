@@ -136,6 +136,9 @@ class PolledBridge(Platform):
     async def silent(self) -> None:
         self.bridge.silent = True
 
+    async def wants_peace(self, seconds: float) -> None:
+        self.bridge.peace = seconds
+
     def handed_out(self, key: str) -> float:
         return self.bridge.handed_out[key]
 
@@ -167,17 +170,16 @@ class PolledBridge(Platform):
         await self._happens(event)
 
     def buttons(self, chat: str = "a") -> list[str]:
-        choice = self._newest(chat).choice
+        choice = self._choice(chat)
         return [each["label"] for each in choice.options] if choice is not None else []
 
-    def _newest(self, chat: str) -> Any:
+    def _choice(self, chat: str) -> Any:
         messages: list[Shown] = self.bridge.shown(f"chat-{chat}")
-        body = messages[-1].body if messages else None
-        assert body is not None
-        return body
+        body = messages[-1].body if messages else None  # a draft has none
+        return body.choice if body is not None else None
 
     async def presses(self, label: str, *, chat: str = "a", sender: str = "") -> str:
-        choice = self._newest(chat).choice
+        choice = self._choice(chat)
         [option] = [each["name"] for each in choice.options if each["label"] == label]
         event = self._event("choice", chat, sender)
         event |= {"choice": choice.id, "option": option}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tests.channels.conformance import (
+    Asking,
     Conformance,
     Hearing,
     InGroups,
@@ -23,6 +24,7 @@ from tests.channels.platform import Platform
 
 class TestPolledBridge(
     Conformance,
+    Asking,
     WithKeys,
     InGroups,
     WithStrangers,

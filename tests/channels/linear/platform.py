@@ -125,6 +125,9 @@ class LinearPlatform(Platform):
     async def silent(self) -> None:
         self.server.silent = True
 
+    async def wants_peace(self, seconds: float) -> None:
+        self.server.peace = seconds
+
     def handed_out(self, key: str) -> float:
         return self.server.handed_out[key]
 

@@ -165,9 +165,8 @@ async def test_a_draft_that_nobody_noted_is_found_again_by_its_turn(
     server: LinearServer, api: Api
 ) -> None:
     address, turn, pen = thread(server), uuid4(), Pen(api, 1000)
-    pen.turn_begins(address, turn)
     for text in ("A draft", "A draft that grows"):
-        assert await pen.draft(address, text, "") == derived(turn, "draft")
+        assert await pen.draft(turn, address, text, "") == derived(turn, "draft")
     assert ours(server) == ["A draft that grows"]
     said, parts = delivery(address, "The answer."), Parts()
     await pen.deliver(said, derived(turn, "draft"), parts)

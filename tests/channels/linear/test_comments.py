@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -37,6 +38,7 @@ def understood(**more: object) -> Any:
 
 def test_a_thread_of_comments_is_a_conversation_in_its_team() -> None:
     assert understood().address == Address("linear", "", "team", "i/c")
+    assert understood().written_at == datetime(2026, 1, 1, tzinfo=UTC).timestamp()
     below = understood(parent={"id": "root"})
     assert below.address == Address("linear", "", "team", "i/root")
     assert below.chat_type is ChatType.GROUP

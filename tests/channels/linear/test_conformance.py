@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tests.channels.conformance import (
+    Asking,
     Conformance,
     InGroups,
     InParts,
@@ -15,7 +16,7 @@ from tests.channels.conformance import (
 from tests.channels.linear.platform import LinearPlatform, LinearWithDrafts
 
 
-class TestLinear(Conformance, WithKeys, InGroups, WithChanges, WithReactions, InParts):
+class TestLinear(Conformance, Asking, WithKeys, InGroups, WithChanges, WithReactions, InParts):
     """There is nobody to write to directly, so no stranger who could ask to be let in; and nobody
     is seen typing."""
 

@@ -301,6 +301,11 @@ class TestWebhook:
         forged = await linear.server.tell(called.url, event, secret="another")
         old = await linear.server.tell(called.url, event, at=1_000_000_000)
         assert (forged, old) == (401, 401)
+        guesses = [
+            await linear.server.tell(called.url, event, secret=f"guess {number}")
+            for number in range(10)
+        ]
+        assert guesses == [401] * 9 + [429]
         assert await called.count("inbox") == 0
 
     async def test_a_comment_that_is_deleted_is_answered_no_more(

@@ -76,6 +76,13 @@ def test_what_answers_nothing_begins_with_what_it_says() -> None:
     assert message["Auto-Submitted"] == "auto-generated"
 
 
+def test_a_second_copy_of_what_answers_nothing_has_the_subject_of_the_first() -> None:
+    first = delivery("The backup of Friday failed.\n\nMore below.", context=None)
+    again = parsed(msgspec.structs.replace(first, recovered=True))
+    assert again["Subject"] == parsed(first)["Subject"] == "The backup of Friday failed."
+    assert "may have arrived" in again.as_string()
+
+
 def test_a_subject_says_who_asks() -> None:
     asks = "Somebody asks to be let in: guest, email id somebody.with.a.name@sub.example.org."
     message = parsed(delivery(f"{asks} Their code is {'X' * 100}.", context=None))

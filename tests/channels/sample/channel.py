@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import aiohttp
 
@@ -39,6 +39,7 @@ from opencraw.errors import (
     NotFound,
     NotSent,
     Refused,
+    Unavailable,
 )
 from opencraw.events import Event
 from opencraw.settings import PlatformSettings, Section
@@ -75,11 +76,13 @@ class SampleSettings(PlatformSettings):
 class _Page:
     """One chat, as drafts are drawn on it."""
 
+    stays, idempotent = True, False
+
     def __init__(self, channel: Sample, address: Address) -> None:
         self._channel = channel
         self._chat = address.chat
 
-    async def put(self, text: str, reply_context: str) -> str:
+    async def put(self, turn_id: UUID, text: str, reply_context: str) -> str:
         body = {"chat": self._chat, "text": self._cut(text), "draft": True}
         return str((await self._channel.ask("POST", "/messages", body))["id"])
 
@@ -115,14 +118,15 @@ class Sample:
 
     async def run(self, gateway: Gateway) -> None:
         """Poll until cancelled."""
-        self.pulse.beat()
         noted = await gateway.cursor("sample", "")
         offset = int(noted) if noted is not None else None
         while True:
             path = "/updates" if offset is None else f"/updates?offset={offset}"
             try:
                 answer = await self.ask("GET", path)
-            except (NotSent, MaybeSent):
+            except (NotSent, MaybeSent) as trouble:
+                if isinstance(trouble, NotSent) and trouble.retry_after is not None:
+                    raise Unavailable(str(trouble), retry_after=trouble.retry_after) from trouble
                 await asyncio.sleep(_PAUSE_SECONDS)
                 continue
             self.pulse.beat()
@@ -175,8 +179,9 @@ class Sample:
 
     async def send(self, delivery: Delivery, sent: PartSent) -> None:
         """Hand over a message in parts; the draft becomes the first one, if there is a draft."""
-        drawn = await self._live.finish(delivery.ends) if self._live else ""
-        draft = delivery.draft or drawn
+        if self._live is not None:
+            delivery = await self._live.last(delivery)
+        draft = delivery.draft or ""
         if self.settings.mutant == "forgets its draft":
             draft = ""
         parts = markable(delivery.line.text, self.settings.limit, markdown_parts, operator.add)
@@ -211,6 +216,8 @@ class Sample:
         async with self._answer("GET", f"/files/{attachment.source}", None) as response:
             if response.status == 404:
                 raise NotFound("the platform does not have that file any more")
+            if response.status != 200:
+                raise Unavailable(f"the platform answers {response.status} for a file")
             data = await response.content.read(limit + 1)
         if len(data) > limit:
             raise Refused(f"a file has more than {limit} bytes")

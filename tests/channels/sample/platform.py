@@ -137,6 +137,9 @@ class SamplePlatform(Platform):
         self.server.silent = True
         self.server.break_all()
 
+    async def wants_peace(self, seconds: float) -> None:
+        self.server.peace = seconds
+
     def drafts(self, chat: str = "a") -> list[Edit]:
         return [edit for where, edit in self.server.edits if where == chat]
 

@@ -60,6 +60,8 @@ class SampleServer(Service):
         self.downloads = 0
         self.troubles: list[Trouble] = []
         self.broken = self.silent = self.revoked = False
+        #: For so many seconds nobody is to poll.
+        self.peace = 0.0
         self._numbers = itertools.count(1)
         self._news = asyncio.Event()
         self._requests: list[web.Request] = []
@@ -107,6 +109,8 @@ class SampleServer(Service):
             self._requests.remove(request)
 
     async def _poll(self, request: web.Request) -> web.StreamResponse:
+        if self.peace:
+            return web.json_response({"retry_after": self.peace}, status=429)
         offset = int(request.query["offset"]) if "offset" in request.query else self.confirmed
         self.confirmed = max(self.confirmed, offset)
         with suppress(TimeoutError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tests.channels.conformance import (
+    Asking,
     Conformance,
     InGroups,
     InParts,
@@ -22,6 +23,7 @@ __all__ = ["installed_sample"]
 
 class TestSample(
     Conformance,
+    Asking,
     WithoutKeys,
     InGroups,
     InParts,

@@ -70,6 +70,7 @@ class TelegramPlatform(Platform):
         said = people.message(
             None if more else text, chat=self._number(chat), sender=self._number(name), **more
         )
+        said["message"]["from"]["first_name"] = name
         return self._hand_out(said)
 
     def _file(self, file: File) -> Json:
@@ -106,9 +107,7 @@ class TelegramPlatform(Platform):
         retry_after: float = 0.5,
         shape: str = "",
     ) -> None:
-        seconds = max(1, round(retry_after))
-        limited = _refusal(429, f"Too Many Requests: retry after {seconds}")
-        limited["parameters"] = {"retry_after": seconds}
+        limited = _limited(max(1, round(retry_after)))
         blocked = _refusal(403, "Forbidden: bot was blocked by the user")
         troubles = {
             Fault.RATE_LIMITED: Trouble("sendMessage", 429, limited),
@@ -142,6 +141,12 @@ class TelegramPlatform(Platform):
 
     async def silent(self) -> None:
         self.server.silent = True
+        self.server.break_connections()
+
+    async def wants_peace(self, seconds: float) -> None:
+        limited = _limited(round(seconds))
+        for method in ("getUpdates", "getWebhookInfo"):
+            self.server.faults.append(Trouble(method, 429, limited, times=100))
         self.server.break_connections()
 
     def handed_out(self, key: str) -> float:
@@ -201,6 +206,11 @@ class CalledTelegramPlatform(TelegramPlatform):
 
     async def reach(self, url: str) -> None:
         self.server.leads_to = url
+
+
+def _limited(seconds: int) -> Json:
+    refusal = _refusal(429, f"Too Many Requests: retry after {seconds}")
+    return refusal | {"parameters": {"retry_after": seconds}}
 
 
 def _refusal(status: int, description: str) -> Json:

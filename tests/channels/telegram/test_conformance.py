@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tests.channels.conformance import (
+    Asking,
     Conformance,
     Hearing,
     InGroups,
@@ -20,6 +21,7 @@ from tests.channels.telegram.platform import CalledTelegramPlatform, TelegramPla
 
 class TestTelegram(
     Conformance,
+    Asking,
     WithoutKeys,
     InGroups,
     InParts,

@@ -3,6 +3,7 @@ from __future__ import annotations
 import math
 from collections.abc import AsyncIterator
 from contextlib import suppress
+from uuid import uuid4
 
 import pytest
 
@@ -20,6 +21,7 @@ LIMITED: Json = {
     "ok": False, "error_code": 429, "description": "Too Many Requests: retry after 5",
     "parameters": {"retry_after": 5},
 }  # fmt: skip
+TURN = uuid4()
 
 
 @pytest.fixture
@@ -39,8 +41,8 @@ async def test_a_direct_chat_sees_telegrams_own_drafts_and_no_message(
     server: TelegramServer, surfaces: Surfaces
 ) -> None:
     surface = surfaces.surface(ANN)
-    assert await surface.put("so **far**", "") == ""
-    assert await surface.put("so far, so good", "") == ""
+    assert await surface.put(TURN, "so **far**", "") == ""
+    assert await surface.put(TURN, "so far, so good", "") == ""
     assert [each.text for each in server.chats.drafts[7]] == ["so far", "so far, so good"]
     assert not server.chats.texts(7)
     first, second = server.sent("sendMessageDraft")
@@ -52,7 +54,7 @@ async def test_a_group_sees_a_message_that_grows(
     server: TelegramServer, surfaces: Surfaces
 ) -> None:
     surface = surfaces.surface(DEN)
-    number = await surface.put("so far", "3")
+    number = await surface.put(TURN, "so far", "3")
     await surface.change(number, "so far, so good")
     assert server.chats.texts(GROUP) == ["so far, so good"]
     assert server.sent("sendMessage")[0]["reply_parameters"]["message_id"] == 3
@@ -63,10 +65,10 @@ async def test_a_bot_that_may_not_draw_edits_instead_from_then_on(
 ) -> None:
     server.chats.takes_drafts = False
     surface = surfaces.surface(ANN)
-    number = await surface.put("so far", "")
+    number = await surface.put(TURN, "so far", "")
     await surface.change(number, "so far, so good")
     assert server.chats.texts(7) == ["so far, so good"]
-    await surfaces.surface(ANN).put("another turn", "")
+    await surfaces.surface(ANN).put(TURN, "another turn", "")
     assert len(server.sent("sendMessageDraft")) == 1
 
 
@@ -75,7 +77,7 @@ async def test_a_topic_sees_its_drafts_where_it_is(
 ) -> None:
     topic = Address("telegram", str(BOT_ID), DEN.chat, "3")
     surface = surfaces.surface(topic)
-    await surface.put("so far", "")
+    await surface.put(TURN, "so far", "")
     await surface.type()
     assert server.sent("sendMessage")[0]["message_thread_id"] == 3
     assert server.sent("sendChatAction")[0]["message_thread_id"] == 3
@@ -85,7 +87,7 @@ async def test_of_a_draft_that_is_too_long_the_beginning_is_shown_as_of_its_answ
     server: TelegramServer, surfaces: Surfaces
 ) -> None:
     text = "\n\n".join(f"Paragraph {number}." for number in range(1000))
-    await surfaces.surface(ANN).put(text, "")
+    await surfaces.surface(ANN).put(TURN, text, "")
     [draft] = server.chats.drafts[7]
     assert len(draft.text) <= 4000
     assert draft.text == surfaces.speaking.parts(text)[0].text.text
@@ -94,7 +96,7 @@ async def test_of_a_draft_that_is_too_long_the_beginning_is_shown_as_of_its_answ
 
 async def test_a_draft_never_waits_for_its_turn(server: TelegramServer, surfaces: Surfaces) -> None:
     surface = surfaces.surface(DEN)
-    number = await surface.put("0", "")
+    number = await surface.put(TURN, "0", "")
     drawn = 0
     with suppress(NotSent):
         for drawn in range(1, 30):
@@ -106,7 +108,7 @@ async def test_a_limit_that_a_draft_meets_holds_what_follows(
     server: TelegramServer, surfaces: Surfaces
 ) -> None:
     surface = surfaces.surface(DEN)
-    number = await surface.put("0", "")
+    number = await surface.put(TURN, "0", "")
     server.faults = [Fault("editMessageText", 429, LIMITED)]
     with pytest.raises(NotSent):
         await surface.change(number, "1")
@@ -119,6 +121,15 @@ async def test_typing_is_shown(server: TelegramServer, surfaces: Surfaces) -> No
     server.faults = [Fault("sendChatAction")]
     with pytest.raises(DeliveryFailure):
         await surfaces.surface(ANN).type()
+
+
+def test_only_telegrams_own_drafts_are_there_once_however_often_they_are_put(
+    surfaces: Surfaces,
+) -> None:
+    assert surfaces.surface(ANN).idempotent
+    assert not surfaces.surface(DEN).idempotent
+    surfaces.native = False
+    assert not surfaces.surface(ANN).idempotent
 
 
 def test_groups_and_edits_are_slower(surfaces: Surfaces) -> None:

@@ -56,6 +56,7 @@ def test_a_message_of_a_person_is_said_by_a_guest_in_a_direct_chat() -> None:
     assert envelope.addressed
     assert envelope.dedupe_key == f"7:{number}"
     assert envelope.platform_id == envelope.reply_context == number
+    assert envelope.written_at == update["message"]["date"]
 
 
 def test_a_group_hears_nothing_until_the_bot_is_mentioned() -> None:

@@ -1,0 +1,74 @@
+"""One mail that Google tells of oddly, or not at all, does not stand in the way of the next."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from tests.channels.gmail.platform import ADDRESS, GmailPlatform
+from tests.channels.house import House, housed
+from tests.fakes.gmail import GmailError
+
+
+@pytest.fixture
+async def platform() -> AsyncIterator[GmailPlatform]:
+    async with GmailPlatform() as platform:
+        yield platform
+
+
+@pytest.fixture
+async def house(platform: GmailPlatform, tmp_path: Path, database_url: str) -> AsyncIterator[House]:
+    async with housed(platform, tmp_path, database_url) as house:
+        yield house
+
+
+async def test_a_record_of_history_in_another_shape_does_not_end_the_channel(
+    platform: GmailPlatform, house: House
+) -> None:
+    await house.open()
+    mail = platform.mail("[[say Never.]]", "a@example.org", "<odd@example.org>")
+    [stored] = await platform.arrives(mail.as_bytes())
+    platform.server.garbled.add(stored.id)
+    await platform.says("[[say Still here.]]")
+    await house.sees("Still here.")
+    assert await house.count("quarantined WHERE payload = $1", "no record") == 1
+
+
+@pytest.mark.parametrize(("status", "wanted"), [(400, "metadata"), (500, "metadata"), (500, "raw")])
+async def test_a_mail_that_google_does_not_hand_out_does_not_stand_in_the_way_of_the_next(
+    platform: GmailPlatform,
+    house: House,
+    monkeypatch: pytest.MonkeyPatch,
+    status: int,
+    wanted: str,
+) -> None:
+    monkeypatch.setattr("channels.mail.tries.MOST_TRIES", 2)
+    await house.open()
+    await platform.says("[[say Before.]]")
+    await house.sees("Before.")
+    await house.close()
+    await platform.says("[[say Never.]]")
+    kept = platform.server.mails[-1].id
+    platform.server.kept[kept, wanted] = GmailError(status, "failedPrecondition", "Not this one")
+    await platform.says("[[say After.]]")
+    await house.open()
+    await house.sees("Before.", "After.")
+    [row] = await house.database.fetch("SELECT payload, problem FROM quarantined")
+    assert row["payload"] == f"mail {kept} of the mailbox {ADDRESS}"
+    assert "Not this one" in row["problem"]
+
+
+async def test_a_mail_that_cannot_be_marked_as_read_is_heard_all_the_same(
+    platform: GmailPlatform, house: House
+) -> None:
+    await house.open()
+    platform.server.faults.append(("gmail.users.messages.modify", GmailError(500, "backendError")))
+    await platform.says("[[say Once.]]")
+    await house.sees("Once.")
+    await platform.says("[[say Twice.]]")
+    await house.sees("Once.", "Twice.")
+    question, *_ = platform.server.mails
+    assert "UNREAD" in question.labels
+    await house.becomes("running")

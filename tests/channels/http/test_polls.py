@@ -1,0 +1,34 @@
+"""What only a bridge can do that is polled."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+
+from tests.channels.house import housed
+from tests.channels.http.platform import PolledBridge
+from tests.fixtures.core import until
+
+
+async def test_a_bridge_that_answers_no_whisper_is_polled_on_and_whispered_to_once(
+    tmp_path: Path, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("channels.http.channel._WHISPER_SECONDS", 0.5)
+    async with PolledBridge() as platform, housed(platform, tmp_path, database_url) as house:
+        await house.open(request_seconds=60.0)
+        await platform.says("[[say Hello.]]")
+        await house.sees("Hello.")
+        await house.becomes("running")
+        bridge = platform.bridge
+        bridge.holds_whispers = True
+        press = {"id": "press", "kind": "choice", "choice": str(uuid4()), "option": "yes"}
+        bridge.publish({**press, "chat": "chat-a", "sender": {"id": platform.person("a")}})
+        await until(lambda: bridge.whispered, "a whisper")
+        moved = "cursor_position WHERE channel = 'http' AND value = '0-2'"
+        assert await house.count(moved) == 1
+        await platform.says("[[say Still here.]]")
+        await house.sees("Still here.")
+        assert bridge.whispered == ["press"]
+        assert (await house.channel())["state"] == "running"
