@@ -151,13 +151,16 @@ class Live:
         """Draw nothing more of the turn that a delivery ends. Returns the delivery, with what this
         process knows of the draft that it becomes."""
         drawn = await self.finish(delivery.ends)
-        if delivery.parts:
+        drawing = self._drawings.get(delivery.ends) if delivery.ends is not None else None
+        if delivery.parts or drawing is None or drawing.reply_context is None:
             return delivery
-        draft = drawn or delivery.draft
-        if drawn is None and not draft:
-            # It was put after the delivery had begun.
+        # What was drawn here may have been put while the delivery began.
+        if drawn is None and not delivery.draft:
             return msgspec.structs.replace(delivery, draft=None, recovered=True)
-        return msgspec.structs.replace(delivery, draft=draft)
+        recovered = delivery.recovered and delivery.draft is not None
+        return msgspec.structs.replace(
+            delivery, draft=drawn or delivery.draft or "", recovered=recovered
+        )
 
     async def finish(self, turn_id: UUID | None) -> str | None:
         """Draw nothing more of this turn. Returns when what was being drawn is on the platform or
@@ -222,9 +225,7 @@ class Live:
             # It may be there: a second one would stay beside it for ever.
             drawing.finish()
 
-    async def _put(
-        self, text: str, drawing: Drawing, surface: Surface, reply_context: str
-    ) -> None:
+    async def _put(self, text: str, drawing: Drawing, surface: Surface, reply_context: str) -> None:
         """Put the first draft. Whoever dies over it leaves word that it may be there."""
         before = drawing.platform_id
         if before is not None:

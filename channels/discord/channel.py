@@ -107,8 +107,9 @@ class Discord:
         """Hand one message to Discord, part by part."""
         try:
             # Also if the draft is known: no edit of it may come after what is final.
-            shown = await self._live.finish(delivery.ends) if self._live else ""
-            await self._outbound.send(delivery, delivery.draft or shown, sent)
+            if self._live is not None:
+                delivery = await self._live.last(delivery)
+            await self._outbound.send(delivery, sent)
         except AccountRefused as refused:
             raise NotSent(str(refused), retry_after=_NO_TOKEN_SECONDS) from refused
         except failures.TROUBLE as error:

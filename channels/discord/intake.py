@@ -41,8 +41,6 @@ T = TypeVar("T")
 
 #: So many events wait at most. What finds no room is looked up later.
 MOST_WAITING = 5_000
-#: After a gap so many pages of one channel are read, from the oldest.
-_MOST_PAGES = 50
 #: Discord takes 50 requests a second, and answers are among them.
 _MOST_LOOK_UPS = 5
 #: To so many people a channel is opened before they have written for the first time.
@@ -261,7 +259,7 @@ class Intake:
             return
         oldest = datetime.now(UTC) - timedelta(hours=self._settings.catch_up_hours)
         after = max(after, wire.snowflake_at(oldest))
-        for _ in range(_MOST_PAGES):
+        while True:
             try:
                 async with self._few_at_once:
                     page = await self._calling(
@@ -270,12 +268,13 @@ class Intake:
             except Refused as refused:
                 log.warning("discord: channel %s cannot be looked up: %s", channel_id, refused)
                 return
+            read = after
             for content in sorted(map(msgspec.json.encode, page), key=_number_in):
                 after = max(after, _number_in(content))
                 await self._said(content, live=False)
-            if len(page) < PAGE:
+            # What is written now waits behind it, so the cursor never passes what was not read.
+            if len(page) < PAGE or after == read:
                 return
-        log.warning("discord: channel %s: the gap was too long, its end is left out", channel_id)
 
     # What all have in common.
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -30,6 +30,8 @@ log = logging.getLogger(__name__)
 _KEY_SECONDS = 120.0
 #: Our clock and Discord's may differ by so much.
 _SKEW = timedelta(seconds=60)
+#: A draft may have been put so long before its answer was written.
+_DRAFTED = timedelta(minutes=4)
 #: So far behind a delivery we look for it, in pages.
 _MOST_PAGES = 20
 NOBODY = {"parse": list[str]()}
@@ -48,7 +50,7 @@ class Outbound:
         """Where drafts are shown at an address."""
         return ChannelSurface(self._rest, self._places, address, self._doubtful)
 
-    async def send(self, delivery: Delivery, draft: str, sent: PartSent) -> None:
+    async def send(self, delivery: Delivery, sent: PartSent) -> None:
         """Bring the parts that are not there yet; the draft becomes the first of all."""
         channel_id = await self._places.channel_of(delivery.address)
         texts = discord_parts(delivery.line.text)
@@ -57,7 +59,7 @@ class Outbound:
             below = buttons(delivery.choice) if delivery.choice and number == last else []
             body = _body(texts[number]) | {"components": below}
             there = ""
-            if number == 0 and draft:
+            if number == 0 and (draft := await self._draft_of(channel_id, delivery, body)):
                 there = await self._becomes(channel_id, draft, body)
             if not there:
                 body |= _reply(delivery.reply_context) if number == 0 else {}
@@ -69,6 +71,23 @@ class Outbound:
         body = _body(_beginning(text)) | {"components": []}
         channel_id = await self._places.channel_of(address)
         await change(self._rest, channel_id, platform_id, body)
+
+    async def _draft_of(self, channel_id: str, delivery: Delivery, body: Mapping[str, Any]) -> str:
+        """The draft that becomes the first part; empty if there is none. Where nobody knows whether
+        it is there, it is from now on."""
+        if delivery.draft is not None or delivery.ends is None:
+            return delivery.draft or ""
+        key, final = _key(delivery.ends, "draft"), _letters(str(body["content"]))
+
+        def begins(content: str) -> bool:
+            return bool(content) and final.startswith(_letters(content))
+
+        if _is_old(delivery):
+            since = delivery.line.at - _DRAFTED
+            there = await self._find(channel_id, delivery, key, since, begins)
+            if there:
+                return there
+        return await post(self._rest, channel_id, {**body, **_reply(delivery.reply_context)}, key)
 
     async def _becomes(self, channel_id: str, draft: str, body: Mapping[str, Any]) -> str:
         """Make a draft the final message; empty if there is none to be made of it."""
@@ -97,15 +116,27 @@ class Outbound:
     ) -> str:
         key = _key(delivery.delivery_id, number)
         tried = delivery.recovered and number == len(delivery.parts)
-        if tried and datetime.now(UTC) - delivery.line.at > timedelta(seconds=_KEY_SECONDS):
-            there = await self._find(channel_id, delivery, key, str(body["content"]))
+        if tried and _is_old(delivery):
+            words = str(body["content"]).split()
+            since = delivery.line.at - _SKEW
+            there = await self._find(
+                channel_id, delivery, key, since, lambda content: content.split() == words
+            )
             if there:
                 return there
         return await post(self._rest, channel_id, body, key)
 
-    async def _find(self, channel_id: str, delivery: Delivery, key: str, text: str) -> str:
-        """The message that an attempt long ago may have left; empty if there is none."""
-        after = wire.snowflake_at(delivery.line.at - _SKEW)
+    async def _find(
+        self,
+        channel_id: str,
+        delivery: Delivery,
+        key: str,
+        since: datetime,
+        matches: Callable[[str], bool],
+    ) -> str:
+        """The message that somebody long ago may have left; empty if there is none. Where Discord
+        does not tell its key, what it says has to match."""
+        after = wire.snowflake_at(since)
         ours = bot_id(self._rest.token)
         known = {*delivery.parts, *delivery.others}
         for _ in range(_MOST_PAGES):
@@ -114,9 +145,7 @@ class Outbound:
                 after = max(after, int(message.id))
                 if message.author.id != ours or message.id in known:
                     continue
-                if message.nonce == key or (
-                    message.nonce is None and message.content.split() == text.split()
-                ):
+                if message.nonce == key or (message.nonce is None and matches(message.content)):
                     return message.id
             if len(page) < PAGE:
                 return ""
@@ -127,6 +156,7 @@ class Outbound:
 class ChannelSurface:
     """One address, on which drafts are shown. Raises a `DeliveryFailure`."""
 
+    stays = True
     idempotent = True
 
     def __init__(self, rest: Rest, places: Places, address: Address, doubtful: set[str]) -> None:
@@ -207,6 +237,16 @@ def _reply(message_id: str) -> dict[str, Any]:
 def _beginning(text: str) -> str:
     """As much of a text as is the first of its messages."""
     return next(iter(discord_parts(text)), "…")
+
+
+def _is_old(delivery: Delivery) -> bool:
+    """Discord may have forgotten its keys."""
+    return datetime.now(UTC) - delivery.line.at > timedelta(seconds=_KEY_SECONDS)
+
+
+def _letters(text: str) -> str:
+    """A text without its blanks, and without marks at its end, which a draft closes early."""
+    return "".join(text.split()).rstrip("*~|`_")
 
 
 def _key(of: UUID, part: int | str) -> str:

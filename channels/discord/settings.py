@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Self
 
-from pydantic import Field, SecretStr, model_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 
-from opencraw.settings import FromEnvironment, TypingSettings
+from channels.servers import web_address
+from opencraw.settings import AccessSettings, FromEnvironment, TypingSettings
+
+_ID = re.compile(r"\d{15,20}")
+#: The bot's id, a time and a signature.
+_TOKEN = re.compile(r"[\w-]+=*\.[\w-]+\.[\w-]+", re.ASCII)
 
 
 class DiscordSettings(TypingSettings):
@@ -38,6 +44,32 @@ class DiscordSettings(TypingSettings):
 
     api_url: str = Field(default="https://discord.com/api/v10", pattern=r"^https?://\S+[^/\s]$")
     """Where Discord's API is: for a proxy of your own."""
+
+    @field_validator("api_url")
+    @classmethod
+    def _address(cls, url: str) -> str:
+        return web_address(url)
+
+    @field_validator("access")
+    @classmethod
+    def _are_ids(cls, access: AccessSettings) -> AccessSettings:
+        for each in (*access.owners, *access.allowed_senders, *access.groups):
+            if _ID.fullmatch(each) is None:
+                raise ValueError(
+                    f"{each[:80]!a} is no id of Discord's, and names let nobody in: write the "
+                    "number, as in 1098765432109876543, that Copy User ID or Copy Channel ID gives"
+                )
+        return access
+
+    @field_validator("bot_token")
+    @classmethod
+    def _token(cls, token: SecretStr | None) -> SecretStr | None:
+        if token is not None and _TOKEN.fullmatch(token.get_secret_value()) is None:
+            raise ValueError(
+                "must be a bot's token, as in MTIz….G4xx….abc… (Developer Portal, Bot, Reset "
+                'Token), without "Bot" before it'
+            )
+        return token
 
     @model_validator(mode="after")
     def _is_complete(self) -> Self:

@@ -38,10 +38,12 @@ class FolderCursor(Cursor, frozen=True):
 
     validity: int
     uid: int
+    #: Of those, what is asked for again.
+    behind: tuple[str, ...] = ()
 
-    def at(self, uid: int) -> FolderCursor:
+    def at(self, uid: int, behind: tuple[str, ...] = ()) -> FolderCursor:
         """One mail further."""
-        return FolderCursor(self.begun, datetime.now(UTC), self.validity, uid)
+        return FolderCursor(self.begun, datetime.now(UTC), self.validity, uid, behind)
 
 
 class _Source(msgspec.Struct, frozen=True):
@@ -90,7 +92,7 @@ class Email:
         rules = Rules(address, settings.authserv_id, listed, aliases)
         self._arrivals = Arrivals("email", address, rules)
         self._pulse = Pulse(_PATIENCE * settings.idle_seconds)
-        self._tries = Tries("email", address)
+        self._tries = Tries("email", address, settings.access.owners)
         self._connections = asyncio.Semaphore(_MOST_CONNECTIONS)
 
     @property
@@ -112,12 +114,11 @@ class Email:
             )
         async with Mailbox.open(self._settings, self._pulse.beat) as mailbox:
             cursor = await self._cursor(gateway, mailbox)
+            self._tries.begin(self._where(mailbox), cursor.behind, came=str(cursor.uid))
             while True:
-                for uid in await mailbox.since(cursor.uid):
-                    await self._take_in(gateway, mailbox, uid)
-                    cursor = cursor.at(uid)
-                    await self._note(gateway, cursor)
-                await mailbox.wait(self._settings.idle_seconds)
+                cursor = await self._look(gateway, mailbox, cursor)
+                self._tries.check()
+                await mailbox.wait(min(self._settings.idle_seconds, self._tries.rest))
 
     async def send(self, delivery: Delivery, sent: PartSent) -> None:
         """Submit one mail; what is long is a long mail."""
@@ -172,8 +173,8 @@ class Email:
     async def _cursor(self, gateway: Gateway, mailbox: Mailbox) -> FolderCursor:
         """Where to go on; on a first run behind all that is there."""
         folder = self._settings.folder
-        noted = await lasting(partial(gateway.cursor, "email", self._self.id, folder))
-        cursor = FolderCursor.read(noted)
+        written = await lasting(partial(gateway.cursor, "email", self._self.id, folder))
+        cursor = FolderCursor.read(written)
         if cursor is not None and cursor.validity == mailbox.validity:
             return cursor
         now = datetime.now(UTC)
@@ -181,21 +182,52 @@ class Email:
         if cursor is not None:
             log.warning("the mail server numbers %s anew; looking again", folder)
             begun = cursor.begun
+            self._tries.begin(self._where(mailbox), ())
+            # Who broke the line last time would break it again.
             for uid in await mailbox.after(cursor.since):
+                if str(uid) in self._tries.behind:
+                    continue
                 await self._take_in(gateway, mailbox, uid, since=cursor.since)
-        cursor = FolderCursor(begun, now, mailbox.validity, mailbox.newest)
+                mailbox.check()
+        behind = self._tries.behind
+        cursor = FolderCursor(begun, now, mailbox.validity, mailbox.newest, behind)
         await self._note(gateway, cursor)
         return cursor
+
+    async def _look(self, gateway: Gateway, mailbox: Mailbox, cursor: FolderCursor) -> FolderCursor:
+        """Take in what is new, and then what was left behind and is due."""
+
+        async def comes(mail: str) -> bool:
+            return await mailbox.whole(int(mail), LARGEST) is not None
+
+        async def noted(uid: int) -> FolderCursor:
+            if (uid, self._tries.behind) == (cursor.uid, cursor.behind):
+                return cursor
+            further = cursor.at(uid, self._tries.behind)
+            await self._note(gateway, further)
+            return further
+
+        await self._tries.weigh(gateway, comes)
+        mailbox.check()
+        for uid in await mailbox.since(cursor.uid):
+            await self._take_in(gateway, mailbox, uid)
+            cursor = await noted(uid)
+            mailbox.check()
+        for mail in self._tries.due():
+            await self._take_in(gateway, mailbox, int(mail))
+            cursor = await noted(cursor.uid)
+            mailbox.check()
+        await self._tries.weigh(gateway, comes)
+        return await noted(cursor.uid)
+
+    def _where(self, mailbox: Mailbox) -> str:
+        return f"the folder {self._settings.folder}, UIDVALIDITY {mailbox.validity}"
 
     async def _take_in(
         self, gateway: Gateway, mailbox: Mailbox, uid: int, since: datetime | None = None
     ) -> None:
-        folder = self._settings.folder
-        mail = f"mail {uid} of the folder {folder}, UIDVALIDITY {mailbox.validity}"
-        taken = await self._tries.take(
-            gateway, mail, lambda: self._accepted(gateway, mailbox, uid, since)
-        )
-        if taken and self._settings.mark_read:
+        take_in = partial(self._accepted, gateway, mailbox, uid, since)
+        if await self._tries.take(gateway, str(uid), take_in) and self._settings.mark_read:
             await mailbox.mark_seen(uid)
 
     async def _accepted(

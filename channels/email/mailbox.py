@@ -33,7 +33,9 @@ WHOLE_SECONDS = 600.0
 _GOODBYE_SECONDS = 2.0
 _CODE = re.compile(r"\[([A-Z]+)")
 #: These pass; whatever else a login is refused for, somebody must change something.
-_PASSES = frozenset({"UNAVAILABLE", "INUSE", "LIMIT", "SERVERBUG"})
+_PASSES = frozenset({"UNAVAILABLE", "INUSE", "LIMIT", "THROTTLED", "SERVERBUG"})
+#: A server's own bug may be one mail, and then it stays.
+_BUSY = _PASSES - {"SERVERBUG"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +57,12 @@ class _Line(IMAP4ClientProtocol):  # type: ignore[misc]  # has no types
     def data_received(self, data: bytes) -> None:
         self._heard()
         super().data_received(data)
+
+    def send(self, line: str, scrub: str | None = None) -> None:
+        # A line can be gone before anybody is told so.
+        if self.transport is None or self.transport.is_closing():
+            raise ConnectionResetError("the connection broke")
+        super().send(line, scrub)
 
 
 class _Client(IMAP4):  # type: ignore[misc]  # has no types
@@ -198,6 +206,11 @@ class Mailbox:
         # Its answer is what tells a quiet server from a dead line.
         await self._ask(_result_of(idle))
 
+    def check(self) -> None:
+        """Raises `Unavailable` on a line that is lost."""
+        if self._lost.done():
+            raise Unavailable("the IMAP server closed the connection")
+
     async def _log_in(self, settings: EmailSettings) -> None:
         async with asyncio.timeout(CONNECT_SECONDS):
             await self._ask(self._client.wait_hello_from_server(), CONNECT_SECONDS)
@@ -250,7 +263,10 @@ class Mailbox:
             _succeeded(response, "hand out a mail")
         except (AioImapException, OSError, EOFError, Unavailable) as error:
             # Some servers say no, and some hang up.
-            raise NotHandedOut(str(error) or type(error).__name__) from error
+            reason = str(error) or type(error).__name__
+            code = _CODE.search(reason)
+            passes = code is not None and code[1] in _BUSY
+            raise NotHandedOut(reason, passes=passes) from error
         return list(response.lines)
 
     async def _ask(self, question: Coroutine[object, object, T], most: float = ANSWER_SECONDS) -> T:
@@ -263,6 +279,8 @@ class Mailbox:
                 return asked.result()
             if self._lost.done():
                 raise Unavailable("the IMAP server closed the connection")
+            # Its answer may come in the middle of the next one.
+            _settle(self._lost)
             raise Unavailable(f"the IMAP server did not answer within {most:.0f} s")
         finally:
             if not asked.done():

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from ipaddress import ip_address
+import re
+from pathlib import Path
 from typing import Literal, Self
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
 from channels.mail.addresses import spelled_as_known
+from channels.servers import is_here
 from opencraw.settings import AccessSettings, PlatformSettings
+
+#: A name, or an address; a port has a field of its own.
+_HOST = re.compile(r"[\w.-]+|\[?[0-9a-fA-F]*:[0-9a-fA-F:]+\]?")
 
 Security = Literal["tls", "starttls", "none"]
 
@@ -73,6 +78,27 @@ class EmailSettings(PlatformSettings):
     ca_file: str = ""
     """Certificates to believe instead of the system's, for servers with one of their own."""
 
+    @field_validator("imap_host", "smtp_host")
+    @classmethod
+    def _host(cls, host: str) -> str:
+        if host and _HOST.fullmatch(host) is None:
+            raise ValueError('must be a server\'s name, as in "mail.example.org", and nothing else')
+        return host
+
+    @field_validator("folder")
+    @classmethod
+    def _folder(cls, folder: str) -> str:
+        if not folder.strip():
+            raise ValueError('must name a folder, as in "INBOX"')
+        return folder
+
+    @field_validator("ca_file")
+    @classmethod
+    def _certificates(cls, name: str) -> str:
+        if name and not Path(name).is_file():
+            raise ValueError(f"there is no file {name!a}: name one with certificates, or none")
+        return name
+
     @field_validator("access")
     @classmethod
     def _names_mailboxes(cls, access: AccessSettings) -> AccessSettings:
@@ -101,17 +127,8 @@ class EmailSettings(PlatformSettings):
             (self.imap_host, self.imap_security),
             (self.smtp_host, self.smtp_security),
         ):
-            if security == "none" and host and not _is_here(host):
+            if security == "none" and host and not is_here(host):
                 raise ValueError(
                     f"{host} is another machine: passwords and mail go there only over tls"
                 )
         return self
-
-
-def _is_here(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False

@@ -50,9 +50,11 @@ class HistoryCursor(Cursor, frozen=True):
     """Everything that Google's history names up to `history` has been taken in."""
 
     history: str
+    #: Of that, what is asked for again.
+    behind: tuple[str, ...] = ()
 
-    def at(self, history: str) -> HistoryCursor:
-        return HistoryCursor(self.begun, datetime.now(UTC), history)
+    def at(self, history: str, behind: tuple[str, ...] = ()) -> HistoryCursor:
+        return HistoryCursor(self.begun, datetime.now(UTC), history, behind)
 
 
 class _Source(msgspec.Struct, frozen=True):
@@ -103,7 +105,7 @@ class Gmail:
         aliases = all_normalised(settings.aliases)
         rules = Rules(address, settings.authserv_id, listed, aliases)
         self._arrivals = Arrivals("gmail", address, rules)
-        self._tries = Tries("gmail", address)
+        self._tries = Tries("gmail", address, settings.access.owners)
         #: Google has said that the mailbox is this one.
         self._is_ours = False
         #: Whole mails in memory at a time, for files that are not to be had alone.
@@ -127,8 +129,10 @@ class Gmail:
         try:
             await self._identify()
             cursor = await self._cursor(gateway)
+            self._tries.begin(f"the mailbox {self._self.id}", cursor.behind)
             while True:
-                cursor = await self._poll(gateway, cursor)
+                cursor = await self._look(gateway, cursor)
+                self._tries.check()
                 await asyncio.sleep(self._settings.poll_interval_ms / 1000)
         except SlowDown as slow:
             # A pause may be longer than any line is silent, so the host waits and says so.
@@ -249,8 +253,29 @@ class Gmail:
             await self._note(gateway, cursor)
         return cursor
 
-    async def _poll(self, gateway: Gateway, cursor: HistoryCursor) -> HistoryCursor:
-        """Take in what was added, or what may have been where history does not reach back."""
+    async def _look(self, gateway: Gateway, cursor: HistoryCursor) -> HistoryCursor:
+        """Take in what is new, and then what was left behind and is due."""
+        await self._tries.weigh(gateway, self._comes)
+        history = await self._poll(gateway, cursor)
+        for mail in self._tries.due():
+            await self._tries.take(gateway, mail, partial(self._take_in, gateway, mail, None))
+        await self._tries.weigh(gateway, self._comes)
+        if (history, self._tries.behind) != (cursor.history, cursor.behind):
+            cursor = cursor.at(history, self._tries.behind)
+            await self._note(gateway, cursor)
+        return cursor
+
+    async def _comes(self, mail_id: str) -> bool:
+        """Whether Google hands out a mail."""
+        try:
+            with _of_one_mail():
+                return bool(await self._api.whole(mail_id))
+        except NotFound:
+            return False
+
+    async def _poll(self, gateway: Gateway, cursor: HistoryCursor) -> str:
+        """Take in what was added, or what may have been where history does not reach back; returns
+        how far it has come."""
         page: str | None = None
         history = cursor.history
         for _ in range(_MOST_PAGES):
@@ -272,20 +297,15 @@ class Gmail:
             if page is None:
                 history = found.history_id or history
                 break
-        if history != cursor.history:
-            cursor = cursor.at(history)
-            await self._note(gateway, cursor)
-        return cursor
+        return history
 
-    async def _look_again(self, gateway: Gateway, cursor: HistoryCursor) -> HistoryCursor:
+    async def _look_again(self, gateway: Gateway, cursor: HistoryCursor) -> str:
         log.warning("Gmail's history does not reach back to where we were; looking at the mails")
         history = (await self._profile()).history_id
         newest_first = [found async for found in self._since(cursor.since)]
         for each in reversed(newest_first):
             await self._take_in_once(gateway, each, since=cursor.since)
-        cursor = cursor.at(history)
-        await self._note(gateway, cursor)
-        return cursor
+        return history
 
     async def _since(self, moment: datetime) -> AsyncIterator[str]:
         page: str | None = None
@@ -308,8 +328,7 @@ class Gmail:
         """History names a mail as often as it likes; the inbox would refuse it, but cost more."""
         if mail_id in self._taken:
             return
-        mail = f"mail {mail_id} of the mailbox {self._self.id}"
-        await self._tries.take(gateway, mail, lambda: self._take_in(gateway, mail_id, since))
+        await self._tries.take(gateway, mail_id, partial(self._take_in, gateway, mail_id, since))
         self._taken[mail_id] = None
         if len(self._taken) > _REMEMBERED:
             del self._taken[next(iter(self._taken))]
@@ -319,8 +338,8 @@ class Gmail:
         gateway: Gateway,
         mail_id: str,
         since: datetime | None,
-    ) -> None:
-        """Raises `NotHandedOut`."""
+    ) -> bool:
+        """Whether a mail is said to us. Raises `NotHandedOut`."""
         try:
             with _of_one_mail():
                 message = await self._api.headers(mail_id)
@@ -329,15 +348,16 @@ class Gmail:
                 gateway, "gmail", self._self.id, message, lambda: _Mail(self._api, message)
             )
             if mail is None or _ELSEWHERE & mail.labels:
-                return
+                return False
             if since is not None and mail.arrived < since.timestamp():
-                return
+                return False
             taken = await self._arrivals.take_in(gateway, mail, thread=mail.thread)
             if taken and self._settings.mark_read:
                 await self._mark_read(mail_id)
+            return taken
         except NotFound:
             # Deleted since; nobody waits for an answer to it.
-            return
+            return False
 
     async def _mark_read(self, mail_id: str) -> None:
         """Mark a mail as read. Where that fails it stays unread, and nothing is lost."""
@@ -363,10 +383,11 @@ def _too_large(limit: int) -> Refused:
 
 @contextmanager
 def _of_one_mail() -> Iterator[None]:
-    """What Google says no to here is one mail: it has just answered to another question."""
+    """What fails here fails with a mail."""
     try:
         yield
     except (NotFound, SlowDown):
         raise
     except (Refused, Unavailable) as failure:
-        raise NotHandedOut(str(failure)) from failure
+        # A line that breaks is no word about a mail.
+        raise NotHandedOut(str(failure), passes=isinstance(failure, Lost)) from failure

@@ -7,6 +7,7 @@ from typing import Annotated, Self
 from pydantic import Field, SecretStr, field_validator, model_validator
 
 from channels.mail.addresses import normalised, spelled_as_known
+from channels.servers import web_address
 from opencraw.settings import AccessSettings, FromEnvironment, PlatformSettings
 
 
@@ -56,6 +57,18 @@ class GmailSettings(PlatformSettings):
     token_url: str = "https://oauth2.googleapis.com/token"  # noqa: S105 - an address
     """Where access tokens are given out."""
 
+    @field_validator("api_url", "token_url")
+    @classmethod
+    def _address(cls, url: str) -> str:
+        return web_address(url)
+
+    @field_validator("label")
+    @classmethod
+    def _label(cls, label: str) -> str:
+        if not label.strip():
+            raise ValueError('must name a label, as in "INBOX"')
+        return label
+
     @field_validator("access")
     @classmethod
     def _names_mailboxes(cls, access: AccessSettings) -> AccessSettings:
@@ -70,8 +83,10 @@ class GmailSettings(PlatformSettings):
             granted = ("client_id", "client_secret", "refresh_token")
             missing += [name for name in granted if not getattr(self, name)]
         if missing:
-            instead = " (or an access_token instead of what is granted)" * (len(missing) > 1)
-            raise ValueError(f"needs {', '.join(missing)}{instead} before it can be enabled")
+            raise ValueError(
+                f"needs {', '.join(missing)} before it can be enabled; an access_token does "
+                "instead of client_id, client_secret and refresh_token"
+            )
         if normalised(self.address) is None:
             raise ValueError("address must be one, such as assistant@gmail.com")
         return self

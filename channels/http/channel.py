@@ -183,7 +183,8 @@ class Polls(Http):
     def __init__(self, settings: HttpSettings) -> None:
         super().__init__(settings)
         #: Beats when a poll comes back.
-        self.pulse = Pulse(settings.long_poll_timeout_seconds * POLL_GRACE)
+        pause = settings.poll_interval_ms / 1000
+        self.pulse = Pulse(pause + settings.long_poll_timeout_seconds * POLL_GRACE)
 
     async def run(self, gateway: Gateway) -> None:
         """Poll until cancelled, or until the bridge wants no questions for some time."""

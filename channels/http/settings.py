@@ -10,6 +10,8 @@ from pydantic import Field, SecretStr, field_validator, model_validator
 from opencraw.settings import FromEnvironment, TypingSettings
 
 LEAST_SECRET = 16
+#: However patient a channel is, within a minute a dead line is known to be one.
+LONGEST_SILENCE = 40.0
 
 
 class HttpSettings(TypingSettings):
@@ -70,4 +72,10 @@ class HttpSettings(TypingSettings):
             raise ValueError("anybody could speak for anybody: export HTTP_CHANNEL_SECRET=…")
         if self.enabled and not self.send_url:
             raise ValueError("nobody would hear an answer: set send_url")
+        longest = self.poll_interval_ms / 1000 + self.long_poll_timeout_seconds
+        if self.poll_url and longest > LONGEST_SILENCE:
+            raise ValueError(
+                "poll_interval_ms and long_poll_timeout_seconds may be "
+                f"{LONGEST_SILENCE:.0f} s together, or a healthy bridge would look dead: lower one"
+            )
         return self

@@ -59,7 +59,8 @@ class Linear:
         self._api = Api(settings)
         self._pen = Pen(self._api, settings.max_message_chars)
         #: Beats when Linear has answered what we ask for comments.
-        self.pulse = Pulse(settings.request_seconds * _PATIENCE)
+        pause = settings.poll_interval_ms / 1000
+        self.pulse = Pulse(pause + settings.request_seconds * _PATIENCE)
         self._reader = Reader(self._api, self._pen, settings, self.pulse.beat)
         self._gateway: Gateway | None = None
         self._guesses = Guesses()

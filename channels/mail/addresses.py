@@ -62,7 +62,7 @@ def spelled_as_known(access: AccessSettings) -> AccessSettings:
     for name in ("owners", "allowed_senders"):
         for each in getattr(access, name):
             if normalised(each) is None:
-                raise ValueError(f"access.{name}: {each!r} is no e-mail address")
+                raise ValueError(f"{name}: {each!r} is no e-mail address")
         spelled[name] = sorted(all_normalised(getattr(access, name)))
     return access.model_copy(update=spelled)
 

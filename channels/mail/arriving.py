@@ -17,6 +17,7 @@ import msgspec
 
 from channels.mail.heading import Ground, Heading, Rules, TurnedAway, look_at
 from channels.mail.reading import LARGEST, File, Reading, read
+from channels.mail.tries import NotHandedOut
 from channels.receiving import DEFECTS, lasting, offer, tell, understood
 from opencraw.contract import Address, Attachment, Envelope, Gateway, Rights, Sender
 
@@ -89,7 +90,11 @@ class Arrivals:
             problem = f"it has {mail.size / 1e6:.0f} MB; at most {LARGEST // 1_000_000} are read"
             await _tell(gateway, knock, problem)
             return False
-        data = await mail.whole()
+        try:
+            data = await mail.whole()
+        except NotHandedOut as failure:
+            failure.knock = knock
+            raise
         # Reading a large mail takes a moment, and others do not wait for it.
         found = await asyncio.to_thread(_read, data, self._rules)
         if isinstance(found, Exception):

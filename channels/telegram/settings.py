@@ -6,13 +6,15 @@ import re
 from typing import Annotated
 from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic import Field, SecretStr, ValidationInfo, field_validator, model_validator
 
+from channels.servers import web_address
 from opencraw.settings import AccessSettings, FromEnvironment, TypingSettings
 
 #: The bot's id, a colon, and a secret.
 _TOKEN = re.compile(r"\d{1,20}:[A-Za-z0-9_-]{20,100}")
-_NAME = re.compile(r"@|[A-Za-z]|https?:")
+_PERSON = re.compile(r"[1-9]\d{0,19}")
+_GROUP = re.compile(r"-[1-9]\d{0,19}")
 _WEBHOOK_SECRET = re.compile(r"[A-Za-z0-9_-]{16,256}")
 
 
@@ -54,26 +56,31 @@ class TelegramSettings(TypingSettings):
         """For how many seconds Telegram may say nothing, at most 45."""
         return self.long_poll_timeout_seconds * 4 / 3 + 1.5
 
+    @property
+    def public_name(self) -> str:
+        """The name, with its port if it has one, that Telegram calls; empty if it is polled."""
+        return urlsplit(self.webhook_url).netloc.lower()
+
     @field_validator("api_url", "webhook_url")
     @classmethod
-    def _address(cls, url: str) -> str:
-        if not url:
-            return url
-        parts = urlsplit(url)
-        if parts.scheme not in {"http", "https"} or not parts.hostname:
-            raise ValueError('must be a web address such as "https://example.org"')
-        if parts.username or parts.query or parts.fragment:
-            raise ValueError("must be an address without a password, ? or #")
-        return url.rstrip("/")
+    def _address(cls, url: str, info: ValidationInfo) -> str:
+        polled = info.field_name == "webhook_url" and not url
+        return url if polled else web_address(url)
 
     @field_validator("access")
     @classmethod
     def _are_ids(cls, access: AccessSettings) -> AccessSettings:
-        for each in (*access.owners, *access.allowed_senders, *access.groups):
-            if _NAME.match(each):
+        for each in (*access.owners, *access.allowed_senders):
+            if _PERSON.fullmatch(each) is None:
                 raise ValueError(
-                    f'"{each}" is no id of Telegram\'s, and names let nobody in: write the number '
-                    "that the assistant's first notice, or `opencraw channels logs telegram`, shows"
+                    f"{each[:80]!a} is nobody's id, and names let nobody in: write the number, as "
+                    "in 123456789, that the assistant's first notice shows"
+                )
+        for each in access.groups:
+            if _GROUP.fullmatch(each) is None:
+                raise ValueError(
+                    f"{each[:80]!a} is no group's id, and names let nobody in: write the negative "
+                    "number, as in -1001234567890, that `opencraw channels logs telegram` shows"
                 )
         return access
 

@@ -154,7 +154,7 @@ def _envelope(message: Message, rest: list[Message], us: Us, most_bytes: int) ->
         return None
     album = [message, *rest]
     files = [file for each in album for file in attachments(each, most_bytes)]
-    text = "\n".join(said for each in album if (said := _text(each)))
+    text = "\n".join(said for each in album if (said := _text(each, us)))
     if not text and not files:
         return None
     if not command:
@@ -179,15 +179,14 @@ def _sender(user: User) -> Sender:
     return Sender(str(user.id), user.name, Rights.GUEST, machine=user.is_bot)
 
 
-def _text(message: Message) -> str:
+def _text(message: Message, us: Us) -> str:
     """What a message says, as text; a command without the name that it is addressed to."""
     if message.text:
-        entity = _leading_command(message)
+        entity = _leading_command(message, us)
         if entity is None:
             return message.text
-        name, _, addressee = _marked_by(entity, message.text).partition("@")
-        rest = message.text.encode("utf-16-le", "surrogatepass")[2 * entity.length :]
-        return name + rest.decode("utf-16-le", "surrogatepass") if addressee else message.text
+        name, _, _ = _marked_by(entity, message.text).partition("@")
+        return name + _between(message.text, entity.offset + entity.length)
     if message.caption:
         return message.caption
     if message.sticker is not None:
@@ -225,16 +224,23 @@ def _marked(message: Message, text: str) -> str:
     return f"Forwarded from {message.forward_origin.name or 'somebody'}:\n{quoted}"
 
 
-def _leading_command(message: Message) -> MessageEntity | None:
+def _leading_command(message: Message, us: Us) -> MessageEntity | None:
+    """The command that a message begins with; our name may stand before it."""
+    begin = 0
     for entity in message.entities:
-        if entity.type == "bot_command" and entity.offset == 0:
+        if entity.offset == 0 and _names_us(entity, message.text, us):
+            begin = entity.length
+        if (
+            entity.type == "bot_command"
+            and not _between(message.text, begin, entity.offset).strip()
+        ):
             return entity
     return None
 
 
 def _command(message: Message, us: Us) -> str | None:
     """The command that a message is, empty if it is none; None for one of another bot."""
-    entity = _leading_command(message)
+    entity = _leading_command(message, us)
     if entity is None or message.forward_origin is not None:
         return ""
     name, _, addressee = _marked_by(entity, message.text).partition("@")
@@ -251,21 +257,25 @@ def _is_addressed(message: Message, us: Us) -> bool:
         return answered.forum_topic_created is None
     marked = [(each, message.text) for each in message.entities]
     marked += [(each, message.caption) for each in message.caption_entities]
-    for entity, text in marked:
-        if entity.type == "text_mention" and entity.user is not None and entity.user.id == us.id:
-            return True
-        if entity.type == "mention" and (
-            _marked_by(entity, text).casefold() == f"@{us.username}".casefold()
-        ):
-            return True
-    return False
+    return any(_names_us(entity, text, us) for entity, text in marked)
+
+
+def _names_us(entity: MessageEntity, text: str, us: Us) -> bool:
+    if entity.type == "text_mention":
+        return entity.user is not None and entity.user.id == us.id
+    name = f"@{us.username}".casefold()
+    return entity.type == "mention" and _marked_by(entity, text).casefold() == name
 
 
 def _marked_by(entity: MessageEntity, text: str) -> str:
     """The stretch of text that an entity is about."""
+    return _between(text, entity.offset, entity.offset + entity.length)
+
+
+def _between(text: str, begin: int, end: int | None = None) -> str:
+    """A stretch of text, as Telegram counts: in units of UTF-16."""
     units = text.encode("utf-16-le", "surrogatepass")
-    stretch = units[2 * entity.offset : 2 * (entity.offset + entity.length)]
-    return stretch.decode("utf-16-le", "surrogatepass")
+    return units[2 * begin : None if end is None else 2 * end].decode("utf-16-le", "surrogatepass")
 
 
 def _pressed(query: CallbackQuery, us: Us) -> Pressed:

@@ -70,6 +70,11 @@ class Admission:
         access = self._settings.get(channel)
         return None if access is None else listed_rights(access, sender)
 
+    def hears_everybody(self, channel: str) -> bool:
+        """Whether there are no strangers there."""
+        access = self._settings.get(channel)
+        return access is not None and access.mode == "open"
+
     async def listener(
         self, listener: Listener | None, address: Address, tenant: str
     ) -> Listener | None:

@@ -193,8 +193,8 @@ class Hosted:
             if time.monotonic() - began > RECOVERED_SECONDS:
                 pause = FIRST_PAUSE
             wait = max(pause, ended.pause)
-            self._trouble = ended.problem
-            self.became(ended.state, f"{ended.problem}; {_again_in(wait)}", pause=wait)
+            self._trouble = ended.problem.rstrip(".")  # more is said behind it
+            self.became(ended.state, f"{self._trouble}; {_again_in(wait)}", pause=wait)
             await self._rest(wait)
             pause = min(pause * 2, LONGEST_PAUSE)
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from difflib import get_close_matches
 from typing import TypeVar
 
-from opencraw.config.access import problems_of
+from opencraw.config.access import problems_of, unheard_of
 from opencraw.config.channels import installed
 from opencraw.config.source import Source
 from opencraw.context.settings import ContextSettings
@@ -50,6 +50,7 @@ def check(valid: Valid) -> list[ConfigProblem]:
         _active_profile,
         _channels_of_resets,
         _compaction,
+        _identity_links,
         _key_of_vectors,
         _keys_of_vendors,
         _patience,
@@ -175,6 +176,16 @@ def _channels_of_resets(valid: Valid) -> Problems:
             f"no such channel is installed; there is {', '.join(installed())}",
             f"did you mean sessions.reset_by_channel.{near[0]}?" if near else "remove it",
         )
+
+
+def _identity_links(valid: Valid) -> Problems:
+    """An id that no sender ever has would join nobody."""
+    sessions = valid.get(SessionsSettings)
+    for name, ids in (sessions.identity_links if sessions else {}).items():
+        for each in ids:
+            for problem, fix in unheard_of(each, installed()):
+                key = ("sessions", "identity_links", name)
+                yield ConfigProblem(valid.where(key), ".".join(key), problem, fix)
 
 
 def _pruning(valid: Valid) -> Problems:

@@ -79,7 +79,12 @@ def unknown(key: Key, near: Iterable[str], known: Sequence[Setting]) -> tuple[st
     last = str(key[-1])
     if guess := get_close_matches(last, list(near), n=1, cutoff=0.6):
         return "unknown key", f"did you mean {dotted((*key[:-1], guess[0]))}?"
-    elsewhere = [setting.dotted for setting in known if setting.key[-1] == last]
+    elsewhere = [
+        setting.dotted
+        for setting in known
+        # What another channel has is nothing that this one could want.
+        if setting.key[-1] == last and not (key[0] == setting.key[0] == "channels")
+    ]
     if elsewhere:
         return "unknown key", f"did you mean {' or '.join(elsewhere[:3])}?"
     return "unknown key", "remove it; config.example.toml shows every key"

@@ -117,7 +117,7 @@ class Strangers:
 
     async def revoke(self, channel: str, sender: str, account: str | None, by: str) -> int:
         """Let a person in no more, from now on. Raises `NotFound` for whoever was not let in, and
-        `Refused` for whoever the configuration lets in."""
+        `Refused` for whoever the configuration lets in, by name or with everybody else."""
         revoked = await self._pairing.revoke(channel, sender, account, by)
         listed = self._admission.listed_rights(channel, sender)
         if listed is not None:
@@ -125,6 +125,13 @@ class Strangers:
             raise Refused(
                 f"{sender} is let in by the configuration, and stays so until you take the id out "
                 f"of channels.{channel}.access.{where} and start the daemon again."
+                + (" The approval of the code was revoked." if revoked else ""),
+                code="CONFLICT_ERROR",
+            )
+        if self._admission.hears_everybody(channel):
+            raise Refused(
+                f"Everybody is heard on {channel}, {sender} too, as a guest: choose another "
+                f"channels.{channel}.access.mode and start the daemon again."
                 + (" The approval of the code was revoked." if revoked else ""),
                 code="CONFLICT_ERROR",
             )

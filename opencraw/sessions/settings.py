@@ -84,8 +84,8 @@ class SessionsSettings(Section):
     channels are never joined."""
 
     identity_links: dict[str, list[str]] = {}
-    """Which persons of several channels are one, by a name for each: anna = ["telegram:123",
-    "discord:987"], every id once."""
+    """Which persons of several channels are one, by a name for each: anna = ["telegram:123456789",
+    "email:anna@example.org"], every id once and as /whoami tells it."""
 
     @field_validator("time_zone")
     @classmethod

@@ -182,7 +182,7 @@ async def test_an_account_that_is_refused_waits_for_its_operator() -> None:
     async with on_air(radio) as host:
         await until(state(host)("refused"))
         hosted = host.hosted["radio"]
-        assert "Put a new one into TOKEN." in hosted.detail
+        assert "Put a new one into TOKEN; starting again" in hosted.detail
         assert hosted.next_attempt is not None
         wait = (hosted.next_attempt - hosted.since).total_seconds()
         assert wait == pytest.approx(module.REFUSED_PAUSE, abs=5)
@@ -260,7 +260,7 @@ async def test_an_account_that_is_refused_amid_other_troubles_waits_for_its_oper
     ]
     async with on_air(radio) as host:
         await until(state(host)("refused"))
-        assert host.hosted["radio"].detail == "The token was revoked.; starting again in 600 s"
+        assert host.hosted["radio"].detail == "The token was revoked; starting again in 600 s"
 
 
 async def test_a_platform_that_is_away_says_so_from_within_a_task_group() -> None:
@@ -306,7 +306,7 @@ async def test_whoever_probes_reads_that_it_is_tried_again_now() -> None:
             await hosted.probe()
         # Nobody else had a turn since.
         assert (hosted.state, hosted.next_attempt) == ("refused", None)
-        assert hosted.detail == "The token was revoked.; starting again now"
+        assert hosted.detail == "The token was revoked; starting again now"
 
 
 async def test_a_probe_that_hangs_ends(monkeypatch: pytest.MonkeyPatch) -> None:

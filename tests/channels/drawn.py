@@ -52,12 +52,12 @@ def in_scripted_time(story: Callable[[], Coroutine[Any, Any, None]]) -> None:
 class Page:
     """One address of a platform that takes its time and has bad moments."""
 
-    idempotent = False
+    stays, idempotent = True, False
 
     def __init__(self, slow: float = 0.0, trouble: Callable[[], bool] = lambda: False) -> None:
         self.drawn: list[tuple[float, str, str]] = []
         self.typed: list[float] = []
-        self.notes: dict[UUID, str] = {}
+        self.notes: dict[UUID, str | None] = {}
         self.replies: list[str] = []
         self.at_once = self.most_at_once = 0
         self._slow = slow
@@ -86,7 +86,7 @@ class Page:
         finally:
             self.at_once -= 1
 
-    async def shown(self, turn_id: UUID, platform_id: str) -> None:
+    async def shown(self, turn_id: UUID, platform_id: str | None) -> None:
         self.notes[turn_id] = platform_id
 
     async def known(self, turn_id: UUID) -> TurnShown:
@@ -117,6 +117,12 @@ class Ghostly(Page):
     async def put(self, turn_id: UUID, text: str, reply_context: str) -> str:
         await super().put(turn_id, text, reply_context)
         return ""
+
+
+class Native(Ghostly):
+    """… and needs no word before it: it vanishes, whatever becomes of whoever put it."""
+
+    stays = False
 
 
 class Drawn:

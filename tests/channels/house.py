@@ -44,6 +44,9 @@ mode = "followup"
 [limits]
 messages_per_minute = 0
 
+[security]
+allowed_hosts = ["assistant.example"]
+
 [channels.webchat]
 port = 0
 """

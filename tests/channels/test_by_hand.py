@@ -84,6 +84,8 @@ async def test_a_channel_can_be_tried_without_an_account(
     await terminal.sees(r"Buttons here: Let in as guest, Reject\..*\n.*a alone is told: .*let in")
     await terminal.type("/fail 500", "Later", "/in #den", "/aside Not heard", "Heard")
     await terminal.sees("a < assistant: .*Later", "#den < assistant: .*Heard")
+    await terminal.type("/whoami")
+    await terminal.sees("#den < assistant: .*your id here", "id of this chat: -1001")
     await terminal.type("/fail so", "/file nowhere", "/break", "/mend", "Still here")
     await terminal.sees("One of these: 429", "nowhere: No such file", "#den < .*Still here")
     await terminal.type("/quit")

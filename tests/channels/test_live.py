@@ -18,9 +18,8 @@ from tests.channels.drawn import (
     INTERVAL,
     Drawn,
     Ghostly,
+    Native,
     Page,
-    Silent,
-    SilentWithKeys,
     Turn,
     in_scripted_time,
     words,
@@ -123,7 +122,7 @@ def test_the_answer_does_not_wait_for_a_draw_that_never_ends() -> None:
             drawn.hear(turn.starts(), turn.says(words()))
             await asyncio.sleep(0.1)
             began = asyncio.get_running_loop().time()
-            assert await drawn.live.finish(turn.id) == ""
+            assert await drawn.live.finish(turn.id) is None
             assert asyncio.get_running_loop().time() - began <= module.DRAW_SECONDS
 
     in_scripted_time(story)
@@ -197,7 +196,7 @@ class Speechless:
 
     def __init__(self, page: Page) -> None:
         self.put, self.change = page.put, page.change
-        self.idempotent = page.idempotent
+        self.stays, self.idempotent = page.stays, page.idempotent
 
 
 def test_where_no_drafts_are_shown_somebody_types_all_the_time() -> None:
@@ -211,7 +210,9 @@ def test_where_no_drafts_are_shown_somebody_types_all_the_time() -> None:
     in_scripted_time(story)
 
 
-@pytest.mark.parametrize(("page", "times"), [(Ghostly, [0, 20, 40]), (Page, [0])])
+@pytest.mark.parametrize(("page", "times"), [
+    (Ghostly, [0, 20, 40]), (Native, [0, 20, 40]), (Page, [0])
+])  # fmt: skip
 def test_a_draft_that_vanishes_by_itself_is_drawn_again_while_its_turn_runs(
     page: type[Page], times: list[float]
 ) -> None:
@@ -226,33 +227,6 @@ def test_a_draft_that_vanishes_by_itself_is_drawn_again_while_its_turn_runs(
             drawn.hear(turn.ends())
             await asyncio.sleep(50)
             assert len(drawn.page.drawn) == len(times)
-
-    in_scripted_time(story)
-
-
-@pytest.mark.parametrize(
-    ("page", "again"),
-    [
-        (Silent(), False),
-        (Page(slow=10_000.0), False),
-        (Page(trouble=lambda: True), True),
-        (SilentWithKeys(), True),
-    ],
-)
-def test_a_first_draft_that_may_be_there_is_put_again_only_where_that_makes_no_second(
-    page: Page, again: bool
-) -> None:
-    async def story() -> None:
-        async with Drawn(page) as drawn:
-            turn = Turn()
-            drawn.hear(turn.starts(), turn.says(words()))
-            await asyncio.sleep(2 * module.DRAW_SECONDS)
-            for attempt in (2, 3):
-                later = Turn(attempt, turn.id)
-                drawn.hear(later.starts(), later.says(words()))
-                await asyncio.sleep(2 * module.DRAW_SECONDS)
-            assert (len(page.replies) > 1) == again
-            assert await drawn.live.finish(turn.id) == ""
 
     in_scripted_time(story)
 
@@ -278,7 +252,7 @@ def test_a_draw_that_lost_a_task_of_its_own_ends_nothing() -> None:
             turn, other = Turn(), Turn()
             drawn.hear(turn.starts(), turn.says(words()))
             await asyncio.sleep(3)
-            assert await drawn.live.finish(turn.id) == ""
+            assert await drawn.live.finish(turn.id) is None
             drawn.page._trouble = lambda: False
             drawn.hear(other.starts(), other.says(words()))
             await asyncio.sleep(3)

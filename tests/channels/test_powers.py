@@ -9,7 +9,7 @@ from opencraw.contract import Does, Power
 
 TOKENS = {
     "telegram": {"bot_token": "123456789:AAF-abcdefghijklmnopqrstuvwxyz"},
-    "discord": {"bot_token": "a-token-of-a-bot"},
+    "discord": {"bot_token": "MTIz.made-up.token"},
     "linear": {"api_key": "a-key"},
     "http": {"secret": "s" * 32, "send_url": "http://127.0.0.1:9/send"},
 }

@@ -54,11 +54,14 @@ def test_a_healthy_set_up_has_no_problem() -> None:
     assert {"Python", "configuration", "data folder", "disk", "daemon", "database"} <= set(states)
 
 
-def test_for_people_it_is_a_table_with_a_last_word() -> None:
+def test_for_people_it_is_a_line_for_each_with_a_next_step_and_a_last_word() -> None:
     result = CliRunner().invoke(root, ["doctor"])
     assert result.exit_code == 0
-    assert "configuration" in result.output
-    assert result.output.endswith("0 problems, 1 warning.\n")
+    lines = result.output.splitlines()
+    [model] = [number for number, line in enumerate(lines) if line.startswith("warning  model: ")]
+    assert lines[model + 1].startswith("         → ")
+    assert all(line == line.rstrip() for line in lines), "nothing is filled up with blanks"
+    assert lines[-1] == "0 problems, 1 warning."
 
 
 def test_all_problems_of_the_configuration_are_listed(tmp_path: Path) -> None:

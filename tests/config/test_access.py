@@ -40,15 +40,22 @@ def test_an_allowlist_with_nobody_on_it_is_wrong_once_the_channel_is_enabled() -
     assert problems({"mode": "allowlist"}, enabled=False) == []
 
 
-def test_nobody_is_told_to_choose_what_is_refused_next() -> None:
+def test_where_there_are_no_direct_chats_groups_are_needed_and_no_codes_advised() -> None:
     class Access(AccessSettings):
         mode: Literal["allowlist", "open"] = "allowlist"
 
     class Settings(PlatformSettings):
         access: AccessSettings = Access()
 
-    [(_, _, fix)] = problems_of("chat", Settings(enabled=True))
+    access = Access(groups=["1"])
+    [(_, _, fix)] = problems_of("chat", Settings(enabled=True, access=access))
     assert fix == "list your own id under owners"
+    # Nobody writes there directly, either.
+    access = Access(owners=["1"])
+    [(key, problem, _)] = problems_of("chat", Settings(enabled=True, access=access))
+    assert key == "groups"
+    assert problem.startswith("nobody could be heard on chat")
+    assert list(problems_of("chat", Settings(enabled=False, access=access))) == []
 
 
 @pytest.mark.parametrize("name", ["", " ", "1 ", "a\nb", "a\u200bb", "\u202e1", "x" * 257])
@@ -67,9 +74,37 @@ def test_an_entry_stands_there_once(key: str) -> None:
 
 
 def test_the_configuration_says_where(tmp_path: Path) -> None:
-    text = f'{MODEL}[channels.telegram.access]\nowners = ["1", ""]\n'
+    text = f'{MODEL}[channels.http.access]\nowners = ["1", ""]\n'
     problem = only(tmp_path, text)
-    assert problem.key == "channels.telegram.access.owners"
+    assert problem.key == "channels.http.access.owners"
     assert problem.where.endswith(":7")
     (tmp_path / "config.toml").write_text(text.replace(', ""', ""))
     load(tmp_path / "config.toml", {})
+
+
+@pytest.mark.parametrize(
+    ("link", "why", "fix"),
+    [
+        ("Telegram:1", "no such channel", 'write "telegram:1"'),
+        (" telegram:1", "no such channel", 'write "telegram:1"'),
+        ("telegram: 1", "blanks around it", "write the id as the platform shows it"),
+        ("telegram:@ann", "is nobody: ", "write the id that /whoami tells"),
+        ("email:Ann@X.org", "email spells this sender otherwise", 'write "email:ann@x.org"'),
+        ("gmail:ann", "is no e-mail address", "write the id that /whoami tells"),
+    ],
+)
+def test_a_link_to_somebody_who_is_never_heard_is_refused(
+    tmp_path: Path, link: str, why: str, fix: str
+) -> None:
+    text = f'[sessions.identity_links]\nanna = ["{link}", "webchat:anna"]\n'
+    refused = only(tmp_path, MODEL + text)
+    assert refused.key == "sessions.identity_links.anna"
+    assert why in refused.problem
+    assert fix in refused.fix
+
+
+def test_a_link_to_people_as_their_channels_know_them_is_right(tmp_path: Path) -> None:
+    path = tmp_path / "config.toml"
+    links = '["telegram:1", "discord:1098765432109876543", "email:ann@x.org"]'
+    path.write_text(f"{MODEL}[sessions.identity_links]\nanna = {links}\n")
+    assert load(path, {}).configuration.sessions.links.name("telegram", "1") == "anna"

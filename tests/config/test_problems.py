@@ -65,6 +65,13 @@ def only(folder: Path, text: str, **environ: str) -> ConfigProblem:
             "remove it; config.example.toml shows every key",
         ),
         (
+            "[channels.webchat]\nmax_message_chars = 3",
+            2,
+            "channels.webchat.max_message_chars",
+            "unknown key",
+            "remove it; config.example.toml shows every key",
+        ),
+        (
             '[queue]\nmax_concurrency = "8"',
             2,
             "queue.max_concurrency",

@@ -45,6 +45,23 @@ def test_a_rule_for_a_channel_that_nobody_installed_is_refused(tmp_path: Path) -
     assert problems(tmp_path, "[sessions.reset_by_channel]\nwebchat = { reset = 'idle' }") == {}
 
 
+CALLED = """[channels.telegram]
+webhook_url = "https://Craw.example:8443"
+webhook_secret = "only-telegram-knows-this"
+"""
+
+
+def test_a_name_that_a_platform_calls_has_to_be_listed(tmp_path: Path) -> None:
+    found = problems(tmp_path, f'{CALLED}[security]\nallowed_hosts = ["a.example"]')
+    assert list(found) == ["security.allowed_hosts"]
+    words = found["security.allowed_hosts"]
+    assert "every call to craw.example:8443 would be refused" in words
+    fix = 'allowed_hosts = ["a.example", "craw.example:8443"]'
+    assert words.endswith(f"write {fix}")
+    assert problems(tmp_path, f"{CALLED}[security]\n{fix}") == {}
+    assert problems(tmp_path, CALLED.replace("Craw.example:8443", "203.0.113.7")) == {}
+
+
 EMBEDDING = "[memory]\nenabled = true\n[memory.embedding]\nmodel = 'text-embedding-3-small'\n"
 
 

@@ -235,7 +235,7 @@ class Bridge(Service):
             case Edited():
                 self._show(body.chat, body.text, body.id)
             case Drafted():
-                return web.json_response({"id": self._show(body.chat, body.text, body.draft).id})
+                return self._draft(request, body)
             case Whispered():
                 self.whispered.append(body.event)
                 while self.holds_whispers:
@@ -246,6 +246,16 @@ class Bridge(Service):
             case Probed():
                 pass
         return web.json_response({})
+
+    def _draft(self, request: web.Request, body: Drafted) -> web.StreamResponse:
+        key = request.headers.get("Idempotency-Key", "")
+        if bool(key) == bool(body.draft):
+            self.objections.append(f"the key {key} of the draft {body.draft}")
+        known = body.draft if self.forgetful or not key else self._keys.get(key, "")
+        shown = self._show(body.chat, body.text, known)
+        if key:
+            self._keys[key] = shown.id
+        return web.json_response({"id": shown.id})
 
     def _message(self, request: web.Request, body: Sent) -> web.StreamResponse:
         key = request.headers.get("Idempotency-Key", "")

@@ -21,6 +21,8 @@ class Line:
         #: What the other end says when something is new, and when it said so.
         self.listened_for = b""
         self.told_at: list[float] = []
+        #: Whoever says this is cut off.
+        self.breaks_at = b""
         #: All that the other end was sent.
         self.asked = bytearray()
         self._server: asyncio.Server | None = None
@@ -72,6 +74,8 @@ class Line:
                     self.asked += data
                     if self.watched_for in data:
                         self.passed.set()
+                    if self.breaks_at and self.breaks_at in data:
+                        return
                 if not watched and self.listened_for and self.listened_for in data:
                     self.told_at.append(time.monotonic())
                 if not self.dead:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -55,12 +56,12 @@ def message(
 def marks(text: str) -> list[Json]:
     """The entities that Telegram finds in a text by itself."""
     found: list[Json] = []
-    if text.startswith("/"):
-        found.append({"type": "bot_command", "offset": 0, "length": len(text.split(maxsplit=1)[0])})
-    place = text.find(f"@{USERNAME}")
-    if place > 0 or (place == 0 and not found):
-        offset = len(text[:place].encode("utf-16-le")) // 2
-        found.append({"type": "mention", "offset": offset, "length": len(USERNAME) + 1})
+    for mark in re.finditer(rf"(?<!\S)/\S+|@{USERNAME}\b", text):
+        offset, length = (
+            len(part.encode("utf-16-le")) // 2 for part in (text[: mark.start()], mark[0])
+        )
+        kind = "bot_command" if mark[0].startswith("/") else "mention"
+        found.append({"type": kind, "offset": offset, "length": length})
     return found
 
 

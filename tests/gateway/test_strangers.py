@@ -47,6 +47,13 @@ async def test_a_stranger_gets_one_notice_and_costs_one_row(database_url: str) -
         assert f"/pair approve {code}" in notice
 
 
+async def test_where_everybody_is_heard_nobody_is_sent_away(database_url: str) -> None:
+    access = {"test": AccessSettings(mode="open", owners=["boss"])}
+    async with running(database_url, access=access) as core:
+        with pytest.raises(Refused, match=r"choose another channels\.test\.access\.mode"):
+            await core.opened.entrance.strangers.revoke("test", "anna", None, "ops")
+
+
 async def test_where_nobody_is_the_owner_the_first_stranger_learns_how_to_be_it(
     database_url: str,
 ) -> None:

@@ -236,6 +236,33 @@ async def test_the_message_that_showed_the_turn_comes_with_its_answer_until_it_i
     assert [each.draft for each in words(office).seen] == ["the draft", ""]
 
 
+async def test_an_answer_whose_draft_may_be_there_may_be_a_second_copy_until_a_part_is_there(
+    office: Office,
+) -> None:
+    [delivery] = await office.written("one two")
+    await office.database.fetch("UPDATE turn SET draft_id = NULL")
+    words(office).troubles["two"] = (False, NotSent("busy", retry_after=0))
+    async with working(office):
+        office.post([delivery])
+        await office.outbox.drained()
+    assert words(office).there == ["again:one", "two"]
+    assert [(each.draft, each.recovered) for each in words(office).seen] == [
+        (None, True),
+        ("", False),
+    ]
+
+
+async def test_whoever_looks_for_a_draft_is_told_what_it_is_not(database: Database) -> None:
+    office = await looking(database)
+    deliveries = await office.written("one", "two")
+    await office.database.fetch("UPDATE turn SET draft_id = NULL")
+    async with working(office):
+        office.post(deliveries)
+        await office.outbox.drained()
+    assert words(office).seen[-1].others == ("id of one",)
+    assert words(office).there == ["one", "two"]
+
+
 async def test_only_the_last_word_of_a_turn_takes_the_place_of_what_showed_it(
     office: Office,
 ) -> None:

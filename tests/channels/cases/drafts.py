@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from typing import ClassVar
 
+from channels.marks import RECOVERED
 from tests.channels.house import House
-from tests.channels.platform import Platform
+from tests.channels.platform import LISTED_GROUP, Platform
 from tests.fixtures.core import until
 
 SLOWLY = "[[words 60]] [[delay 0.04]]"
@@ -14,6 +16,9 @@ SUMMED_UP = "waited. In short:"
 
 class WithDrafts:
     """A turn is shown while it runs, by a message that grows."""
+
+    #: The platform drops a second copy.
+    keyed: ClassVar[bool]
 
     async def test_a_draft_grows_at_the_platforms_pace_and_becomes_the_answer(
         self, platform: Platform, house: House
@@ -43,6 +48,25 @@ class WithDrafts:
         await house.sees("Next.")
         await house.at_rest()
         assert len(platform.shown()) == 2
+
+    async def test_a_daemon_that_is_killed_before_its_draft_is_on_record_leaves_no_second_one(
+        self, platform: Platform, house: House
+    ) -> None:
+        # In direct chats some platforms have drafts that leave nothing behind.
+        chat = LISTED_GROUP if type(platform).group is not Platform.group else "a"
+        await house.begin("draft_before_record")
+        await platform.says(SLOWLY, chat=chat)
+        await house.died()
+        assert len(platform.shown(chat)) == 1
+        # Without keys nothing more is drawn, so that the next one dies later.
+        await house.begin("draft_before_record" if self.keyed else "before_send")
+        await house.died()
+        assert len(platform.shown(chat)) == 1
+        await house.begin()
+        await house.sees("word59", chat=chat)
+        await house.at_rest()
+        *stumps, answer = platform.shown(chat)
+        assert (len(stumps), RECOVERED in answer) == ((0, False) if self.keyed else (1, True))
 
     async def test_what_is_told_when_a_turn_begins_ends_no_draft(
         self, platform: Platform, house: House

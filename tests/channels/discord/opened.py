@@ -26,9 +26,9 @@ class Notes(Unasked):
     """A gateway for a channel that only attends."""
 
     def __init__(self) -> None:
-        self.drafts: dict[UUID, str] = {}
+        self.drafts: dict[UUID, str | None] = {}
 
-    async def draft_shown(self, turn_id: UUID, platform_id: str) -> None:
+    async def draft_shown(self, turn_id: UUID, platform_id: str | None) -> None:
         self.drafts[turn_id] = platform_id
 
     async def draft_of(self, turn_id: UUID) -> TurnShown:
@@ -74,9 +74,10 @@ def delivery(
     thread: str = "",
     age: float = 0.0,
     parts: tuple[str, ...] = (),
-    draft: str = "",
+    draft: str | None = "",
     reply_context: str = "",
     choice: Choice | None = None,
+    ends: UUID | None = None,
 ) -> Delivery:
     """An answer that was written `age` seconds ago."""
     one = uuid4()
@@ -89,4 +90,5 @@ def delivery(
         parts=parts,
         draft=draft,
         choice=choice,
+        ends=ends,
     )

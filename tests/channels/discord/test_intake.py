@@ -58,6 +58,24 @@ async def test_after_a_lost_session_a_servers_channel_is_caught_up_in_order(
     await house.sees("Before.", "One.", "Two.", chat="#den")
 
 
+async def test_a_gap_is_caught_up_on_to_its_end_however_long_it_was(
+    platform: DiscordPlatform, house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in ("intake", "rest"):
+        monkeypatch.setattr(f"channels.discord.{module}.PAGE", 2)
+    await house.open()
+    await platform.says("[[say Before.]]", chat="#den")
+    await house.sees("Before.", chat="#den")
+    await platform.disconnect()
+    platform.discord.gateway.forget()
+    for number in range(110):
+        await platform.says(f"Aside {number}.", chat="#den", mention=False)
+    await platform.says("[[say The end.]]", chat="#den")
+    await platform.reconnect()
+    await platform.says("[[say Now.]]", chat="#den")
+    await house.sees("Before.", "The end.", "Now.", chat="#den")
+
+
 async def test_of_what_is_caught_up_on_a_message_that_nobody_understands_is_put_aside(
     platform: DiscordPlatform, house: House
 ) -> None:

@@ -128,6 +128,37 @@ async def test_a_first_draft_that_is_put_again_is_there_once_for_each_turn(
     assert drafts[0] == drafts[1] != drafts[2]
 
 
+@pytest.mark.parametrize("drawn", [True, False])
+async def test_a_draft_of_which_nobody_knows_becomes_the_answer_if_it_is_there(
+    discord: fake.Discord, channel: Discord, drawn: bool
+) -> None:
+    place, turn = discord.channels[discord.group("#den")], uuid4()
+    one = delivery("Hello, and more.", chat=place.id, draft=None, ends=turn)
+    surface = channel._outbound.surface(one.address)
+    if drawn:
+        await surface.put(turn, "Hel", "")
+    told = Told()
+    await channel.send(one, told)
+    # Should it come after all, it is not made.
+    await surface.put(turn, "Hello,", "")
+    assert (texts(place), told.parts) == (["Hello, and more."], [*place.messages])
+
+
+async def test_a_draft_whose_key_is_forgotten_is_found_by_how_its_answer_begins(
+    discord: fake.Discord, channel: Discord
+) -> None:
+    place, turn = discord.channels[discord.group("#den")], uuid4()
+    earlier, told = Told(), Told()
+    await channel.send(delivery("**Hello there.**", chat=place.id), earlier)
+    text = "**Hello there. All is well.**"
+    one = delivery(text, chat=place.id, age=600, draft=None, ends=turn)
+    await channel._outbound.surface(one.address).put(turn, "**Hello there. All**", "")
+    place.keys.clear()
+    await channel.send(msgspec.structs.replace(one, others=tuple(earlier.parts)), told)
+    assert texts(place) == ["**Hello there.**", text]
+    assert [*earlier.parts, *told.parts] == [*place.messages]
+
+
 async def test_answers_that_waited_out_an_outage_and_say_the_same_all_arrive(
     discord: fake.Discord, channel: Discord
 ) -> None:

@@ -161,6 +161,15 @@ async def test_a_line_that_breaks_in_the_middle_is_noticed_at_once(dovecot: Dove
         await mailbox.__aexit__(None, None, None)
 
 
+async def test_a_line_that_is_gone_before_anybody_was_told_is_a_broken_one(
+    dovecot: Dovecot,
+) -> None:
+    async with Mailbox.open(settings(dovecot.imap)) as mailbox:
+        mailbox._client.protocol.transport.abort()
+        with pytest.raises(ConnectionResetError, match="the connection broke"):
+            mailbox._client.idle_done()
+
+
 async def test_a_server_that_cannot_tell_is_asked(tmp_path: Path, database_url: str) -> None:
     platform = EmailPlatform()
     platform.dovecot = Dovecot(idle=False)
@@ -171,31 +180,12 @@ async def test_a_server_that_cannot_tell_is_asked(tmp_path: Path, database_url: 
         await house.sees("You had to ask.")
 
 
-async def test_a_mail_that_nobody_can_read_is_put_aside_and_the_mailbox_goes_on(
-    platform: EmailPlatform, house: House, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("channels.mail.tries.MOST_TRIES", 2)
-    await house.open()
-    await platform.says("[[say Before.]]")
-    await house.sees("Before.")
-    await house.close()
-    await platform.says("[[say Spoiled.]]")
-    platform.dovecot.spoil(platform.address, b"Spoiled.")
-    await platform.says("[[say After.]]")
-    await house.open()
-    await house.sees("After.")
-    await house.at_rest()
-    assert len(platform.shown()) == 2
-    [row] = await house.database.fetch("SELECT payload, problem FROM quarantined")
-    assert row["payload"].startswith("mail 2 of the folder INBOX, UIDVALIDITY ")
-    assert row["problem"]
-
-
 @pytest.mark.parametrize(
     "answer",
     [
         "* 1 FETCH (UID 1 RFC822.SIZE 10)\r\n{tag} OK done\r\n",
         "{tag} NO [SERVERBUG] Internal error\r\n",
+        "{tag} NO [THROTTLED] Later\r\n",
         "* nonsense {{(\r\n{tag} BAD\r\n",
         "",
     ],
@@ -204,8 +194,9 @@ async def test_one_mail_that_is_not_handed_out_is_told_from_a_server_that_is_awa
     answer: str,
 ) -> None:
     async with speaking({"FETCH": answer}) as port, Mailbox.open(settings(port)) as mailbox:
-        with pytest.raises(NotHandedOut):
+        with pytest.raises(NotHandedOut) as caught:
             await mailbox.top(1)
+    assert caught.value.passes == ("THROTTLED" in answer)
 
 
 async def test_a_line_can_become_secret_after_its_first_words(dovecot: Dovecot) -> None:

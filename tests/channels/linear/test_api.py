@@ -10,7 +10,7 @@ from uuid import UUID, uuid4
 import pytest
 from aiohttp import web
 from msgspec.structs import replace
-from pydantic import ValidationError
+from pydantic import SecretStr, ValidationError
 
 from channels.linear import queries
 from channels.linear.api import Api, Rejected, failure, pause
@@ -140,8 +140,8 @@ async def test_a_comment_whose_answer_was_lost_is_there_once(
     pen, parts, said = Pen(api, 1000), Parts(), delivery(thread(server), "Once.")
     server.troubles.append(Trouble("lost_answer"))
     with pytest.raises(MaybeSent):
-        await pen.deliver(said, "", parts)
-    await pen.deliver(said, "", parts)
+        await pen.deliver(said, parts)
+    await pen.deliver(said, parts)
     assert ours(server) == ["Once."]
     assert parts.told == [derived(said.delivery_id, 1)]
 
@@ -151,12 +151,12 @@ async def test_what_is_sent_begins_behind_the_parts_that_are_there(
 ) -> None:
     pen, parts = Pen(api, 20), Parts()
     said = delivery(thread(server), "One two three four. Five six seven eight. Nine ten.")
-    await pen.deliver(said, "", parts)
+    await pen.deliver(said, parts)
     whole, first = ours(server), parts.told[0]
     for name in parts.told[1:]:
         del server.comments[name]
     again = Parts()
-    await pen.deliver(replace(said, parts=(first,)), "", again)
+    await pen.deliver(replace(said, parts=(first,)), again)
     assert ours(server) == whole
     assert again.told == parts.told[1:]
 
@@ -169,7 +169,23 @@ async def test_a_draft_that_nobody_noted_is_found_again_by_its_turn(
         assert await pen.draft(turn, address, text, "") == derived(turn, "draft")
     assert ours(server) == ["A draft that grows"]
     said, parts = delivery(address, "The answer."), Parts()
-    await pen.deliver(said, derived(turn, "draft"), parts)
+    await pen.deliver(replace(said, draft=derived(turn, "draft")), parts)
+    assert ours(server) == ["The answer."]
+    assert parts.told == [derived(turn, "draft")]
+
+
+@pytest.mark.parametrize("drawn", [True, False])
+async def test_a_draft_of_which_nobody_knows_becomes_the_answer_if_it_is_there(
+    server: LinearServer, api: Api, drawn: bool
+) -> None:
+    address, turn, pen = thread(server), uuid4(), Pen(api, 1000)
+    if drawn:
+        await pen.draft(turn, address, "A draft", "")
+    said, parts = replace(delivery(address, "The answer."), draft=None, ends=turn), Parts()
+    await pen.deliver(said, parts)
+    if not drawn:
+        # Should it come after all, it is refused.
+        await pen.draft(turn, address, "The answer.", "")
     assert ours(server) == ["The answer."]
     assert parts.told == [derived(turn, "draft")]
 
@@ -178,7 +194,7 @@ async def test_an_answer_whose_draft_was_deleted_is_a_comment_of_its_own(
     server: LinearServer, api: Api
 ) -> None:
     said = delivery(thread(server), "The answer.")
-    await Pen(api, 1000).deliver(said, str(uuid4()), Parts())
+    await Pen(api, 1000).deliver(replace(said, draft=str(uuid4())), Parts())
     assert ours(server) == ["The answer."]
 
 
@@ -188,7 +204,7 @@ async def test_an_answer_in_a_session_is_an_activity_and_there_once(
     pen, session = Pen(api, 1000), id_of("session")
     said = delivery(thread(server), "Done.", reply_context=written(Context(session)))
     for _ in range(2):
-        await pen.deliver(said, "", Parts())
+        await pen.deliver(said, Parts())
     [activity] = server.activities.values()
     assert activity["content"] == {"type": "response", "body": "Done."}
     assert ours(server) == []
@@ -198,7 +214,7 @@ async def test_a_revoked_key_costs_no_message(server: LinearServer, api: Api) ->
     said = delivery(thread(server), "Later.")
     server.revoked = True
     with pytest.raises(NotSent, match="Linear refuses the API key"):
-        await Pen(api, 1000).deliver(said, "", Parts())
+        await Pen(api, 1000).deliver(said, Parts())
     with pytest.raises(AccountRefused, match="LINEAR_API_KEY"):
         await api.ask(queries.VIEWER)
 
@@ -206,14 +222,14 @@ async def test_a_revoked_key_costs_no_message(server: LinearServer, api: Api) ->
 async def test_what_linear_forbids_is_never_sent(server: LinearServer, api: Api) -> None:
     server.troubles.append(Trouble("refused"))
     with pytest.raises(NeverSendable):
-        await Pen(api, 1000).deliver(delivery(thread(server), "No."), "", Parts())
+        await Pen(api, 1000).deliver(delivery(thread(server), "No."), Parts())
 
 
 async def test_linear_that_cannot_be_reached_has_nothing(server: LinearServer, api: Api) -> None:
     said = delivery(thread(server), "Later.")
     await server.disconnect()
     with pytest.raises(NotSent):
-        await Pen(api, 1000).deliver(said, "", Parts())
+        await Pen(api, 1000).deliver(said, Parts())
 
 
 async def test_linear_that_says_nothing_may_have_it(server: LinearServer, api: Api) -> None:
@@ -276,3 +292,8 @@ async def test_while_linear_wants_no_questions_the_channel_does_not_say_that_it_
                 await linear.run(Unasked())
     assert ended.value.retry_after == 30.0
     assert busy.questions == 1
+
+
+def test_the_pause_between_two_polls_is_no_silence() -> None:
+    seldom = LinearSettings(api_key=SecretStr(KEY), poll_interval_ms=20_000, request_seconds=1.0)
+    assert Linear(seldom).pulse.patience > 20 + 1

@@ -47,7 +47,7 @@ class Notes(Unasked):
         self.told: list[tuple[Address, str]] = []
         self.quarantined: list[str] = []
         self.cursors: dict[str, str] = {}
-        self.drafts: dict[UUID, str] = {}
+        self.drafts: dict[UUID, str | None] = {}
         #: The message that turns answer.
         self.asked = ""
         self.refusals: list[OpenCrawError] = []
@@ -95,7 +95,7 @@ class Notes(Unasked):
     async def move_cursor(self, channel: str, account: str, value: str, name: str = "") -> None:
         self.cursors[account] = value
 
-    async def draft_shown(self, turn_id: UUID, platform_id: str) -> None:
+    async def draft_shown(self, turn_id: UUID, platform_id: str | None) -> None:
         self.drafts[turn_id] = platform_id
 
     async def draft_of(self, turn_id: UUID) -> TurnShown:
@@ -173,7 +173,7 @@ def delivery(
     recovered: bool = False,
     reply_context: str = "",
     parts: tuple[str, ...] = (),
-    draft: str = "",
+    draft: str | None = "",
     choice: Choice | None = None,
 ) -> Delivery:
     identity = uuid4()

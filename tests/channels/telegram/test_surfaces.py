@@ -65,6 +65,8 @@ async def test_a_bot_that_may_not_draw_edits_instead_from_then_on(
 ) -> None:
     server.chats.takes_drafts = False
     surface = surfaces.surface(ANN)
+    with pytest.raises(NotSent):
+        await surface.put(TURN, "so", "")
     number = await surface.put(TURN, "so far", "")
     await surface.change(number, "so far, so good")
     assert server.chats.texts(7) == ["so far, so good"]
@@ -123,13 +125,11 @@ async def test_typing_is_shown(server: TelegramServer, surfaces: Surfaces) -> No
         await surfaces.surface(ANN).type()
 
 
-def test_only_telegrams_own_drafts_are_there_once_however_often_they_are_put(
-    surfaces: Surfaces,
-) -> None:
-    assert surfaces.surface(ANN).idempotent
-    assert not surfaces.surface(DEN).idempotent
+def test_only_telegrams_own_drafts_leave_nothing_behind(surfaces: Surfaces) -> None:
+    assert not surfaces.surface(ANN).stays
+    assert surfaces.surface(DEN).stays
     surfaces.native = False
-    assert not surfaces.surface(ANN).idempotent
+    assert surfaces.surface(ANN).stays
 
 
 def test_groups_and_edits_are_slower(surfaces: Surfaces) -> None:

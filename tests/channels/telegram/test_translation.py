@@ -133,6 +133,16 @@ def test_a_command_is_meant_for_us_and_loses_our_name() -> None:
     assert said(people.message("/stop", chat=DEN)).addressed
 
 
+@pytest.mark.parametrize("text", [f"@{USERNAME} /whoami", f"@{USERNAME}\n/whoami@{USERNAME}"])
+def test_a_command_behind_our_name_is_the_command(text: str) -> None:
+    assert said(people.message(text, chat=DEN)).text == "/whoami"
+
+
+@pytest.mark.parametrize("text", [f"@{USERNAME} see /whoami", f"so @{USERNAME} /whoami"])
+def test_a_command_behind_other_words_is_a_part_of_them(text: str) -> None:
+    assert said(people.message(text, chat=DEN)).text == text
+
+
 def test_a_command_for_another_bot_is_not_heard() -> None:
     assert meaning(people.message("/model@otherbot big", chat=DEN)) is None
 
