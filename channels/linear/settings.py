@@ -11,6 +11,7 @@ from channels.servers import web_address
 from opencraw.settings import AccessSettings, FromEnvironment, PlatformSettings
 
 _ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_OTHERS = ("bot:", "external:")
 _KEY = re.compile(r"\S*")
 _LEAST_SECRET = 16
 
@@ -74,7 +75,9 @@ class LinearSettings(PlatformSettings):
     @field_validator("access")
     @classmethod
     def _are_ids(cls, access: LinearAccess) -> LinearAccess:
-        _ids([*access.owners, *access.allowed_senders, *access.groups])
+        # Programs, and people of chats that are connected, may be let in by other ids.
+        people = [each for each in access.allowed_senders if not each.startswith(_OTHERS)]
+        _ids([*access.owners, *people, *access.groups])
         return access
 
     @field_validator("api_key")

@@ -23,7 +23,7 @@ GOOD: dict[str, dict[str, object]] = {
         "api_key": "lin_api_0123456789",
         "webhook_secret": "lin_wh_0123456789",
         "team_ids": [UUID],
-        "access": {"owners": [UUID], "groups": [UUID]},
+        "access": {"owners": [UUID], "groups": [UUID], "allowed_senders": ["bot:github"]},
     },
     "email": {"imap_host": "mail.example.org", "smtp_host": "::1", "smtp_security": "none"},
     # A network of our own, as of containers.

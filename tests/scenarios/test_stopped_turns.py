@@ -17,7 +17,9 @@ BEGUN = '[[say I begin.]] [[text-too]] [[tool append_line {"line": "once", "seco
 
 async def states(world: World) -> list[str]:
     async with connected(world.database_url) as database:
-        return [row[0] for row in await database.fetch("SELECT state FROM turn")]
+        return [
+            row[0] for row in await database.fetch("SELECT state FROM turn ORDER BY started_at")
+        ]
 
 
 async def test_a_stop_outlives_the_process_that_should_have_heard_it(world: World) -> None:
