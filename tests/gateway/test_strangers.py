@@ -15,7 +15,16 @@ from opencraw.sessions.keys import Conversations
 from opencraw.sessions.send_policy import SendRule
 from opencraw.settings import AccessSettings
 from tests.fixtures.core import Core, running, until
-from tests.fixtures.people import PAIRING, admitted, code_in, knocks, refusal, says, talks
+from tests.fixtures.people import (
+    PAIRING,
+    admitted,
+    code_in,
+    knocks,
+    refusal,
+    says,
+    talks,
+    welcomed,
+)
 
 ACCESS = {"test": PAIRING}
 _TRACES = """
@@ -208,6 +217,7 @@ async def test_whoever_is_sent_away_is_a_stranger_with_the_next_message(database
     async with running(database_url, access=ACCESS) as core:
         code = await knocks(core, "anna")
         await talks(core, "boss", f"/pair approve {code}")
+        await welcomed(core, "anna")
         assert await talks(core, "anna") == "echo hello"
         assert await core.opened.entrance.strangers.revoke("test", "anna", None, "ops") == 1
         assert await refusal(core, says("still here?", "anna")) == "pending_approval_created"
@@ -269,6 +279,7 @@ async def test_an_owner_sees_who_waits_and_decides_by_code(database_url: str) ->
         spaced = f"{code[:4]} {code[4:]}"
         assert "let in as the owner" in await talks(core, "boss", f"/pair approve {spaced} owner")
         assert "already resolved" in await talks(core, "boss", f"/pair reject {code}")
+        await welcomed(core, "anna")
         assert (await talks(core, "anna", "/pair")).startswith("Nobody waits")
 
 
@@ -324,6 +335,7 @@ async def test_an_owner_by_code_is_reached_in_the_conversation_that_he_has(
     ) as core:
         code = await knocks(core, "wife")
         await talks(core, "boss", f"/pair approve {code} owner")
+        await welcomed(core, "wife")
         await core.opened.notices.post(
             Address("test", "account", "wife"), DEFAULT_TENANT, "good morning"
         )
