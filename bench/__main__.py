@@ -52,7 +52,10 @@ async def run(names: list[str], console: Console) -> bool:
         bound = budget.get("most", budget.get("least"))
         within = value <= bound if "most" in budget else value >= bound
         met &= within
-        ratio = f"{value / bound:.2f}" + ("" if within else " [red]missed[/red]")
+        # A budget of nothing has no ratio.
+        ratio = (f"{value / bound:.2f}" if bound else "–") + (
+            "" if within else " [red]missed[/red]"
+        )
         floors = [figures.pop(f"{prefix}{key}", None) for prefix in ("floor_", "floor_commit_")]
         unit = budget["unit"]
         table.add_row(
