@@ -58,13 +58,11 @@ class Bridge:
     async def send(self, body: Mapping[str, object], *, key: str = "") -> str:
         """Hand over one message; returns the platform's id of it, if the bridge says one. Raises a
         `DeliveryFailure`."""
-        headers = {"Idempotency-Key": key} if key else {}
-        return await self._post(self._settings.send_url, body, headers)
+        return await self._post(self._settings.send_url, body, key)
 
     async def stream(self, body: Mapping[str, object], *, key: str = "") -> str:
         """Hand over a draft; returns the platform's id of it. Raises a `DeliveryFailure`."""
-        headers = {"Idempotency-Key": key} if key else {}
-        return await self._post(self._settings.stream_url, body, headers)
+        return await self._post(self._settings.stream_url, body, key)
 
     async def poll(self, cursor: str | None) -> Polled:
         """What came after `cursor`; without one, where now is. Raises `AccountRefused` and
@@ -109,7 +107,8 @@ class Bridge:
             raise AccountRefused(_not_ours("send_url", answer.status))
         return {"send_url": url, "answer": str(answer.status)}
 
-    async def _post(self, url: str, body: Mapping[str, object], headers: Mapping[str, str]) -> str:
+    async def _post(self, url: str, body: Mapping[str, object], key: str) -> str:
+        headers = {"Idempotency-Key": key} if key else {}
         encoded, seconds = msgspec.json.encode(body), self._settings.request_seconds
         answer = await self._call("POST", url, encoded, headers, seconds)
         failure = verdict(answer.status, answer.headers, time.time())

@@ -3,26 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 
 from tests.channels.email.platform import EmailPlatform
-from tests.channels.house import House, housed
+from tests.channels.house import House
 from tests.fixtures.core import until
-
-
-@pytest.fixture
-async def platform() -> AsyncIterator[EmailPlatform]:
-    async with EmailPlatform() as platform:
-        yield platform
-
-
-@pytest.fixture
-async def house(platform: EmailPlatform, tmp_path: Path, database_url: str) -> AsyncIterator[House]:
-    async with housed(platform, tmp_path, database_url) as house:
-        yield house
 
 
 async def behind(house: House) -> list[str]:

@@ -75,18 +75,6 @@ async def dovecot() -> AsyncIterator[Dovecot]:
         yield server
 
 
-@pytest.fixture
-async def platform() -> AsyncIterator[EmailPlatform]:
-    async with EmailPlatform() as platform:
-        yield platform
-
-
-@pytest.fixture
-async def house(platform: EmailPlatform, tmp_path: Path, database_url: str) -> AsyncIterator[House]:
-    async with housed(platform, tmp_path, database_url) as house:
-        yield house
-
-
 async def test_a_wrong_password_is_for_an_operator(dovecot: Dovecot) -> None:
     dovecot.add("bot", "another")
     with pytest.raises(AccountRefused, match="PASSWORD"):

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime
-from pathlib import Path
 from uuid import UUID
 
 import pytest
@@ -19,24 +17,12 @@ from channels.gmail.settings import GmailSettings
 from opencraw.contract import Address, Attachment, Delivery, Line
 from opencraw.errors import AccountRefused, NotFound, OpenCrawError, Refused, SlowDown, Unavailable
 from tests.channels.gmail.platform import ADDRESS, GmailPlatform
-from tests.channels.house import House, housed
+from tests.channels.house import House
 from tests.channels.platform import File
 from tests.fakes.gmail import ACCESS, REFRESH, GmailError
 from tests.fixtures.core import until
 
 _PROFILE = "gmail.users.getProfile"
-
-
-@pytest.fixture
-async def platform() -> AsyncIterator[GmailPlatform]:
-    async with GmailPlatform() as platform:
-        yield platform
-
-
-@pytest.fixture
-async def house(platform: GmailPlatform, tmp_path: Path, database_url: str) -> AsyncIterator[House]:
-    async with housed(platform, tmp_path, database_url) as house:
-        yield house
 
 
 def settings(platform: GmailPlatform, **more: object) -> GmailSettings:

@@ -2,27 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from pathlib import Path
-
 import pytest
 
 from tests.channels.gmail.platform import ADDRESS, GmailPlatform
-from tests.channels.house import House, housed
+from tests.channels.house import House
 from tests.fakes.gmail import GmailError
 from tests.fixtures.core import until
-
-
-@pytest.fixture
-async def platform() -> AsyncIterator[GmailPlatform]:
-    async with GmailPlatform() as platform:
-        yield platform
-
-
-@pytest.fixture
-async def house(platform: GmailPlatform, tmp_path: Path, database_url: str) -> AsyncIterator[House]:
-    async with housed(platform, tmp_path, database_url) as house:
-        yield house
 
 
 async def test_a_record_of_history_in_another_shape_does_not_end_the_channel(
