@@ -23,8 +23,9 @@ FLAGS = [
 ]
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 DESKTOP = {"viewport": {"width": 1100, "height": 800}}
-#: What a browser writes to its console when a daemon is away or says no; nobody can prevent it.
-EXPECTED = re.compile(r"net::ERR_|WebSocket connection to .* failed|status of (?:40[0134]|503)")
+#: What a browser writes to its console when a daemon is away or says no, or that the page asked it
+#: whether its token is good (426); nobody can prevent it.
+EXPECTED = re.compile(r"net::ERR_|WebSocket connection to .* failed|status of (?:40[0134]|426|503)")
 
 expect.set_options(timeout=15_000)
 
@@ -83,7 +84,7 @@ async def visit(browser: Browser) -> AsyncIterator[NewVisitor]:
     yield make
     for visitor in visitors:
         await visitor.context.close()
-        assert visitor.complaints == []
+        assert visitor.complaints == [], visitor.complaints
 
 
 async def say(page: Page, text: str) -> None:
