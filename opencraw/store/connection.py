@@ -37,6 +37,8 @@ _SERVER_SETTINGS = {
     "tcp_user_timeout": "10s",
     # Every query here is short and prepared once; compiling plans costs more than it saves.
     "jit": "off",
+    # A plan for these very values would be no other one, and costs as much again as its execution.
+    "plan_cache_mode": "force_generic_plan",
     "timezone": "UTC",
     # Every statement here finds its rows by key. Plans are made once per connection, while tables
     # may still be empty, and kept: without these a plan that reads a whole table, harmless in the
