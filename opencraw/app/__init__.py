@@ -9,7 +9,6 @@ import os
 import resource
 import signal
 import sys
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib import import_module
@@ -54,8 +53,7 @@ async def serve(configuration: Configuration, started: float) -> int:
 
             async with Daemon.open(configuration, data_dir, await url, hooks) as daemon:
                 logs.redactor.add([daemon.token])
-                daemon.announce(time.monotonic() - started)
-                await _until_stopped(daemon, stop, grace_seconds)
+                await _until_stopped(daemon, started, stop, grace_seconds)
     return 0
 
 
@@ -84,9 +82,9 @@ def _end_now() -> None:
     os._exit(0)
 
 
-async def _until_stopped(daemon: Daemon, stop: _Stop, grace_seconds: float) -> None:
+async def _until_stopped(daemon: Daemon, started: float, stop: _Stop, grace_seconds: float) -> None:
     """Run until asked to stop; then let turns finish for a while and hand over the rest."""
-    work = asyncio.ensure_future(daemon.run())
+    work = asyncio.ensure_future(daemon.run(started))
     waits: list[asyncio.Future[Any]] = [work, asyncio.ensure_future(stop.asked.wait())]
     try:
         await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)

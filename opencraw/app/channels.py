@@ -107,6 +107,12 @@ class ChannelHost:
         for hosted in self.hosted.values():
             hosted.let_go()
 
+    async def begun(self) -> None:
+        """Return when all channels that every node runs were started: they serve whoever comes."""
+        for hosted in self.hosted.values():
+            if not hosted.kind.one_receiver:
+                await hosted.begun.wait()
+
     async def run(self, gateway: Gateway, node: Node) -> None:
         """Run all channels until cancelled. One that fails is started again; the others do not
         notice."""

@@ -7,6 +7,7 @@ import contextlib
 import json
 import logging
 import os
+import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -256,7 +257,22 @@ class Daemon:
             opened.push_async_callback(daemon._http.stop)
             yield daemon
 
-    def announce(self, seconds: float) -> None:
+    async def run(self, started: float) -> None:
+        """Run until cancelled, and announce it; `started` is the monotonic time at which the
+        process began. A part that ends by itself is a defect, and ends the daemon: the next start
+        recovers."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._bus.run(), name="bus")
+            tasks.create_task(self._host.run(self._gateway.reception, self._node), name="channels")
+            tasks.create_task(self._gateway.entrance.run(), name="strangers")
+            self._work = tasks.create_task(self._do_work(), name="work")
+            tasks.create_task(self._tell(Point.GATEWAY_START), name="hooks")
+            if self._memory is not None:
+                tasks.create_task(self._memory.run(), name="memory")
+            await self._host.begun()
+            self._announce(time.monotonic() - started)
+
+    def _announce(self, seconds: float) -> None:
         """Say where we are: to people, to programs, to the service manager."""
         address = self._data_dir / "daemon.json"
         draft = address.with_suffix(f".{os.getpid()}")
@@ -268,18 +284,6 @@ class Daemon:
         page = f"{self._http.base_url}/" if logged else link(self._http.base_url, self.token)
         print(f"OpenCraw is ready. Talk to it at {page}", flush=True)  # noqa: T201
         notify("READY=1")
-
-    async def run(self) -> None:
-        """Run until cancelled. A part that ends by itself is a defect, and ends the daemon: the
-        next start recovers."""
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._bus.run(), name="bus")
-            tasks.create_task(self._host.run(self._gateway.reception, self._node), name="channels")
-            tasks.create_task(self._gateway.entrance.run(), name="strangers")
-            self._work = tasks.create_task(self._do_work(), name="work")
-            tasks.create_task(self._tell(Point.GATEWAY_START), name="hooks")
-            if self._memory is not None:
-                tasks.create_task(self._memory.run(), name="memory")
 
     async def _do_work(self) -> None:
         async with asyncio.TaskGroup() as tasks:

@@ -101,6 +101,8 @@ class Hosted:
     _detail: str = ""
     #: Keeps our claim to receive, while this node does that.
     _claim: asyncio.Future[None] | None = None
+    #: It was started here, whatever became of that.
+    begun: asyncio.Event = field(default_factory=asyncio.Event)
     #: Somebody wants it to be tried again now.
     _wanted: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -247,7 +249,7 @@ class Hosted:
             self.became(self.state, f"{self._trouble}; started again, and nothing was heard yet")
         else:
             self.became("starting", "nothing was heard from the platform yet")
-        run = asyncio.ensure_future(self.channel.run(gateway))
+        run = asyncio.ensure_future(self._begin(gateway))
         watch = asyncio.ensure_future(self._until_silent(node))
         watched = [run, watch]
         if self.kind.one_receiver:
@@ -266,6 +268,11 @@ class Hosted:
             return None
         finally:
             await self._end(*watched)
+
+    async def _begin(self, gateway: Gateway) -> None:
+        # Whoever waits for it goes on when the channel waits for something itself.
+        self.begun.set()
+        await self.channel.run(gateway)
 
     async def _end(self, *tasks: asyncio.Future[Any]) -> None:
         """End them. One that does not end is left behind, or its channel would never run again."""

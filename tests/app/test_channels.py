@@ -112,6 +112,18 @@ async def test_one_receives_and_the_other_stands_by_in_good_health(two: tuple[Si
     assert not second.pigeons.receiving
 
 
+async def test_a_host_has_begun_when_what_runs_on_every_node_runs(database_url: str) -> None:
+    async with site(database_url, one_receiver=False) as one:
+        assert not one.pigeons.receiving
+        await one.host.begun()
+        assert one.pigeons.receiving
+
+
+async def test_a_host_whose_only_channel_stands_by_has_begun(two: tuple[Site, Site]) -> None:
+    _, second = two
+    await second.host.begun()
+
+
 async def test_both_do_what_every_node_does(two: tuple[Site, Site]) -> None:
     first, second = two
     assert first.pigeons.attending

@@ -93,13 +93,15 @@ class House:
             daemon = await opened.enter_async_context(
                 app.Daemon.open(configuration, self._data_dir, self._database_url, Hooks())
             )
-            daemon.announce(0.0)
             self._database = await opened.enter_async_context(
                 await Database.open(self._database_url)
             )
-            await self.platform.reach(self.url)
-            self._running = asyncio.create_task(daemon.run(), name="daemon")
+            address = self._data_dir / "daemon.json"
+            address.unlink(missing_ok=True)
+            self._running = asyncio.create_task(daemon.run(time.monotonic()), name="daemon")
             opened.push_async_callback(self._end, daemon)
+            await until(address.exists)
+            await self.platform.reach(self.url)
             self._opened = opened.pop_all()
         await self.platform.listened()
 
