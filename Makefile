@@ -22,7 +22,7 @@ run: .venv/installed-run extras  ## start OpenCraw; the first time, set everythi
 test: .venv/installed-dev  ## run the whole test suite
 	@scripts/test-needs
 	@# Where no bytecode is to be written, hundreds of daemons would compile the program anew.
-	@PYTHONDONTWRITEBYTECODE= $(PY) -m pytest -p tests.fixtures.no_skips -n 4 $(ARGS)
+	@PYTHONDONTWRITEBYTECODE= $(PY) -m pytest -p tests.fixtures.no_skips -n 6 $(ARGS)
 
 check: .venv/installed-dev  ## format, lint, types and layers
 	@$(PY) -m ruff format --check .

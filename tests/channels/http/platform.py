@@ -227,8 +227,7 @@ class CallingBridge(PolledBridge):
         await self._happens(*ever)
 
     async def says_again(self, key: str, times: int = 1) -> None:
-        answers = await asyncio.gather(*(self.bridge.push(self._said[key]) for _ in range(times)))
-        assert {status for status, _ in answers} == {200}
+        await asyncio.gather(*(self._tell(self._said[key]) for _ in range(times)))
 
     async def _happens(self, *events: dict[str, Any]) -> None:
         self._ever += events
@@ -241,12 +240,16 @@ class CallingBridge(PolledBridge):
 
     async def _call(self, queue: asyncio.Queue[Any]) -> None:
         while True:
-            event, status = await queue.get(), 0
-            while status not in (200, 400):
-                await self._open.wait()
-                with suppress(aiohttp.ClientError, OSError):
-                    status, _ = await self.bridge.push(event)
-                await asyncio.sleep(0 if status == 200 else _PAUSE_SECONDS)
+            await self._tell(await queue.get())
+
+    async def _tell(self, event: dict[str, Any]) -> None:
+        """Call until it was taken, as a bridge must."""
+        status = 0
+        while status not in (200, 400):
+            await self._open.wait()
+            with suppress(aiohttp.ClientError, OSError):
+                status, _ = await self.bridge.push(event)
+            await asyncio.sleep(0 if status == 200 else _PAUSE_SECONDS)
 
     async def _chooses(self, event: dict[str, Any]) -> str:
         _, answer = await self.bridge.push(event)
