@@ -33,6 +33,9 @@ _BROKEN = 4000
 #: What a server has is one frame, of some megabytes where it has many channels.
 LARGEST_FRAME = 32 * 1024 * 1024
 _NO_IDENTIFY_SECONDS = 3600.0
+_END_AGAIN_SECONDS = 0.1
+#: So often a session is resumed at the same place. What comes next may be what ends the connection.
+_MOST_RESUMED = 3
 
 
 class Line:
@@ -65,10 +68,16 @@ class Line:
 
     async def _connected(self, client: _Client) -> None:
         watch = asyncio.create_task(self._watch(client), name="discord: signs of life")
+        connected = asyncio.create_task(client.connect(), name="discord: the connection")
         try:
-            await client.connect()
+            await asyncio.wait([connected])
+            connected.result()
         finally:
             watch.cancel()
+            # The library waits in a way that can lose the word to end, before Python 3.12.
+            while not connected.done():
+                connected.cancel()
+                await asyncio.wait([connected], timeout=_END_AGAIN_SECONDS)
             await asyncio.wait([watch])
 
     async def _find_gateway(self) -> None:
@@ -131,6 +140,8 @@ class _Client(discord.Client):
         )
         self._heard = heard
         self._session: aiohttp.ClientSession | None = None
+        #: The last event there was when a connection was made, and of how many this was so.
+        self._resumed: tuple[int | None, int] = (None, 0)
         self.http.ws_connect = self._line  # type: ignore[method-assign]
         # It would keep all servers, channels and people in memory, and end at what it cannot read.
         self._connection.parsers.clear()
@@ -141,16 +152,29 @@ class _Client(discord.Client):
             self._heard(args[0])
 
     async def _line(self, url: str, *, compress: int = 0) -> aiohttp.ClientWebSocketResponse:
-        """What the library makes a connection by."""
+        """What the library makes a connection by. Raises `Unavailable` when it would only end as
+        those before it did: a new session asks for what was missed in another way."""
+        # There is none before the first connection, whatever the library's types say.
+        ws: DiscordWebSocket | None = self.ws
+        sequence = ws.sequence if ws is not None else None
+        known, times = self._resumed
+        times = times + 1 if sequence is not None and sequence == known else 0
+        if times > _MOST_RESUMED:
+            raise Unavailable(
+                f"Discord's session ends {times} times at the same place; a new one is begun. If "
+                f"that stays so, look whether an event of more than {LARGEST_FRAME:,} bytes waits"
+            )
         if self._session is None:
             self._session = aiohttp.ClientSession(headers={"User-Agent": self.http.user_agent})
-        return await self._session.ws_connect(
+        connection = await self._session.ws_connect(
             yarl.URL(url).without_query_params("compress"),
             timeout=aiohttp.ClientWSTimeout(ws_close=30.0),
             autoclose=False,
             compress=compress,
             max_msg_size=LARGEST_FRAME,
         )
+        self._resumed = (sequence, times)
+        return connection
 
     async def leave(self, patience: float) -> None:
         """Say goodbye, but not for longer than `patience` to a line that does not answer."""

@@ -72,16 +72,33 @@ async def ended(discord: fake.Discord) -> Exception:
     raise AssertionError("it went on")
 
 
-async def test_a_frame_that_is_too_large_is_not_read_and_none_is_to_be_compressed(
+async def test_a_frame_that_is_too_large_is_not_read_and_not_asked_for_again_for_ever(
     discord: fake.Discord, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("channels.discord.line.LARGEST_FRAME", 100_000)
-    async with listening(discord) as heard:
+
+    async def say() -> None:
+        await until(lambda: discord.gateway.listening == 1, "a session")
         place = discord.direct(discord.person("a"))
         await discord.say(place, discord.person("a"), "x" * 1_000_000)
-        await until(lambda: len(discord.gateway.asked) > 1, "a new connection")
-        assert not heard.said
-        assert all("compress" not in each for each in discord.gateway.asked)
+
+    saying = asyncio.create_task(say())
+    failure = await ended(discord)
+    await saying
+    assert isinstance(failure, Unavailable)
+    assert "more than 100,000 bytes" in str(failure)
+    assert discord.gateway.log == ["identify", *["resume"] * 4]
+    # What is compressed may become larger than any frame.
+    assert all("compress" not in each for each in discord.gateway.asked)
+
+
+async def test_a_line_that_breaks_often_is_resumed_each_time(discord: fake.Discord) -> None:
+    async with listening(discord):
+        for number in range(1, 8):
+            await discord.gateway.drop(4000)
+            resumed = ["identify", *["resume"] * number]
+            await until(lambda wanted=resumed: discord.gateway.log == wanted, "resumed")  # type: ignore[misc]
+            await until(lambda: discord.gateway.listening == 1, "a session")
 
 
 async def test_events_come_as_they_were_told_and_in_order(discord: fake.Discord) -> None:
