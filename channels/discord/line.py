@@ -161,8 +161,8 @@ class _Client(discord.Client):
         times = times + 1 if sequence is not None and sequence == known else 0
         if times > _MOST_RESUMED:
             raise Unavailable(
-                f"Discord's session ends {times} times at the same place; a new one is begun. If "
-                f"that stays so, look whether an event of more than {LARGEST_FRAME:,} bytes waits"
+                f"Discord's session ended {times + 1} times at the same place; a new one is begun. "
+                f"If that stays so, look whether an event of over {LARGEST_FRAME:,} bytes waits."
             )
         if self._session is None:
             self._session = aiohttp.ClientSession(headers={"User-Agent": self.http.user_agent})

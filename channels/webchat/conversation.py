@@ -40,9 +40,6 @@ HISTORY_LIMIT = 2_000_000
 #: Events may be lost on their way, and without Redis those of a turn that runs in another daemon
 #: never reach us. This often the transcript is asked whether there was one.
 SLOW_POLL_SECONDS = 2.0
-#: A message arrives, waits, and is taken up within a moment: that is read once, and when the turn
-#: is under way, which people wait for. Nobody sees the difference.
-GATHERING_SECONDS = 0.02
 #: A reply should follow the end of its turn; if the outbox of another daemon has it, we look.
 REPLY_PATIENCE_SECONDS = 0.25
 
@@ -99,7 +96,6 @@ class Conversation:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(SLOW_POLL_SECONDS):
                     await self._changed.wait()
-            await asyncio.sleep(GATHERING_SECONDS)
             self._changed.clear()
             try:
                 await self._refresh()

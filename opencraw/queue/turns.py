@@ -258,6 +258,12 @@ class Turns:
         records = await self._database.fetch(SQL.to_be_stopped, list(active))
         return frozenset(record["id"] for record in records)
 
+    async def open_calls(self, turn: Turn) -> Sequence[ToolCall]:
+        """The calls of a turn that have no result, without what they were given: that may be very
+        much."""
+        records = await self._database.fetch(SQL.open_calls, turn.id)
+        return [ToolCall(record["id"], record["name"], "{}") for record in records]
+
     async def take_over(self, turn: Turn) -> bool:
         """Make an abandoned turn ours as its next attempt; False when somebody else did."""
         row = (turn.id, turn.owner, turn.attempt, self.node, int(turn.died))

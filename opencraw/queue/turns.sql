@@ -154,6 +154,18 @@ SELECT turn.id, turn.session_id, turn.owner, turn.attempt, turn.writes, turn.mod
 -- name: to_be_stopped
 SELECT id FROM turn WHERE id = ANY($1::uuid[]) AND state = 'running' AND stop_requested;
 
+-- name: open_calls
+-- What a turn began to do and never heard the end of.
+SELECT call ->> 'id' AS id, call ->> 'name' AS name
+  FROM entry
+ CROSS JOIN jsonb_array_elements(entry.tool_calls) WITH ORDINALITY AS asked (call, place)
+ WHERE entry.turn_id = $1
+   AND NOT EXISTS (SELECT
+                     FROM entry AS result
+                    WHERE result.turn_id = $1 AND result.kind = 'tool_result'
+                      AND result.call_id = call ->> 'id')
+ ORDER BY entry.seq, place;
+
 -- name: take_over
 -- Group commit. Whoever still works under the old attempt is fenced from here on. `deaths` is one
 -- when the attempt ended with its process, or with a defect, and not because it was handed over. The

@@ -44,6 +44,10 @@ class Account:
             elif entry.turn_id == self.turn.id and entry.kind == "tool_result":
                 self.open_calls.pop(entry.call_id, None)
 
+    def leaves_open(self, calls: Iterable[ToolCall]) -> None:
+        """These calls of earlier attempts are ours to close, and nothing else of them is known."""
+        self.open_calls = {call.id: call for call in calls}
+
     def step(self, reply: ModelReply) -> None:
         """A step is complete; its calls are open."""
         self._count(reply.text, reply.tool_calls)

@@ -264,6 +264,7 @@ class Running:
     async def _converse(self) -> Settlement:
         if self.turn.deaths >= MOST_DEATHS:
             # Not even the conversation is read: that may be what they died of.
+            self._account.leaves_open(await self._workshop.turns.open_calls(self.turn))
             return self._failed(
                 Failure(Fault.DEATHS),
                 f"my process broke off {self.turn.deaths} times while I worked on it",

@@ -36,7 +36,6 @@ class MemoryGateway(Unasked):
         self.accepted: list[Envelope] = []
         self.queue: list[Waiting] = []
         self.running: Draft | None = None
-        self.times_read = 0
         #: In every chat, instead of one for each.
         self.goes_on: UUID | None = None
         self.failure: Exception | None = None
@@ -65,7 +64,6 @@ class MemoryGateway(Unasked):
     async def history(
         self, address: Address, *, before: int | None = None, after: int = 0, limit: int = 100
     ) -> Sequence[Line]:
-        self.times_read += 1
         found = [
             line
             for line in self.lines

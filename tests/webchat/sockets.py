@@ -8,10 +8,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from uuid import UUID
 
-import pytest
 from aiohttp import WSMsgType
 
-from channels.webchat import conversation as module
 from channels.webchat.conversation import Conversation, Listener
 from channels.webchat.outgoing import Outgoing
 from tests.webchat.memory_gateway import MAIN, MemoryGateway
@@ -58,12 +56,9 @@ async def settle() -> None:
 
 @asynccontextmanager
 async def talk(gateway: MemoryGateway) -> AsyncIterator[Conversation]:
-    """A conversation that looks at what is new at once: `settle` lets no time pass."""
     conversation = Conversation(MAIN, gateway, html)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "GATHERING_SECONDS", 0)
-        following = asyncio.create_task(conversation.follow())
-        try:
-            yield conversation
-        finally:
-            following.cancel()
+    following = asyncio.create_task(conversation.follow())
+    try:
+        yield conversation
+    finally:
+        following.cancel()

@@ -11,7 +11,6 @@ from channels.webchat.conversation import Conversation
 from opencraw.contract import Waiting
 from opencraw.errors import Unavailable
 from opencraw.events import DraftGrew, LinesAdded, QueueChanged, TurnEnded, TurnStarted
-from tests.fixtures.core import until
 from tests.webchat.memory_gateway import MAIN, NOW, MemoryGateway
 from tests.webchat.sockets import Socket, settle, talk
 
@@ -163,20 +162,6 @@ async def test_a_message_taken_up_is_not_also_waiting(
     assert [frame["type"] for frame in socket.frames[1:]] == ["said", "queue"]
     (queue,) = socket.of("queue")
     assert [message["content"] for message in queue["waiting"]] == ["next"]  # type: ignore[attr-defined]
-
-
-async def test_what_happens_within_a_moment_is_read_once(
-    conversation: Conversation, gateway: MemoryGateway, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    socket = await Socket(conversation).open()
-    monkeypatch.setattr(module, "GATHERING_SECONDS", 0.3)
-    read = gateway.times_read
-    conversation.show(QueueChanged())
-    await settle()
-    gateway.add(1)
-    conversation.show(TurnStarted(uuid4(), 1))
-    await until(lambda: socket.lines() == [1])
-    assert gateway.times_read == read + 1
 
 
 async def test_history_holds_back_what_will_come_live(

@@ -152,6 +152,37 @@ async def test_a_turn_that_kills_its_process_again_and_again_is_given_up_with_wo
         assert (await core.asked("are you there?")).text == "echo are you there?"
 
 
+async def test_of_a_turn_that_is_given_up_no_tool_call_stays_open(
+    database_url: str, home: UUID
+) -> None:
+    begun = asyncio.Event()
+
+    @tool(risk=Risk.READ)
+    async def act() -> str:
+        """Act."""
+        begun.set()
+        await asyncio.Event().wait()
+        raise AssertionError("nobody waits for that long")
+
+    for _ in range(MOST_DEATHS):
+        begun.clear()
+        async with running(database_url, calls("act"), home=home, tools=[act]) as core:
+            if not await core.fetch("SELECT FROM turn"):
+                await core.say("poison")
+            await begun.wait()
+            core.dies = True
+    async with running(database_url, home=home, tools=[act]) as core:
+        await core.delivered(1)
+        await whole(core)
+        [result] = await core.fetch(
+            "SELECT call_id, tool_name, failed FROM entry WHERE kind = 'tool_result'"
+        )
+        [[call_id]] = await core.fetch(
+            "SELECT tool_calls -> 0 ->> 'id' FROM entry WHERE tool_calls IS NOT NULL"
+        )
+        assert tuple(result) == (call_id, "act", True)
+
+
 async def test_nobody_dies_of_a_turn_that_is_handed_over(database_url: str, home: UUID) -> None:
     """However often a daemon is stopped at work: a long turn is not a poisonous one."""
     for _ in range(MOST_DEATHS + 1):

@@ -86,7 +86,7 @@ async def test_a_frame_that_is_too_large_is_not_read_and_not_asked_for_again_for
     failure = await ended(discord)
     await saying
     assert isinstance(failure, Unavailable)
-    assert "more than 100,000 bytes" in str(failure)
+    assert "over 100,000 bytes" in str(failure)
     assert discord.gateway.log == ["identify", *["resume"] * 4]
     # What is compressed may become larger than any frame.
     assert all("compress" not in each for each in discord.gateway.asked)
