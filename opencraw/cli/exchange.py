@@ -75,6 +75,8 @@ class Exchange:
         self._asks = self._command and asks_first(text)
         self._run: str | None = None
         self._draft = Draft()
+        #: What was shown of the newest run before we heard whose it is; a quick turn may be ahead.
+        self._early: list[Frame] = []
         #: The daemon was asked to stop.
         self.stopping = False
         #: The turn is over; its answer, if it has one, arrives within a moment.
@@ -85,6 +87,9 @@ class Exchange:
         match frame.get("type"):
             case "said" if frame.get("client_message_id") == self._id:
                 return self._taken_up(frame)
+            case "delta" | "tool" | "typing" if self._run is None:
+                self._keep(frame)
+                return []
             case "delta" if self._is_ours(frame):
                 return _piece(self._draft.delta(int(frame["offset"]), frame["content"]))
             case "tool" if self._is_ours(frame) and frame.get("state") == "started":
@@ -103,6 +108,11 @@ class Exchange:
             case _:
                 return []
 
+    def _keep(self, frame: Frame) -> None:
+        if self._early and self._early[0]["run_id"] != frame["run_id"]:
+            self._early.clear()
+        self._early.append(frame)
+
     def _is_ours(self, frame: Frame) -> bool:
         return self._run is not None and frame.get("run_id") == self._run
 
@@ -111,7 +121,8 @@ class Exchange:
         if self._run is None and not self._command:
             self.outcome = Outcome.SUPERSEDED
             return [Piece("[a newer message took this one's place]\n", aside=True)]
-        return []
+        early, self._early = self._early, []
+        return [] if self._run is None else [piece for each in early for piece in self.hear(each)]
 
     def _spoken(self, frame: Frame) -> list[Piece]:
         notice = frame.get("kind") == "notice"

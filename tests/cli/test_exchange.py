@@ -45,6 +45,12 @@ def error(*, retryable: bool) -> dict[str, Any]:
         ("hi", [SAID, reply("hello")], "hello\n", Outcome.ANSWERED),
         (
             "hi",
+            [delta("no", 0, "run-0"), delta("he", 0), SAID, delta("llo", 2), reply("hello")],
+            "hello\n",
+            Outcome.ANSWERED,
+        ),
+        (
+            "hi",
             [SAID, delta("he", 0), delta("llo", 2), ENDED, reply("hello")],
             "hello\n",
             Outcome.ANSWERED,
@@ -97,6 +103,16 @@ def test_tools_are_told_beside_the_answer() -> None:
     (piece,) = exchange.hear(tool | {"state": "started"})
     assert (piece.text, piece.aside) == ("[calculate]\n", True)
     assert exchange.hear(tool | {"state": "finished"}) == []
+
+
+def test_a_turn_that_is_quicker_than_word_of_whose_it_is_is_shown_from_its_beginning() -> None:
+    exchange = Exchange(OURS, "hi")
+    tool = {"type": "tool", "run_id": RUN, "call_id": "1", "name": "calculate", "state": "started"}
+    began = {"type": "typing", "active": True, "run_id": RUN}
+    early: list[dict[str, Any]] = [began, tool, delta("84", 0), ENDED]
+    assert [piece for frame in early for piece in exchange.hear(frame)] == []
+    assert [piece.text for piece in exchange.hear(SAID)] == ["[calculate]\n", "84"]
+    assert exchange.turn_ended
 
 
 def test_a_message_that_was_taken_back_while_it_waited_is_stopped() -> None:

@@ -138,7 +138,8 @@ class World:
 
     async def tab(self, chat: str = "main", *places: Place) -> Tab:
         """Open a tab on a chat of this world; at the first daemon if nobody says where."""
-        tab = Tab(*(places or self.daemons[:1]), chat=f"{self.prefix}-{chat}")
+        chat, one_node = f"{self.prefix}-{chat}", len(self.daemons) == 1
+        tab = Tab(*(places or self.daemons[:1]), chat=chat, one_node=one_node)
         self.tabs.append(tab)
         self._opened.push_async_callback(tab.leave)
         await tab.open()
