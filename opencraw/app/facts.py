@@ -23,7 +23,7 @@ from opencraw.explain.explainer import AtWork, Explainer, Here
 from opencraw.gateway.limits import Limits
 from opencraw.gateway.opening import OpenGateway
 from opencraw.memory.memory import Memory
-from opencraw.outbox.deliveries import Deliveries
+from opencraw.outbox.deliveries import Deliveries, Undelivered
 from opencraw.queue.nodes import Node
 from opencraw.queue.rules import QueueRules
 from opencraw.sessions.transcript import Sessions
@@ -59,7 +59,7 @@ class DaemonFacts:
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
         #: As of the last look.
-        self._dead_letters = 0
+        self._undelivered = Undelivered()
         self._explainer = Explainer(
             parts.database,
             parts.rules,
@@ -79,14 +79,14 @@ class DaemonFacts:
         }
         found = await run_checks(own)
         if found["database"] is None:
-            await self._count_dead_letters()
+            await self._count_undelivered()
         return found
 
-    async def _count_dead_letters(self) -> None:
+    async def _count_undelivered(self) -> None:
         try:
-            self._dead_letters = await self._parts.deliveries.dead()
+            self._undelivered = await self._parts.deliveries.undelivered()
         except Unavailable as error:
-            log.warning("counting dead letters: %s", error)
+            log.warning("counting what was not delivered: %s", error)
 
     def remarks(self) -> Mapping[str, str]:
         """What is not well, and yet no reason to send anybody away."""
@@ -96,22 +96,15 @@ class DaemonFacts:
         tokens = {} if estimated is None else {"tokens": estimated}
         memory = self._parts.memory.problem if self._parts.memory is not None else None
         vectors = {} if memory is None else {"memory": memory}
+        undelivered = self._undelivered.problem
+        deliveries = {} if undelivered is None else {"deliveries": undelivered}
         return {
             **redis,
             **tokens,
             **vectors,
             **self._parts.host.problems(),
-            **self._deliveries_problem(),
+            **deliveries,
             **self._parts.limits.hooks.problems(),
-        }
-
-    def _deliveries_problem(self) -> Mapping[str, str]:
-        if not self._dead_letters:
-            return {}
-        noun = "delivery" if self._dead_letters == 1 else "deliveries"
-        return {
-            "deliveries": f"{self._dead_letters} {noun} could not be sent. "
-            "`opencraw deliveries list` says why; retry or drop them."
         }
 
     async def _daemon_problem(self) -> str | None:
@@ -148,7 +141,8 @@ class DaemonFacts:
                 {"name": name, "state": each.state, "detail": each.detail}
                 for name, each in parts.host.hosted.items()
             ],
-            "dead_letters": self._dead_letters,
+            "dead_letters": self._undelivered.dead,
+            "late_deliveries": self._undelivered.late,
             "turns_running": parts.dispatcher.turns_running,
             "waiting": parts.dispatcher.messages_waiting,
             "hooks": parts.limits.hooks.status(),

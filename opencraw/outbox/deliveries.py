@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Literal
 from uuid import UUID, uuid4
 
@@ -14,12 +15,38 @@ from opencraw.store.queries import load
 SQL = load("opencraw.outbox", "deliveries.sql")
 
 PATIENCE_SECONDS = 8.0
+#: A delivery that fails and goes out within so long is nothing to worry about.
+LATE_SECONDS = 60.0
 _HEX_DIGITS = 32
 _SHORTEST = 8
 _NAME = re.compile(rf"[0-9a-f]{{{_SHORTEST},{_HEX_DIGITS}}}")
 
 #: What can be asked for. A dead letter that was dropped is dead, and nobody wants to hear of it.
 Which = Literal["dead", "dropped", "open", "sent"]
+
+
+@dataclass(frozen=True, slots=True)
+class Undelivered:
+    """How many deliveries were given up, and how many are tried in vain for a while by now."""
+
+    dead: int = 0
+    late: int = 0
+
+    @property
+    def problem(self) -> str | None:
+        """What is to be said of them and done about them, if there are any."""
+        problems = []
+        if self.dead:
+            problems.append(
+                f"{_deliveries(self.dead)} could not be sent. `opencraw deliveries list` says why; "
+                "retry or drop them."
+            )
+        if self.late:
+            problems.append(
+                f"{_deliveries(self.late)} cannot be sent at the moment; we go on trying. "
+                "`opencraw deliveries list --state open` says why."
+            )
+        return " ".join(problems) or None
 
 
 class Deliveries:
@@ -37,11 +64,12 @@ class Deliveries:
         )
         return [dict(record) for record in records]
 
-    async def dead(self) -> int:
-        """How many dead letters an operator has to look at."""
-        records = await self._database.fetch(SQL.count_dead, patience=PATIENCE_SECONDS)
-        count: int = records[0]["dead"]
-        return count
+    async def undelivered(self) -> Undelivered:
+        """What an operator has to look at."""
+        [record] = await self._database.fetch(
+            SQL.undelivered, LATE_SECONDS, patience=PATIENCE_SECONDS
+        )
+        return Undelivered(**record)
 
     async def retry(self, name: str) -> UUID:
         """Try a dead letter again, behind those of its parts that are there. Returns its id."""
@@ -93,6 +121,10 @@ class Deliveries:
             )
         known: UUID = found[0]["delivery_id"]
         return known
+
+
+def _deliveries(count: int) -> str:
+    return f"{count} delivery" if count == 1 else f"{count} deliveries"
 
 
 def _is(state: str) -> str:

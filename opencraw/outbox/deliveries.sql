@@ -30,8 +30,12 @@ SELECT outbox.delivery_id, outbox.channel, outbox.account, outbox.chat, outbox.t
 -- The deliveries whose id is from $1 to $2.
 SELECT delivery_id FROM outbox WHERE delivery_id BETWEEN $1::uuid AND $2::uuid LIMIT 2;
 
--- name: count_dead
-SELECT count(*) AS dead FROM outbox WHERE state = 'dead' AND dropped_at IS NULL;
+-- name: undelivered
+-- Dead letters that nobody dropped, and what was tried in vain and is older than $1 seconds.
+SELECT (SELECT count(*) FROM outbox WHERE state = 'dead' AND dropped_at IS NULL) AS dead,
+       (SELECT count(*) FROM outbox
+         WHERE state IN ('pending', 'sending') AND trouble <> ''
+           AND created_at < now() - make_interval(secs => $1)) AS late;
 
 -- name: retry
 -- Group commit. A dead letter is tried again, behind the parts of it that are there. One attempt is

@@ -96,6 +96,8 @@ class Outbox:
         self._idle = asyncio.Event()
         self._look_soon = asyncio.Event()
         self._queues: dict[Address, deque[_Outgoing]] = {}
+        #: Where the next attempt is some time away.
+        self._resting: set[Address] = set()
         self._started: asyncio.Queue[Address] = asyncio.Queue()
 
     def post(self, delivery: Delivery) -> None:
@@ -104,10 +106,15 @@ class Outbox:
             self._hold(_Outgoing(delivery))
 
     async def drained(self) -> None:
-        """Return when nothing is on its way."""
-        while self._held:
+        """Return when nothing is on its way, but for what waits to be tried again: whoever comes
+        next finds that in the database."""
+        while not self._is_idle:
             self._idle.clear()
             await self._idle.wait()
+
+    @property
+    def _is_idle(self) -> bool:
+        return self._queues.keys() <= self._resting
 
     async def run(self) -> None:
         """Send until cancelled. What is cut off is found again by whoever comes next."""
@@ -160,8 +167,7 @@ class Outbox:
             # However this ends: what is still held would never be looked at again.
             self._held.difference_update(each.delivery.delivery_id for each in queue)
             del self._queues[address]
-            if not self._held:
-                self._idle.set()
+            self._idle.set()
 
     async def _send(self, outgoing: _Outgoing) -> None:
         """Bring one delivery to its end: sent, or a dead letter."""
@@ -170,7 +176,7 @@ class Outbox:
             reason = f"outcome unknown {outgoing.unknown} times: the process died while sending"
             await self._end(outgoing, "dead", failure=reason)
             return
-        await asyncio.sleep(outgoing.pause)
+        await self._rest(outgoing, outgoing.pause)
         if await self._is_held_back(outgoing):
             return
         while place := await self._begin(outgoing):
@@ -199,9 +205,19 @@ class Outbox:
                 await self._end(outgoing, "dead", failure=verdict.reason)
                 return
             await self._end(outgoing, "pending", pause=verdict.pause, trouble=str(failure))
-            await asyncio.sleep(verdict.pause)
+            await self._rest(outgoing, verdict.pause)
         # Only what is still open, and whose turn it is, comes back.
         self._look_soon.set()
+
+    async def _rest(self, outgoing: _Outgoing, seconds: float) -> None:
+        if not seconds:
+            return
+        self._resting.add(outgoing.delivery.address)
+        self._idle.set()
+        try:
+            await asyncio.sleep(seconds)
+        finally:
+            self._resting.discard(outgoing.delivery.address)
 
     async def _attempt(self, outgoing: _Outgoing, channel: Sends) -> DeliveryFailure | None:
         # Of the first part that this attempt sends. A draft may be a first copy of it, too.

@@ -84,7 +84,7 @@ async def sent(office: Office, text: str, trouble: DeliveryFailure, arrives: boo
     deliveries = await office.written(text)
     async with working(office):
         office.post(deliveries)
-        await office.outbox.drained()
+        await office.finished()
 
 
 async def test_every_part_is_on_record_with_its_name_on_the_platform(office: Office) -> None:
@@ -117,7 +117,7 @@ async def test_what_comes_behind_an_uncertain_part_was_never_tried(office: Offic
     deliveries = await office.written("one two three four")
     async with working(office):
         office.post(deliveries)
-        await office.outbox.drained()
+        await office.finished()
     assert box.there == ["one", "two", "again:two", "three", "four", "again:four"]
     assert await office.states() == [("sent", 4, 0)]
 
@@ -128,7 +128,7 @@ async def test_a_part_that_is_uncertain_twice_is_given_up(office: Office) -> Non
     deliveries = await office.written("one two")
     async with working(office):
         office.post(deliveries)
-        await office.outbox.drained()
+        await office.finished()
     assert box.there == ["one", "two", "again:two"]
     assert [row["state"] for row in await office.rows()] == ["dead"]
 
@@ -145,7 +145,7 @@ async def test_whoever_looks_is_told_what_else_was_said_there_since_it_was_writt
     async with working(office):
         office.post(deliveries)
         await until(lambda: len(box.seen) == 5)
-        await office.outbox.drained()
+        await office.finished()
     first, second = (
         [each.others for each in box.seen if each.delivery_id == delivery.delivery_id]
         for delivery in deliveries
@@ -157,7 +157,7 @@ async def test_whoever_looks_is_told_what_else_was_said_there_since_it_was_writt
     [third] = await office.written("third")
     async with working(office):
         office.post([third])
-        await office.outbox.drained()
+        await office.finished()
     assert [each.others for each in box.seen if each.delivery_id == third.delivery_id] == [(), ()]
 
 
@@ -171,7 +171,7 @@ async def test_whoever_looks_is_told_of_so_many_as_he_may_look_at(
     box.troubles["four"] = (True, MaybeSent("no answer"))
     async with working(office):
         office.post(deliveries)
-        await office.outbox.drained()
+        await office.finished()
     assert box.seen[-1].others == ("id of one", "id of two")
 
 
@@ -181,7 +181,7 @@ async def test_where_nobody_looks_nobody_is_told(office: Office) -> None:
     box.troubles["two"] = (True, MaybeSent("no answer"))
     async with working(office):
         office.post(deliveries)
-        await office.outbox.drained()
+        await office.finished()
     assert box.seen[-1].recovered
     assert box.seen[-1].others == ()
 
@@ -232,7 +232,7 @@ async def test_the_message_that_showed_the_turn_comes_with_its_answer_until_it_i
     words(office).troubles["two"] = (False, NotSent("busy", retry_after=0))
     async with working(office):
         office.post([delivery])
-        await office.outbox.drained()
+        await office.finished()
     assert [each.draft for each in words(office).seen] == ["the draft", ""]
 
 
@@ -244,7 +244,7 @@ async def test_an_answer_whose_draft_may_be_there_may_be_a_second_copy_until_a_p
     words(office).troubles["two"] = (False, NotSent("busy", retry_after=0))
     async with working(office):
         office.post([delivery])
-        await office.outbox.drained()
+        await office.finished()
     assert words(office).there == ["again:one", "two"]
     assert [(each.draft, each.recovered) for each in words(office).seen] == [
         (None, True),
@@ -258,7 +258,7 @@ async def test_whoever_looks_for_a_draft_is_told_what_it_is_not(database: Databa
     await office.database.fetch("UPDATE turn SET draft_id = NULL")
     async with working(office):
         office.post(deliveries)
-        await office.outbox.drained()
+        await office.finished()
     assert words(office).seen[-1].others == ("id of one",)
     assert words(office).there == ["one", "two"]
 
@@ -293,7 +293,7 @@ async def test_a_message_that_became_a_part_of_something_else_is_nobodys_draft(
     await office.database.commit(SQL.part_sent, (first.delivery_id, 1, "the draft"))
     async with working(office):
         office.post([first, second])
-        await office.outbox.drained()
+        await office.finished()
     assert [each.draft for each in words(office).seen] == ["", ""]
 
 

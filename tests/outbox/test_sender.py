@@ -68,6 +68,14 @@ class Office:
         except AssertionError as error:
             raise AssertionError(f"{error}; there is {await self.states()}") from None
 
+    async def finished(self) -> None:
+        """Wait until nothing is left to be sent."""
+
+        async def there() -> bool:
+            return all(row["state"] in ("sent", "dead") for row in await self.rows())
+
+        await until(there, "nothing is left")
+
     async def set(self, **columns: object) -> None:
         """Leave the rows as a process that died did."""
         names = ", ".join(f"{name} = ${place}" for place, name in enumerate(columns, 1))
@@ -108,7 +116,7 @@ async def test_a_delivery_is_sent_as_it_was_written(office: Office) -> None:
     async with working(office):
         office.post([delivery])
         await office.rest(("sent", 1, 0))
-        await office.outbox.drained()
+        await office.finished()
     assert office.mailbox.got == [delivery]
 
 
@@ -127,7 +135,7 @@ async def test_one_that_is_posted_and_found_is_sent_once(office: Office) -> None
     async with working(office):
         await office.rest(*[("sent", 1, 0)] * 2)
         office.post(deliveries)
-        await office.outbox.drained()
+        await office.finished()
     assert office.mailbox.texts() == ["one", "two"]
 
 
@@ -254,7 +262,7 @@ async def test_a_cancellation_that_nobody_asked_for_is_a_defect_of_the_channel(
     async with working(office):
         office.post(deliveries)
         await office.rest(("sent", 2, 1), ("sent", 2, 1), ("sent", 1, 0))
-        await office.outbox.drained()
+        await office.finished()
     assert [each.recovered for each in office.mailbox.got] == [True, True, False]
     assert "CancelledError" in caplog.text
 
@@ -287,7 +295,7 @@ async def test_however_a_conversation_ends_its_deliveries_are_found_again(office
     async with working(office):
         office.post(deliveries)
         await office.rest(*[("sent", 1, 0)] * 2)
-        await office.outbox.drained()
+        await office.finished()
     assert office.mailbox.texts() == ["one", "two"]
 
 
@@ -366,6 +374,15 @@ async def test_a_delivery_for_a_channel_that_is_not_open_waits_for_it(database: 
     closed.post(deliveries[0])
     await closed.drained()
     assert await office.states() == [("pending", 0, 0)]
+
+
+async def test_whoever_stops_does_not_wait_for_what_is_tried_again_later(office: Office) -> None:
+    office.mailbox.trouble.append(NotSent("nobody is there", retry_after=3600.0))
+    async with working(office), asyncio.timeout(20):
+        office.post(await office.written("one", "two"))
+        office.post(await office.written("other", chat="b"))
+        await office.outbox.drained()
+    assert await office.states() == [("pending", 1, 0), ("pending", 0, 0), ("sent", 1, 0)]
 
 
 async def test_a_channel_that_is_tried_once_is_tried_once(office: Office) -> None:
