@@ -33,11 +33,18 @@ async def server() -> AsyncIterator[EmbeddingServer]:
 
 @asynccontextmanager
 async def remembering(
-    database: Database, server: EmbeddingServer, model: str = "fake-embed"
+    database: Database,
+    server: EmbeddingServer,
+    model: str = "fake-embed",
+    *,
+    patience: float = 5.0,
 ) -> AsyncIterator[Memory]:
     """Memory that makes vectors in the background."""
     settings = EmbeddingSettings(
-        model=model, base_url=f"{server.url}/v1", query_timeout_seconds=0.3, timeout_seconds=0.5
+        model=model,
+        base_url=f"{server.url}/v1",
+        query_timeout_seconds=patience,
+        timeout_seconds=patience,
     )
     vectors = Vectors(database, Embedder(settings, None), min_similarity=0.2)
     memory = Memory(database, vectors=vectors)
@@ -137,7 +144,7 @@ async def test_without_vectors_memory_is_searched_by_words_and_says_so(
     database: Database, server: EmbeddingServer, fault: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.WARNING, logger="opencraw.memory")
-    async with remembering(database, server) as memory:
+    async with remembering(database, server, patience=1.0) as memory:
         await memory.save(ANNA, Note("dog Rex"))
         await all_of(database, "fake-embed/64")
         server.fault = fault
@@ -154,7 +161,7 @@ async def test_without_vectors_memory_is_searched_by_words_and_says_so(
 async def test_a_model_that_is_slow_to_answer_questions_is_not_asked_the_next_one(
     database: Database, server: EmbeddingServer
 ) -> None:
-    async with remembering(database, server) as memory:
+    async with remembering(database, server, patience=1.0) as memory:
         await memory.save(ANNA, Note("dog Rex"))
         await all_of(database, "fake-embed/64")
         server.fault = "slow"
