@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from ipaddress import ip_address
+from typing import Annotated
 from urllib.parse import urlsplit
+
+from pydantic import AfterValidator
 
 
 def web_address(url: str) -> str:
@@ -18,6 +21,10 @@ def web_address(url: str) -> str:
             f"{parts.hostname} is not in our own network: our secret goes there only by https"
         )
     return url.rstrip("/")
+
+
+#: What `web_address` lets through, as the type of a setting.
+WebAddress = Annotated[str, AfterValidator(web_address)]
 
 
 def is_here(host: str) -> bool:

@@ -7,7 +7,7 @@ from typing import Annotated, Self
 from pydantic import Field, SecretStr, field_validator, model_validator
 
 from channels.mail.addresses import normalised, spelled_as_known
-from channels.servers import web_address
+from channels.servers import WebAddress
 from opencraw.settings import AccessSettings, FromEnvironment, PlatformSettings
 
 
@@ -51,16 +51,11 @@ class GmailSettings(PlatformSettings):
     request_seconds: float = Field(default=20.0, gt=0, le=30)
     """How long an answer of Google may take."""
 
-    api_url: str = "https://gmail.googleapis.com"
+    api_url: WebAddress = "https://gmail.googleapis.com"
     """Where the Gmail API is."""
 
-    token_url: str = "https://oauth2.googleapis.com/token"  # noqa: S105 - an address
+    token_url: WebAddress = "https://oauth2.googleapis.com/token"  # noqa: S105 - an address
     """Where access tokens are given out."""
-
-    @field_validator("api_url", "token_url")
-    @classmethod
-    def _address(cls, url: str) -> str:
-        return web_address(url)
 
     @field_validator("label")
     @classmethod

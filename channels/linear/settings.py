@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
-from channels.servers import web_address
+from channels.servers import WebAddress
 from opencraw.settings import AccessSettings, FromEnvironment, PlatformSettings
 
 _ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -35,10 +35,10 @@ class LinearSettings(PlatformSettings):
     api_key: Annotated[SecretStr | None, FromEnvironment("LINEAR_API_KEY", enables=True)] = None
     """The API key of the assistant's own account, never yours."""
 
-    graphql_url: str = "https://api.linear.app/graphql"
+    graphql_url: WebAddress = "https://api.linear.app/graphql"
     """Where Linear's API is."""
 
-    uploads_url: str = "https://uploads.linear.app"
+    uploads_url: WebAddress = "https://uploads.linear.app"
     """Where files in comments are; nothing else is fetched."""
 
     team_ids: list[str] = []
@@ -61,11 +61,6 @@ class LinearSettings(PlatformSettings):
 
     max_message_chars: int = Field(default=20_000, ge=200, le=100_000)
     """A longer answer becomes several comments."""
-
-    @field_validator("graphql_url", "uploads_url")
-    @classmethod
-    def _address(cls, url: str) -> str:
-        return web_address(url)
 
     @field_validator("team_ids")
     @classmethod

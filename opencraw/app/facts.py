@@ -90,22 +90,16 @@ class DaemonFacts:
 
     def remarks(self) -> Mapping[str, str]:
         """What is not well, and yet no reason to send anybody away."""
-        problem = self._parts.bus.problem
-        redis = {} if problem is None else {"redis": problem}
-        estimated = self._parts.tokens.problem
-        tokens = {} if estimated is None else {"tokens": estimated}
-        memory = self._parts.memory.problem if self._parts.memory is not None else None
-        vectors = {} if memory is None else {"memory": memory}
-        undelivered = self._undelivered.problem
-        deliveries = {} if undelivered is None else {"deliveries": undelivered}
-        return {
-            **redis,
-            **tokens,
-            **vectors,
-            **self._parts.host.problems(),
-            **deliveries,
-            **self._parts.limits.hooks.problems(),
+        parts = self._parts
+        found = {
+            "redis": parts.bus.problem,
+            "tokens": parts.tokens.problem,
+            "memory": parts.memory.problem if parts.memory is not None else None,
+            **parts.host.problems(),
+            "deliveries": self._undelivered.problem,
+            **parts.limits.hooks.problems(),
         }
+        return {name: problem for name, problem in found.items() if problem is not None}
 
     async def _daemon_problem(self) -> str | None:
         return "it is stopping" if self._parts.stopping() else None

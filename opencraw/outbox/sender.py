@@ -108,13 +108,9 @@ class Outbox:
     async def drained(self) -> None:
         """Return when nothing is on its way, but for what waits to be tried again: whoever comes
         next finds that in the database."""
-        while not self._is_idle:
+        while not self._queues.keys() <= self._resting:
             self._idle.clear()
             await self._idle.wait()
-
-    @property
-    def _is_idle(self) -> bool:
-        return self._queues.keys() <= self._resting
 
     async def run(self) -> None:
         """Send until cancelled. What is cut off is found again by whoever comes next."""

@@ -6,13 +6,12 @@ import asyncio
 import re
 from collections.abc import AsyncIterator, Awaitable, Sequence
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import ClassVar
 
 import pytest
 
 from tests.channels.cases.killed import Killed
-from tests.channels.house import House, housed
+from tests.channels.house import House
 from tests.channels.platform import Fault, Platform
 from tests.fixtures.core import until
 
@@ -38,13 +37,6 @@ class Hearing(Killed):
     async def platform(self) -> AsyncIterator[Platform]:
         async with self.platform_type() as platform:
             yield platform
-
-    @pytest.fixture
-    async def house(
-        self, platform: Platform, tmp_path: Path, database_url: str
-    ) -> AsyncIterator[House]:
-        async with housed(platform, tmp_path, database_url) as house:
-            yield house
 
     async def test_a_message_is_answered_where_it_was_written(
         self, platform: Platform, house: House

@@ -2,30 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
 
 from tests.channels.discord.platform import DiscordPlatform
-from tests.channels.house import House, housed
+from tests.channels.house import House
 from tests.fakes import discord_objects as objects
 from tests.fixtures.core import until
-
-
-@pytest.fixture
-async def platform() -> AsyncIterator[DiscordPlatform]:
-    async with DiscordPlatform() as platform:
-        yield platform
-
-
-@pytest.fixture
-async def house(
-    platform: DiscordPlatform, tmp_path: Path, database_url: str
-) -> AsyncIterator[House]:
-    async with housed(platform, tmp_path, database_url) as house:
-        yield house
 
 
 async def test_the_first_run_answers_nothing_old(platform: DiscordPlatform, house: House) -> None:

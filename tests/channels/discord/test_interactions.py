@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from pathlib import Path
 from uuid import UUID, uuid4
 
 import asyncpg
@@ -18,24 +17,10 @@ from channels.discord.rest import Rest
 from opencraw.contract import Address, ChatType, Choice, CommandHelp, Option, Pick
 from tests.channels.discord.opened import settings
 from tests.channels.discord.platform import DiscordPlatform
-from tests.channels.house import House, housed
+from tests.channels.house import House
 from tests.fakes import discord as fake
 from tests.fixtures.core import until
 from tests.fixtures.gateway import Unasked
-
-
-@pytest.fixture
-async def platform() -> AsyncIterator[DiscordPlatform]:
-    async with DiscordPlatform() as platform:
-        yield platform
-
-
-@pytest.fixture
-async def house(
-    platform: DiscordPlatform, tmp_path: Path, database_url: str
-) -> AsyncIterator[House]:
-    async with housed(platform, tmp_path, database_url) as house:
-        yield house
 
 
 async def opened(platform: DiscordPlatform, house: House) -> None:

@@ -39,11 +39,10 @@ async def test_a_mail_that_nobody_can_read_is_put_aside_and_the_mailbox_goes_on(
     assert await behind(house) == []
 
 
+@pytest.mark.usefixtures("restless")
 async def test_a_server_that_breaks_each_line_for_a_while_costs_no_mail(
-    platform: EmailPlatform, house: House, monkeypatch: pytest.MonkeyPatch
+    platform: EmailPlatform, house: House
 ) -> None:
-    monkeypatch.setattr("opencraw.app.hosted.LONGEST_PAUSE", 0.1)
-    monkeypatch.setattr("opencraw.app.hosted.FIRST_PAUSE", 0.1)
     await house.open()
     await platform.says("[[say Before.]]")
     await house.sees("Before.")

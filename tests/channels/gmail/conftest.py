@@ -1,23 +1,15 @@
-"""A mailbox at Google's fake, and the daemon that reads it."""
+"""A mailbox at Google's fake."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 
 from tests.channels.gmail.platform import GmailPlatform
-from tests.channels.house import House, housed
 
 
 @pytest.fixture
 async def platform() -> AsyncIterator[GmailPlatform]:
     async with GmailPlatform() as platform:
         yield platform
-
-
-@pytest.fixture
-async def house(platform: GmailPlatform, tmp_path: Path, database_url: str) -> AsyncIterator[House]:
-    async with housed(platform, tmp_path, database_url) as house:
-        yield house

@@ -66,11 +66,10 @@ async def test_what_was_left_behind_is_asked_for_by_the_next_process(
     await house.sees("Here.", chat="b")
 
 
+@pytest.mark.usefixtures("restless")
 async def test_a_google_that_hands_out_no_mail_for_a_while_costs_none(
-    platform: GmailPlatform, house: House, monkeypatch: pytest.MonkeyPatch
+    platform: GmailPlatform, house: House
 ) -> None:
-    monkeypatch.setattr("opencraw.app.hosted.LONGEST_PAUSE", 0.1)
-    monkeypatch.setattr("opencraw.app.hosted.FIRST_PAUSE", 0.1)
     await house.open()
     await platform.says("[[say Before.]]")
     await house.sees("Before.")

@@ -69,4 +69,4 @@ class TestCallingBridge(Hearing):
 
 class TestForgetfulBridge(WithoutKeys):
     platform_type = ForgetfulBridge
-    platform, house = Conformance.platform, Conformance.house
+    platform = Conformance.platform

@@ -23,9 +23,8 @@ async def linear() -> AsyncIterator[LinearPlatform]:
 
 
 @pytest.fixture
-async def house(linear: LinearPlatform, tmp_path: Path, database_url: str) -> AsyncIterator[House]:
-    async with housed(linear, tmp_path, database_url) as house:
-        yield house
+def platform(linear: LinearPlatform) -> LinearPlatform:
+    return linear
 
 
 async def prompts(house: House) -> list[str]:

@@ -38,4 +38,4 @@ class TestSample(
 
 class TestKeyedSample(WithKeys):
     platform_type = KeyedSamplePlatform
-    platform, house = Conformance.platform, Conformance.house
+    platform = Conformance.platform
