@@ -13,14 +13,11 @@ import msgspec
 from channels.email.mailbox import Mailbox, Top
 from channels.email.settings import EmailSettings
 from channels.email.submission import submit
-from channels.mail.addresses import Person, all_normalised, normalised
-from channels.mail.arriving import Arrivals
+from channels.mail.account import Account
 from channels.mail.composing import compose
 from channels.mail.cursor import Cursor
-from channels.mail.heading import Rules
 from channels.mail.mime import decoded
 from channels.mail.reading import LARGEST, File
-from channels.mail.tries import Tries
 from channels.receiving import lasting
 from opencraw.contract import Address, Attachment, Delivery, Gateway, PartSent, Pulse
 from opencraw.errors import AccountRefused, NotFound, Refused, Unavailable
@@ -81,18 +78,9 @@ class Email:
 
     def __init__(self, settings: EmailSettings) -> None:
         self._settings = settings
-        address = normalised(settings.address)
-        if address is None:
-            raise AccountRefused(
-                f"{settings.address!r} is no e-mail address. Set channels.email.address."
-            )
-        self._self = Person(address, settings.name)
-        listed = all_normalised([*settings.access.owners, *settings.access.allowed_senders])
-        aliases = all_normalised(settings.aliases)
-        rules = Rules(address, settings.authserv_id, listed, aliases)
-        self._arrivals = Arrivals("email", address, rules)
+        self._account = account = Account.of("email", settings)
+        self._self, self._arrivals, self._tries = account.person, account.arrivals, account.tries
         self._pulse = Pulse(_PATIENCE * settings.idle_seconds)
-        self._tries = Tries("email", address, settings.access.owners)
         self._connections = asyncio.Semaphore(_MOST_CONNECTIONS)
 
     @property
@@ -165,10 +153,7 @@ class Email:
 
     def address(self, recipient: str) -> Address:
         """A new conversation with somebody."""
-        known = normalised(recipient)
-        if known is None:
-            raise Refused(f"{recipient!r} is no e-mail address.", code="INVALID_FIELD")
-        return Address("email", self._self.id, known)
+        return self._account.conversation_with(recipient)
 
     async def _cursor(self, gateway: Gateway, mailbox: Mailbox) -> FolderCursor:
         """Where to go on; on a first run behind all that is there."""

@@ -14,13 +14,12 @@ import msgspec
 from channels.gmail.api import Gmail as Api
 from channels.gmail.api import Json, Lost, Profile, Record, decoded
 from channels.gmail.settings import GmailSettings
-from channels.mail.addresses import Person, all_normalised, normalised
-from channels.mail.arriving import Arrivals
+from channels.mail.account import Account
+from channels.mail.addresses import normalised
 from channels.mail.composing import compose
 from channels.mail.cursor import Cursor
-from channels.mail.heading import Rules
 from channels.mail.reading import File, file_bytes
-from channels.mail.tries import NotHandedOut, Tries
+from channels.mail.tries import NotHandedOut
 from channels.receiving import lasting, understood
 from opencraw.contract import Address, Attachment, Delivery, Gateway, PartSent, Pulse
 from opencraw.errors import (
@@ -95,17 +94,8 @@ class Gmail:
     def __init__(self, settings: GmailSettings) -> None:
         self._settings = settings
         self._api = Api(settings)
-        address = normalised(settings.address)
-        if address is None:
-            raise AccountRefused(
-                f"{settings.address!r} is no e-mail address. Set channels.gmail.address."
-            )
-        self._self = Person(address, settings.name)
-        listed = all_normalised([*settings.access.owners, *settings.access.allowed_senders])
-        aliases = all_normalised(settings.aliases)
-        rules = Rules(address, settings.authserv_id, listed, aliases)
-        self._arrivals = Arrivals("gmail", address, rules)
-        self._tries = Tries("gmail", address, settings.access.owners)
+        self._account = account = Account.of("gmail", settings)
+        self._self, self._arrivals, self._tries = account.person, account.arrivals, account.tries
         #: Google has said that the mailbox is this one.
         self._is_ours = False
         #: Whole mails in memory at a time, for files that are not to be had alone.
@@ -219,10 +209,7 @@ class Gmail:
 
     def address(self, recipient: str) -> Address:
         """A new conversation with somebody."""
-        known = normalised(recipient)
-        if known is None:
-            raise Refused(f"{recipient!r} is no e-mail address.", code="INVALID_FIELD")
-        return Address("gmail", self._self.id, known)
+        return self._account.conversation_with(recipient)
 
     async def _identify(self) -> None:
         """Make sure once that the mailbox is ours."""
