@@ -271,7 +271,7 @@ class Running:
             )
         await tell_started(self._workshop.hooks, self.turn)
         transcript = await self._read()
-        if self.turn.attempt > 1 and await self._is_overtaken():
+        if self._is_forgotten(transcript) or (self.turn.attempt > 1 and await self._is_overtaken()):
             return await self._cut_short()
         if await self._steps.fetched(transcript.awaited_files):
             transcript = await self._read()
@@ -343,6 +343,11 @@ class Running:
             self._account.recall(transcript.entries)
             self._was_read = True
         return transcript
+
+    def _is_forgotten(self, transcript: Transcript) -> bool:
+        """Whether the conversation began anew after this turn did: word of its end is on its way,
+        and of what it was asked there is nothing any more."""
+        return all(entry.turn_id != self.turn.id for entry in transcript.entries)
 
     async def _is_overtaken(self) -> bool:
         """Whether a message waits that interrupts this turn."""

@@ -133,3 +133,27 @@ async def test_a_stop_that_nobody_told_of_is_heard_all_the_same(database_url: st
         await until(lambda: "Once upon " in core.channel.texts())
         await whole(core)
         assert (await core.outcomes())[0] == ("a story", "interrupted")
+
+
+async def test_a_turn_that_finds_its_conversation_begun_anew_asks_no_model(
+    database_url: str,
+) -> None:
+    """Between the turn's beginning and its first look somebody said /new, and word of that is
+    still on its way."""
+    async with running(database_url) as core:
+        await core.fetch(
+            "CREATE FUNCTION begin_anew() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
+            " UPDATE session SET reset_seq = NEW.seq WHERE id = NEW.session_id; RETURN NULL;"
+            " END $$"
+        )
+        await core.fetch(
+            "CREATE TRIGGER begin_anew AFTER INSERT ON entry FOR EACH ROW"
+            " WHEN (NEW.kind = 'user') EXECUTE FUNCTION begin_anew()"
+        )
+        await core.say("a story")
+        await core.settled()
+        assert script_of(core).prompts == []
+        assert core.channel.texts() == []
+        assert await core.outcomes() == [("a story", "interrupted")]
+        await core.fetch("DROP FUNCTION begin_anew CASCADE")
+        assert (await core.asked("another")).text == "echo another"
