@@ -238,6 +238,8 @@ def test_a_program_whose_time_is_over_while_it_starts_leaves_nothing_behind(
     )
 
     async def too_busy() -> None:
+        await run(program(tmp_path, READ_ALL), b"{}", {})
+        files = open_files()
         asking = asyncio.ensure_future(run([*check, str(born)], b"{}", {}))
         # The program is started, and the loop is kept from hearing so.
         for _ in range(2):
@@ -248,6 +250,9 @@ def test_a_program_whose_time_is_over_while_it_starts_leaves_nothing_behind(
             await asyncio.wait([asking])
         assert asking.cancelled()
         await until(lambda: not any(map(is_alive, both)), "both are gone")
+        # A loop that ends earlier would never hear of it.
+        await until(lambda: not Path(f"/proc/{both[0]}").exists(), "the program is buried")
+        await until(lambda: open_files() <= files, "the pipes are closed")
 
     play(too_busy())
 
